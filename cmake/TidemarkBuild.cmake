@@ -46,6 +46,8 @@ function(tidemark_defaults target)
       # instrumented copies: half-seen synchronisation is reported as a race.
       target_link_options(${target} PRIVATE
                           "-Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/local_symbols.map")
+      set_property(TARGET ${target} APPEND PROPERTY
+                   LINK_DEPENDS "${PROJECT_SOURCE_DIR}/cmake/local_symbols.map")
     endif()
   endif()
 endfunction()

@@ -40,7 +40,10 @@ foreach(room IN LISTS rooms)
   string(PREPEND TIDEMARK_PC_LIBS "-l${room} ")
 endforeach()
 string(STRIP "${TIDEMARK_PC_LIBS}" TIDEMARK_PC_LIBS)
+set(pc_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+file(RELATIVE_PATH TIDEMARK_PC_PREFIX "/${pc_dir}" "/")
+cmake_path(GET TIDEMARK_PC_PREFIX PARENT_PATH TIDEMARK_PC_PREFIX)
 configure_file("${PROJECT_SOURCE_DIR}/cmake/tidemark.pc.in"
                "${PROJECT_BINARY_DIR}/package/tidemark.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/package/tidemark.pc"
-        DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
+        DESTINATION "${pc_dir}" COMPONENT dev)
