@@ -73,7 +73,8 @@ endfunction()
 #   TIMEOUT 120          # seconds for the whole executable
 # )
 # One executable is one ctest entry: starting a process for each case would cost more than most
-# cases do. tests/run counts the single cases from GoogleTest's reports.
+# cases do. tests/run counts the single cases from GoogleTest's reports. The target tests_<label>
+# builds all tests with a label.
 function(tidemark_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;ROOMS;LINKS;LABELS")
   tidemark_check_arguments(tidemark_test)
@@ -89,6 +90,12 @@ function(tidemark_test name)
 
   cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME folder)
   add_test(NAME ${name} COMMAND ${name})
+  foreach(label IN LISTS folder arg_LABELS)
+    if(NOT TARGET tests_${label})
+      add_custom_target(tests_${label})
+    endif()
+    add_dependencies(tests_${label} ${name})
+  endforeach()
   tidemark_test_properties(${name} "${folder};${arg_LABELS}" ${arg_TIMEOUT})
 endfunction()
 
