@@ -12,7 +12,7 @@ HOMES = {
     r"flatbuffers/.*": ("format/batch", "format/internal/batch"),
     r"xxh(ash|3|_x86dispatch)\.h": ("format/checksum",),
     r"simdjson\.h": ("format/json", "format/internal/json"),
-    r"roaring/.*": ("db/internal/sequence_set",),
+    r"roaring/.*": ("format/sequence_set",),
     r"CLI/.*": ("tools/",),
     r"(spdlog|fmt)/.*": ("tools/",),
     r"boost/.*": ("tools/",),
