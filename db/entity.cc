@@ -91,9 +91,9 @@ Status ReadText(const JsonField& field,
                 std::string* out) {
   if (field.type != JsonType::kString || field.text.size() < bytes_min ||
       field.text.size() > bytes_max) {
-    return Wrong(path,
-                 "a string of " + std::to_string(bytes_min) + " to " + std::to_string(bytes_max) +
-                     " bytes");
+    return Wrong(
+        path,
+        "a string of " + std::to_string(bytes_min) + " to " + std::to_string(bytes_max) + " bytes");
   }
   *out = field.text;
   return {};
@@ -207,8 +207,9 @@ Status ReadFields(const JsonField& json, std::vector<EntityField>* out) {
   for (size_t i = 0; i < elements.size(); ++i) {
     EntityField field;
     TIDEMARK_RETURN_IF_ERROR(ReadField(elements[i], Element("fields", i), &field));
-    const bool repeated = std::any_of(
-        out->begin(), out->end(), [&](const EntityField& other) { return other.name == field.name; });
+    const bool repeated = std::any_of(out->begin(), out->end(), [&](const EntityField& other) {
+      return other.name == field.name;
+    });
     if (repeated) return Wrong(Element("fields", i) + ".name", "a field not named before");
     out->push_back(std::move(field));
   }
