@@ -96,14 +96,6 @@ constexpr uint8_t kRefusedFlag = 2;
 
 }  // namespace
 
-bool SyncEntity::operator==(const SyncEntity& other) const {
-  std::string mine;
-  std::string others;
-  AppendEntity(&mine, "", *this);
-  AppendEntity(&others, "", other);
-  return mine == others;
-}
-
 std::string ActiveKey() {
   return "u/active";
 }

@@ -40,7 +40,7 @@ struct SyncEntity {
   uint64_t rejected = 0;  ///< set aside when uploaded
   uint64_t dangling = 0;  ///< set aside by the last finish
   ReplaceCounts counts;   ///< of the finish
-  bool operator==(const SyncEntity& other) const;
+  bool operator==(const SyncEntity& other) const = default;
 };
 
 /// A sync: its history entry and what its next step needs to know.
