@@ -129,6 +129,16 @@ def check_source(path, text):
     return complaints
 
 
+def check_room(room, headers, cmake_lists):
+    """Every public header of a room is listed in its CMakeLists.txt, and so installed."""
+    listed = set(re.findall(r"[\w./]+\.h\b", cmake_lists))
+    return [
+        f"{room}/{header}: not among the PUBLIC_HEADERS of {room}/CMakeLists.txt"
+        for header in sorted(headers)
+        if header not in listed
+    ]
+
+
 def check_file(path, text):
     """All rules for one file; `path` is relative to the root, with forward slashes."""
     complaints = check_text(path, text)

@@ -49,6 +49,18 @@ class Tree(unittest.TestCase):
         if complaints:
             self.fail(f"{len(complaints)} complaints\n" + "\n".join(complaints))
 
+    def test_public_headers_are_installed(self):
+        complaints = []
+        for room in rules.ROOMS:
+            directory = os.path.join(ROOT, room)
+            cmake_lists = os.path.join(directory, "CMakeLists.txt")
+            if os.path.exists(cmake_lists):
+                headers = [name for name in os.listdir(directory) if name.endswith(".h")]
+                with open(cmake_lists, encoding="utf-8") as file:
+                    complaints += rules.check_room(room, headers, file.read())
+        if complaints:
+            self.fail("\n".join(complaints))
+
 
 class Rules(unittest.TestCase):
     def refused(self, path, line):
@@ -85,6 +97,10 @@ class Rules(unittest.TestCase):
         self.allowed("format/batch.cc", "#include <flatbuffers/flatbuffers.h>")
         self.allowed("format/batch.cc", '#include "format/schema/batch_generated.h"')
         self.allowed("db/a.cc", "#include <sys/stat.h>")
+
+    def test_rooms(self):
+        self.assertTrue(rules.check_room("db", ["a.h", "b.h"], "PUBLIC_HEADERS a.h"))
+        self.assertEqual(rules.check_room("db", ["a.h"], "PUBLIC_HEADERS a.h LINKS x"), [])
 
     def test_text(self):
         self.assertTrue(rules.check_text("a.md", "TO" + "DO: later"))
