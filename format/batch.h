@@ -1,0 +1,162 @@
+// The batch: a checksummed, versioned run of rows as bytes. It is one format for the change log on
+// disk, for pages that travel, for staged upload pages and for files. `docs/storage_format.md`
+// describes every byte.
+//
+// Reading is in three steps that cannot be skipped: the envelope is checked (magic, version,
+// length, XXH3-128 over everything), the FlatBuffer inside is verified, the columns are checked
+// against each other. Only then is there a `BatchView` to read rows from.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format/checksum.h"
+#include "format/record.h"
+#include "format/sequence.h"
+#include "format/status.h"
+
+namespace tidemark {
+
+/// What a batch is for. A reader refuses a batch of another kind than it expects.
+enum class BatchKind : uint8_t {
+  kSegment = 1,  ///< rows of the change log
+  kPage = 2,     ///< instructions for one device
+  kUpload = 3,   ///< a staged page of an upload sync
+  kFile = 4,     ///< an export
+};
+
+/// What a row says.
+enum class RowOp : uint8_t {
+  kPut = 0,      ///< log, upload: the record has this value now
+  kDelete = 1,   ///< log: the life ended; page: the device must not have it any more
+  kAppend = 2,   ///< log, upload: an event
+  kCreated = 3,  ///< page: the device never acknowledged this life
+  kUpdated = 4,  ///< page: it did
+};
+
+/// A life that ended: `[birth, death)`. Kept with a tombstone, and with a re-created record, while
+/// some device may still hold it.
+struct EndedLife {
+  SequenceNumber birth;
+  SequenceNumber death;
+  bool operator==(const EndedLife&) const = default;
+};
+
+/// One row, decoded. The views point into the batch, or, when building, into the caller's memory.
+struct BatchRow {
+  uint16_t entity = 0;  ///< index into the batch's entity names
+  RowOp op = RowOp::kPut;
+  IdForm id_form = IdForm::kText;
+  ValueKind value_kind = ValueKind::kBytes;
+  SequenceNumber sequence;    ///< head of the record; increasing within a batch
+  SequenceNumber birth;       ///< of the life; zero where it has no meaning (uploads)
+  SequenceNumber superseded;  ///< log: the head that this row replaces, or zero
+  std::string_view id;
+  std::string_view value;
+  std::optional<int64_t> writer_time;  ///< the writer's timestamp, where one was given
+  std::span<const EndedLife> ended;    ///< log: ended lives of the id that may still be held
+};
+
+/// What stands before the rows. Only the fields that a kind needs are set.
+struct BatchHeader {
+  BatchKind kind = BatchKind::kSegment;
+  std::string store;     ///< page, file: 16 bytes, identity of the store
+  std::string epoch;     ///< page, file: 16 bytes, identity of its history
+  std::string device;    ///< page: for whom
+  uint64_t session = 0;  ///< page: number of the device's session
+  uint64_t page = 0;     ///< page: counts from 1 within a session; upload: the page number
+  SequenceNumber cut;    ///< page: what the session delivers up to
+  Hash128 cut_chain;     ///< page: chain hash at the cut; completes the position
+  bool reset = false;    ///< page: what this session does not list is to be dropped
+  std::string token;     ///< page: acknowledges exactly this page
+  std::string origin;    ///< who wrote the rows, where that is known
+};
+
+/// Builds one batch. Copies what it is given. Reusable after `Finish`. Thread-compatible.
+class BatchBuilder {
+ public:
+  BatchBuilder();
+  ~BatchBuilder();
+  BatchBuilder(BatchBuilder&&) noexcept;
+  BatchBuilder& operator=(BatchBuilder&&) noexcept;
+
+  /// Index of an entity name in this batch; adds it when it is new.
+  uint16_t Entity(std::string_view name);
+  /// Requires: fewer than 1,000 rows so far; sequences do not decrease.
+  void Add(const BatchRow& row);
+
+  size_t size() const;
+  /// Bytes of ids and values so far; the encoded batch adds about 24 bytes a row.
+  size_t payload_bytes() const;
+  bool empty() const { return size() == 0; }
+
+  /// The encoded batch; the builder is empty afterwards.
+  std::string Finish(const BatchHeader& header);
+
+ private:
+  struct Columns;
+  std::unique_ptr<Columns> columns_;
+};
+
+/// How much of a batch's bytes to distrust.
+enum class Trust : uint8_t {
+  kNone,     ///< from outside: checksum, structure and meaning are all checked
+  kChecked,  ///< just read through a checksum of the same strength: structure and meaning only
+};
+
+/// A verified batch. Refers to the bytes, which must outlive it. Rows are read in place; any
+/// alignment of the bytes is fine. Immutable, so thread-safe.
+class BatchView {
+ public:
+  /// `kMalformedBatch` with what is wrong and where; `kNewerFormat` for a later major version.
+  static Result<BatchView> Parse(std::string_view bytes,
+                                 BatchKind kind,
+                                 Trust trust = Trust::kNone);
+
+  size_t size() const { return size_; }
+  BatchHeader header() const;
+  /// Requires index < size().
+  BatchRow row(size_t index) const;
+  SequenceNumber sequence(size_t index) const;
+  std::string_view id(size_t index) const;
+  RowOp op(size_t index) const;
+  uint16_t entity(size_t index) const;
+  /// Position of the row with this sequence, found by binary search; size() when absent.
+  size_t Find(SequenceNumber sequence) const;
+
+  size_t entity_count() const { return entities_.size(); }
+  std::string_view entity_name(uint16_t index) const { return entities_[index]; }
+
+ private:
+  BatchView() = default;
+
+  std::string_view payload_;
+  size_t size_ = 0;
+  std::vector<std::string_view> entities_;
+  // Columns, as unaligned little-endian arrays; null where a column is absent.
+  const uint8_t* entity_column_ = nullptr;
+  const uint8_t* op_column_ = nullptr;
+  const uint8_t* sequence_column_ = nullptr;
+  const uint8_t* birth_column_ = nullptr;
+  const uint8_t* superseded_column_ = nullptr;
+  const uint8_t* id_end_column_ = nullptr;
+  const uint8_t* value_end_column_ = nullptr;
+  const uint8_t* time_column_ = nullptr;
+  const uint8_t* time_present_ = nullptr;
+  std::string_view ids_;
+  std::string_view values_;
+  uint64_t first_ = 0;
+  std::vector<EndedLife> ended_;
+  std::vector<uint32_t> ended_begin_;  // by row, size_ + 1 entries, or empty
+};
+
+/// Batch format written by this build, as `major.minor`; any minor of the same major is read.
+inline constexpr int kBatchFormatMajor = 1;
+inline constexpr int kBatchFormatMinor = 0;
+
+}  // namespace tidemark

@@ -1,0 +1,147 @@
+#include "format/record.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tidemark {
+namespace {
+
+bool IsAsciiAlphanumeric(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+bool IsNameCharacter(char c) {
+  return IsAsciiAlphanumeric(c) || c == '_' || c == '.' || c == '-';
+}
+
+// C0, DEL, and C1, which UTF-8 writes as C2 80 to C2 9F. Requires well-formed UTF-8.
+bool HasControlCharacter(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    if (byte < 0x20 || byte == 0x7f) return true;
+    if (byte == 0xc2 && static_cast<uint8_t>(text[i + 1]) < 0xa0) return true;
+  }
+  return false;
+}
+
+Status CheckText(std::string_view what, std::string_view text, size_t bytes_max) {
+  const auto refuse = [what](std::string_view why) {
+    return Status(ErrorCode::kInvalidArgument, std::string(what).append(why));
+  };
+  if (text.empty()) return refuse(" is empty");
+  if (text.size() > bytes_max) {
+    return refuse(" has " + std::to_string(text.size()) + " bytes, the limit is " +
+                  std::to_string(bytes_max));
+  }
+  if (!IsUtf8(text)) return refuse(" is not UTF-8");
+  if (HasControlCharacter(text)) return refuse(" has a control character");
+  return {};
+}
+
+// Takes one white space character from the front of well-formed UTF-8 (Unicode: White_Space).
+bool SkipWhiteSpace(std::string_view* text) {
+  static constexpr std::string_view kSpaces[] = {
+      " ",
+      "\xc2\xa0",
+      "\xe1\x9a\x80",
+      "\xe2\x80\x80",
+      "\xe2\x80\x81",
+      "\xe2\x80\x82",
+      "\xe2\x80\x83",
+      "\xe2\x80\x84",
+      "\xe2\x80\x85",
+      "\xe2\x80\x86",
+      "\xe2\x80\x87",
+      "\xe2\x80\x88",
+      "\xe2\x80\x89",
+      "\xe2\x80\x8a",
+      "\xe2\x80\xa8",
+      "\xe2\x80\xa9",
+      "\xe2\x80\xaf",
+      "\xe2\x81\x9f",
+      "\xe3\x80\x80",
+  };
+  for (const std::string_view space : kSpaces) {
+    if (text->starts_with(space)) {
+      text->remove_prefix(space.size());
+      return true;
+    }
+  }
+  return false;
+}
+
+// Bytes of the well-formed character at the front of `text`, 0 if there is none.
+size_t CharacterBytes(std::string_view text) {
+  const auto at = [text](size_t i) {
+    return static_cast<uint8_t>(text[i]);
+  };
+  const auto continues = [&](size_t i) {
+    return i < text.size() && (at(i) & 0xc0) == 0x80;
+  };
+  const uint8_t lead = at(0);
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2 || !continues(1)) return 0;  // a continuation, an overlong form, or the end
+  if (lead < 0xe0) return 2;
+  if (!continues(2)) return 0;
+  if (lead < 0xf0) {
+    const bool overlong = lead == 0xe0 && at(1) < 0xa0;
+    const bool surrogate = lead == 0xed && at(1) >= 0xa0;
+    return overlong || surrogate ? 0 : 3;
+  }
+  if (!continues(3)) return 0;
+  const bool overlong = lead == 0xf0 && at(1) < 0x90;
+  const bool beyond_unicode = lead > 0xf4 || (lead == 0xf4 && at(1) >= 0x90);
+  return overlong || beyond_unicode ? 0 : 4;
+}
+
+}  // namespace
+
+Status CheckName(std::string_view name) {
+  if (name.starts_with('_')) {
+    return {ErrorCode::kReserved, "names that begin with _ belong to the engine"};
+  }
+  if (name.empty() || name.size() > kNameBytesMax) {
+    return {ErrorCode::kInvalidArgument,
+            "a name has 1 to " + std::to_string(kNameBytesMax) + " characters, not " +
+                std::to_string(name.size())};
+  }
+  if (!IsAsciiAlphanumeric(name.front())) {
+    return {ErrorCode::kInvalidArgument, "a name begins with a letter or a digit"};
+  }
+  if (!std::all_of(name.begin(), name.end(), IsNameCharacter)) {
+    return {ErrorCode::kInvalidArgument, "a name is made of letters, digits, '_', '.' and '-'"};
+  }
+  return {};
+}
+
+Status CheckRecordId(std::string_view id) {
+  return CheckText("record id", id, kIdBytesMax);
+}
+
+Status CheckDeviceId(std::string_view id) {
+  TIDEMARK_RETURN_IF_ERROR(CheckText("device id", id, kDeviceIdBytesMax));
+  while (SkipWhiteSpace(&id)) {
+  }
+  if (id.empty()) return {ErrorCode::kInvalidArgument, "device id is blank"};
+  return {};
+}
+
+bool IsUtf8(std::string_view text) {
+  while (!text.empty()) {
+    // Most text is ASCII: eight bytes at a time.
+    uint64_t word = 0;
+    if (text.size() >= sizeof(word)) {
+      std::memcpy(&word, text.data(), sizeof(word));
+      if ((word & 0x8080808080808080U) == 0) {
+        text.remove_prefix(sizeof(word));
+        continue;
+      }
+    }
+    const size_t bytes = CharacterBytes(text);
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
+}  // namespace tidemark
