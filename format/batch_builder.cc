@@ -1,0 +1,290 @@
+#include <cassert>
+#include <cstring>
+#include <functional>
+#include <unordered_map>
+
+#include <flatbuffers/flatbuffers.h>
+
+#include "format/batch.h"
+#include "format/internal/batch_envelope.h"
+#include "format/internal/batch_op.h"
+#include "format/schema/batch_generated.h"
+
+namespace tidemark {
+namespace {
+
+using flatbuffers::FlatBufferBuilder;
+using flatbuffers::Offset;
+using flatbuffers::Vector;
+
+constexpr size_t kFirstRows = 128;  // a segment; larger batches grow once
+
+struct TextHash {
+  using is_transparent = void;
+  size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+};
+
+// An absent field when `wanted` is false.
+template <typename T>
+Offset<Vector<T>> Encode(FlatBufferBuilder* flat, const std::vector<T>& column, bool wanted) {
+  return wanted ? flat->CreateVector(column) : Offset<Vector<T>>();
+}
+
+template <typename T>
+Offset<Vector<T>> EncodeRows(FlatBufferBuilder* flat,
+                             const std::vector<T>& column,
+                             size_t rows,
+                             bool wanted) {
+  return wanted && rows > 0 ? flat->CreateVector(column.data(), rows) : Offset<Vector<T>>();
+}
+
+Offset<Vector<uint8_t>> EncodeBytes(FlatBufferBuilder* flat, std::string_view bytes) {
+  if (bytes.empty()) return {};
+  return flat->CreateVector(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+}
+
+Offset<flatbuffers::String> EncodeText(FlatBufferBuilder* flat, std::string_view text) {
+  if (text.empty()) return {};
+  return flat->CreateString(text.data(), text.size());
+}
+
+}  // namespace
+
+// Everything is collected column by column, in buffers that outlive a batch.
+struct BatchBuilder::Columns {
+  size_t rows = 0;
+  // One element a row; sized ahead, so that adding a row is plain stores.
+  std::vector<uint16_t> entity;
+  std::vector<uint8_t> op;
+  std::vector<uint64_t> sequence;
+  std::vector<uint64_t> birth;
+  std::vector<uint64_t> superseded;
+  std::vector<int64_t> time;
+  std::vector<uint64_t> origin_birth;
+  std::vector<uint64_t> origin_head;
+  std::vector<uint32_t> id_end;
+  std::vector<uint32_t> value_end;
+  std::vector<uint8_t> time_present;  // one bit a row
+
+  std::vector<uint16_t> ended_row;
+  std::vector<uint64_t> ended_birth;
+  std::vector<uint64_t> ended_death;
+  std::string ids;
+  std::string values;
+  std::string names;
+  std::vector<uint32_t> name_end;
+  std::unordered_map<std::string, uint16_t, TextHash, std::equal_to<>> entity_index;
+
+  // What the rows so far have in common: a column that says nothing is left out.
+  bool contiguous = true;
+  bool all_unnumbered = true;
+  bool born_with_sequence = true;
+  bool any_superseded = false;
+  size_t times = 0;
+  bool any_entity = false;
+  bool any_origin = false;
+
+  FlatBufferBuilder flat;
+
+  void Grow();
+  void Clear();
+  void AddTime(const BatchRow& row);
+  void AddEnded(const BatchRow& row);
+  bool IsSequenceImplied() const { return all_unnumbered || (contiguous && sequence[0] != 0); }
+  void EncodeHead(const BatchHeader& header);
+};
+
+void BatchBuilder::Columns::Grow() {
+  const size_t capacity = op.empty() ? kFirstRows : kBatchRecordsMax;
+  entity.resize(capacity);
+  op.resize(capacity);
+  sequence.resize(capacity);
+  birth.resize(capacity);
+  superseded.resize(capacity);
+  time.resize(capacity);
+  origin_birth.resize(capacity);
+  origin_head.resize(capacity);
+  id_end.resize(capacity);
+  value_end.resize(capacity);
+  time_present.resize((capacity + 7) / 8);
+}
+
+void BatchBuilder::Columns::Clear() {
+  rows = 0;
+  std::fill(time_present.begin(), time_present.end(), uint8_t{0});
+  ended_row.clear();
+  ended_birth.clear();
+  ended_death.clear();
+  ids.clear();
+  values.clear();
+  names.clear();
+  name_end.clear();
+  entity_index.clear();
+  contiguous = true;
+  all_unnumbered = true;
+  born_with_sequence = true;
+  any_superseded = false;
+  times = 0;
+  any_entity = false;
+  any_origin = false;
+  flat.Clear();
+}
+
+void BatchBuilder::Columns::AddTime(const BatchRow& row) {
+  time[rows] = row.writer_time.value_or(0);
+  if (!row.writer_time) return;
+  time_present[rows / 8] |= static_cast<uint8_t>(1U << rows % 8);
+  ++times;
+}
+
+void BatchBuilder::Columns::AddEnded(const BatchRow& row) {
+  for (const EndedLife& life : row.ended) {
+    ended_row.push_back(static_cast<uint16_t>(rows));
+    ended_birth.push_back(life.birth.value());
+    ended_death.push_back(life.death.value());
+  }
+}
+
+// Encodes all but the bytes of the values, as a FlatBuffer that ends in an empty `values` vector:
+// what is created first stands last. Writing the true length over that vector's and appending the
+// bytes makes the same FlatBuffer as creating it whole, and saves one copy of all values.
+void BatchBuilder::Columns::EncodeHead(const BatchHeader& header) {
+  const auto values_field = flat.CreateVector(static_cast<const uint8_t*>(nullptr), 0);
+  const auto ids_field = EncodeBytes(&flat, ids);
+  const auto value_end_field = EncodeRows(&flat, value_end, rows, true);
+  const auto id_end_field = EncodeRows(&flat, id_end, rows, true);
+  const bool any_ended = !ended_row.empty();
+  const auto ended_death_field = Encode(&flat, ended_death, any_ended);
+  const auto ended_birth_field = Encode(&flat, ended_birth, any_ended);
+  const auto ended_row_field = Encode(&flat, ended_row, any_ended);
+  const bool some_times_absent = times > 0 && times < rows;
+  const auto present_field = EncodeRows(&flat, time_present, (rows + 7) / 8, some_times_absent);
+  const auto time_field = EncodeRows(&flat, time, rows, times > 0);
+  const auto origin_head_field = EncodeRows(&flat, origin_head, rows, any_origin);
+  const auto origin_birth_field = EncodeRows(&flat, origin_birth, rows, any_origin);
+  const auto superseded_field = EncodeRows(&flat, superseded, rows, any_superseded);
+  const auto birth_field = EncodeRows(&flat, birth, rows, !born_with_sequence);
+  const bool numbered = rows > 0 && !IsSequenceImplied();
+  const auto sequence_field = EncodeRows(&flat, sequence, rows, numbered);
+  const auto op_field = EncodeRows(&flat, op, rows, true);
+  const auto entity_field = EncodeRows(&flat, entity, rows, any_entity);
+  const auto name_end_field = Encode(&flat, name_end, !name_end.empty());
+  const auto names_field = EncodeBytes(&flat, names);
+  const auto origin_field = EncodeText(&flat, header.origin);
+  const auto token_field = EncodeText(&flat, header.token);
+  const auto device_field = EncodeText(&flat, header.device);
+  const auto epoch_field = EncodeBytes(&flat, header.epoch);
+  const auto store_field = EncodeBytes(&flat, header.store);
+
+  wire::BatchBuilder table(flat);
+  table.add_kind(static_cast<uint8_t>(header.kind));
+  table.add_store(store_field);
+  table.add_epoch(epoch_field);
+  table.add_device(device_field);
+  table.add_session(header.session);
+  table.add_page(header.page);
+  table.add_cut(header.cut.value());
+  table.add_cut_chain_low(header.cut_chain.low);
+  table.add_cut_chain_high(header.cut_chain.high);
+  table.add_reset(header.reset);
+  table.add_token(token_field);
+  table.add_origin(origin_field);
+  table.add_entity_names(names_field);
+  table.add_entity_name_end(name_end_field);
+  table.add_entity(entity_field);
+  table.add_op(op_field);
+  table.add_first(rows > 0 && !numbered ? sequence[0] : 0);
+  table.add_sequence(sequence_field);
+  table.add_birth(birth_field);
+  table.add_superseded(superseded_field);
+  table.add_writer_time(time_field);
+  table.add_writer_time_present(present_field);
+  table.add_ended_row(ended_row_field);
+  table.add_ended_birth(ended_birth_field);
+  table.add_ended_death(ended_death_field);
+  table.add_id_end(id_end_field);
+  table.add_ids(ids_field);
+  table.add_value_end(value_end_field);
+  table.add_values(values_field);
+  table.add_origin_birth(origin_birth_field);
+  table.add_origin_head(origin_head_field);
+  flat.Finish(table.Finish());
+}
+
+BatchBuilder::BatchBuilder() : columns_(std::make_unique<Columns>()) {}
+BatchBuilder::~BatchBuilder() = default;
+BatchBuilder::BatchBuilder(BatchBuilder&&) noexcept = default;
+BatchBuilder& BatchBuilder::operator=(BatchBuilder&&) noexcept = default;
+
+uint16_t BatchBuilder::Entity(std::string_view name) {
+  Columns& columns = *columns_;
+  const auto found = columns.entity_index.find(name);
+  if (found != columns.entity_index.end()) return found->second;
+  assert(columns.name_end.size() < kBatchRecordsMax);
+  const auto index = static_cast<uint16_t>(columns.name_end.size());
+  columns.names.append(name);
+  columns.name_end.push_back(static_cast<uint32_t>(columns.names.size()));
+  columns.entity_index.emplace(name, index);
+  return index;
+}
+
+void BatchBuilder::Add(const BatchRow& row) {
+  Columns& columns = *columns_;
+  const size_t at = columns.rows;
+  assert(at < kBatchRecordsMax);
+  if (at == columns.op.size()) columns.Grow();
+  const uint64_t sequence = row.sequence.value();
+  assert(at == 0 || columns.sequence[at - 1] <= sequence);
+
+  columns.entity[at] = row.entity;
+  columns.op[at] = internal::PackOp(row.op, row.id_form, row.value_kind);
+  columns.sequence[at] = sequence;
+  columns.birth[at] = row.birth.value();
+  columns.superseded[at] = row.superseded.value();
+  columns.origin_birth[at] = row.origin_birth.value();
+  columns.origin_head[at] = row.origin_head.value();
+  columns.any_origin |= row.origin_head != kSequenceZero;
+  columns.AddTime(row);
+  columns.AddEnded(row);
+  columns.ids.append(row.id);
+  columns.values.append(row.value);
+  columns.id_end[at] = static_cast<uint32_t>(columns.ids.size());
+  columns.value_end[at] = static_cast<uint32_t>(columns.values.size());
+
+  columns.contiguous &= sequence == columns.sequence[0] + at;
+  columns.all_unnumbered &= sequence == 0;
+  columns.born_with_sequence &= row.birth == row.sequence;
+  columns.any_superseded |= row.superseded != kSequenceZero;
+  columns.any_entity |= row.entity != 0;
+  ++columns.rows;
+}
+
+size_t BatchBuilder::size() const {
+  return columns_->rows;
+}
+
+size_t BatchBuilder::payload_bytes() const {
+  return columns_->ids.size() + columns_->values.size();
+}
+
+std::string BatchBuilder::Finish(const BatchHeader& header) {
+  Columns& columns = *columns_;
+  columns.EncodeHead(header);
+  const auto values_bytes = static_cast<uint32_t>(columns.values.size());
+  const size_t head_bytes = columns.flat.GetSize() - sizeof(values_bytes);
+  const size_t payload_bytes = head_bytes + sizeof(values_bytes) + values_bytes;
+
+  std::string batch;
+  batch.reserve(internal::kEnvelopeBytes + payload_bytes);
+  internal::AppendEnvelope(&batch, payload_bytes, columns.rows);
+  batch.append(reinterpret_cast<const char*>(columns.flat.GetBufferPointer()), head_bytes);
+  char length[sizeof(values_bytes)];
+  std::memcpy(length, &values_bytes, sizeof(length));
+  batch.append(length, sizeof(length));
+  batch.append(columns.values);
+  internal::SealEnvelope(&batch);
+  columns.Clear();
+  return batch;
+}
+
+}  // namespace tidemark
