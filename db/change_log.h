@@ -1,0 +1,71 @@
+// The change log: what is current after a sequence number, in the order of heads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "db/entity.h"
+#include "db/write_batch.h"
+#include "format/batch.h"
+#include "format/sequence.h"
+#include "format/status.h"
+
+namespace tidemark {
+
+/// A pinned cut: the log as of one sequence number stays readable while this lives. Destroy it
+/// before its store. Thread-safe. A pin costs a few bytes, and lets the log keep what it shows.
+class Cut {
+ public:
+  virtual ~Cut() = default;
+  virtual SequenceNumber sequence() const = 0;
+  /// Chain hash at the cut; completes the position.
+  virtual Hash128 chain() const = 0;
+};
+
+/// An entry of the log: the newest row of an id at the cut.
+struct LogEntry {
+  EntityNumber entity = 0;
+  SequenceNumber head;
+  SequenceNumber birth;  ///< of the life; for a tombstone that of the life it ended
+  bool live = false;     ///< false: a tombstone
+  IdForm id_form = IdForm::kText;
+  ValueKind value_kind = ValueKind::kBytes;
+  std::string_view id;
+  std::string_view value;
+  std::optional<int64_t> writer_time;
+  std::span<const EndedLife> ended;  ///< ended lives of the id that may still be held
+};
+
+/// What to read of one entity.
+struct LogRange {
+  EntityNumber entity = 0;
+  SequenceNumber after;  ///< only heads above it
+  bool live = true;
+  bool tombstones = true;
+};
+
+/// Entries in increasing order of head, over several entities at once. The views of an entry are
+/// valid until `Next`. Keeps the cut alive. Thread-compatible. Reading costs what is visible, not
+/// what was ever written.
+class LogCursor {
+ public:
+  class Impl;
+  explicit LogCursor(std::unique_ptr<Impl> impl);
+  ~LogCursor();
+  LogCursor(LogCursor&&) noexcept;
+  LogCursor& operator=(LogCursor&&) noexcept;
+
+  /// Moves to the next entry; false at the end or on an error.
+  bool Next();
+  const LogEntry& entry() const;
+  const Status& status() const;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tidemark

@@ -1,0 +1,97 @@
+// Entities: named kinds of data, and what is declared about them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/record.h"
+#include "format/sequence.h"
+#include "format/status.h"
+
+namespace tidemark {
+
+/// Identity of an entity within its store. Never reused; a name declared anew gets a new number.
+using EntityNumber = uint32_t;
+
+inline constexpr size_t kEntitiesOfAKindMax = 256;  ///< snapshot, and as many incremental ones
+
+enum class EntityKind : uint8_t {
+  kSnapshot,     ///< keyed current state, changed record by record or replaced whole
+  kIncremental,  ///< append-only, time-stamped events
+};
+
+enum class FieldType : uint8_t {
+  kAny,
+  kString,
+  kInteger,
+  kNumber,
+  kBoolean,
+  kTimestamp,
+  kArray,
+  kObject,
+};
+
+/// A declared field of an entity's JSON values.
+struct EntityField {
+  std::string name;
+  FieldType type = FieldType::kAny;
+  bool required = false;
+  std::vector<std::string> allowed;  ///< values of an enumeration; empty allows any
+  bool operator==(const EntityField&) const = default;
+};
+
+/// `field` holds the id of a record of `entity`.
+struct EntityReference {
+  std::string field;
+  std::string entity;
+  bool operator==(const EntityReference&) const = default;
+};
+
+/// What a finish does with rows whose references dangle (contract 32, decision B6).
+enum class ReferencePolicy : uint8_t { kWarn, kStrict, kOff };
+
+/// Events older or further back than any set bound are trimmed (contract 24).
+struct Retention {
+  std::optional<int64_t> age_ms;
+  std::optional<uint64_t> count;
+  std::optional<uint64_t> bytes;
+  bool operator==(const Retention&) const = default;
+};
+
+/// What is declared about an entity. Schemas are data (contract 32).
+struct EntityDeclaration {
+  EntityKind kind = EntityKind::kSnapshot;
+  std::string type_label;  ///< shown to devices; the name by default
+  std::vector<std::string> id_fields = {"id"};
+  std::vector<EntityField> fields;  ///< fields not named are kept as they come
+  std::vector<EntityReference> references;
+  ReferencePolicy reference_policy = ReferencePolicy::kWarn;
+  double dangling_share_max = 0.75;  ///< of rows with references; above it a finish is refused
+  bool strict = false;               ///< a bad row refuses the page instead of being set aside
+  std::optional<double> delete_share_max;  ///< delete guard; applies from 100 deletions up
+  std::string time_field = "timestamp";    ///< incremental: the event's time, for retention only
+  Retention retention;
+  bool operator==(const EntityDeclaration&) const = default;
+};
+
+/// An entity as it stands.
+struct EntityInfo {
+  EntityNumber number = 0;
+  std::string name;
+  EntityDeclaration declaration;
+  uint64_t generation = 0;         ///< counts replacements of the whole entity
+  uint64_t record_count = 0;       ///< live records
+  uint64_t tombstone_count = 0;    ///< deletions kept for devices
+  SequenceNumber trimmed_through;  ///< incremental: events at or below are gone
+  uint64_t trimmed_count = 0;      ///< incremental: how many are gone
+};
+
+/// One text for a declaration: `{"kind":"snapshot","id":["id"],"fields":[...],...}`, the form that
+/// schemas have in files and on the wire.
+std::string DeclarationToJson(const EntityDeclaration& declaration);
+/// `kInvalidArgument` names the member that is wrong; unknown members are refused.
+Result<EntityDeclaration> DeclarationFromJson(std::string_view json);
+
+}  // namespace tidemark

@@ -1,0 +1,347 @@
+#include "db/internal/batch_evaluation.h"
+
+#include <algorithm>
+#include <string>
+
+#include "db/internal/rocks_status.h"
+#include "db/tuning.h"
+#include "format/record.h"
+
+namespace tidemark::internal {
+namespace {
+
+constexpr char kMadeIdMark = '~';
+
+Hash128 ValueHash(const HashSecret& secret, ValueKind kind, std::string_view value) {
+  return KeyedHash128(secret, static_cast<uint8_t>(kind), value);
+}
+
+Status ConditionFailed(const WriteOperation& operation, size_t index, std::string_view what) {
+  return {ErrorCode::kConditionFailed,
+          "operation " + std::to_string(index) + ", " + std::string(operation.entity) + " " +
+              std::string(operation.id) + ": " + std::string(what)};
+}
+
+/// Open addressing over the slots of one batch, so that operations on one id find each other.
+class SlotTable {
+ public:
+  explicit SlotTable(size_t operations) {
+    size_t size = 16;
+    while (size < operations * 2) size *= 2;
+    table_.assign(size, 0);
+  }
+
+  /// Position in the table for `hash`; `is_same` tells whether slot n is the one looked for.
+  template <typename IsSame>
+  uint32_t& Probe(uint64_t hash, const IsSame& is_same) {
+    const size_t mask = table_.size() - 1;
+    for (size_t at = hash & mask;; at = (at + 1) & mask) {
+      if (table_[at] == 0 || is_same(table_[at] - 1)) return table_[at];
+    }
+  }
+
+ private:
+  std::vector<uint32_t> table_;  // slot + 1; 0 is empty
+};
+
+}  // namespace
+
+Status BatchEvaluation::CollectSlots() {
+  steps_.resize(batch_.size());
+  slots_.reserve(batch_.size());
+  SlotTable table(batch_.size());
+  std::string_view last_name;
+  const EntityState* entity = nullptr;
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    const WriteOperation operation = batch_.operation(i);
+    if (entity == nullptr || operation.entity != last_name) {
+      auto resolved = group_.ResolveEntity(operation.entity, operation.op);
+      if (!resolved.ok()) return resolved.status();
+      entity = *resolved;
+      last_name = operation.entity;
+    }
+    const bool is_event = entity->declaration.kind == EntityKind::kIncremental;
+    const bool fits = operation.op == WriteOp::kAppend ? is_event
+                      : operation.op == WriteOp::kPut  ? !is_event
+                                                       : !is_event || delete_events_;
+    if (!fits) {
+      return {ErrorCode::kWrongKind,
+              "operation " + std::to_string(i) + ": " + entity->name +
+                  (is_event ? " is incremental: append to it" : " is a snapshot: put into it")};
+    }
+    steps_[i].entity = entity;
+    if (operation.id.empty() && operation.op == WriteOp::kAppend) continue;
+    const uint64_t hash = KeyHash(entity->number, operation.id);
+    uint32_t& at = table.Probe(hash, [&](uint32_t slot) {
+      return slots_[slot].hash == hash && slots_[slot].entity == entity &&
+             slots_[slot].id == operation.id;
+    });
+    if (at == 0) {
+      slots_.push_back({.entity = entity,
+                        .id = operation.id,
+                        .hash = hash,
+                        .before = {},
+                        .value_hash = {},
+                        .writer_time = {},
+                        .origin = {}});
+      at = static_cast<uint32_t>(slots_.size());
+    }
+    steps_[i].slot = at;
+  }
+  return {};
+}
+
+Status BatchEvaluation::LookUp() {
+  StoreState& state = group_.state_;
+  std::vector<uint32_t> missing;
+  {
+    const std::shared_lock lock(state.state_mutex);
+    for (uint32_t i = 0; i < slots_.size(); ++i) {
+      Slot& slot = slots_[i];
+      bool found = false;
+      slot.before = group_.FindInGroup(slot.entity->number, slot.id, slot.hash, &found);
+      if (found) continue;
+      const IndexEntry* entry = state.window.Find(slot.entity->number, slot.id, slot.hash);
+      if (entry == nullptr) {
+        missing.push_back(i);
+      } else {
+        slot.before = Validated(state, slot.entity->number, *entry);
+      }
+    }
+  }
+  // The window had no word on these; a fold that ends now only moves what was in it. Ids are looked
+  // up in order, entity by entity, so that neighbours share blocks.
+  std::sort(missing.begin(), missing.end(), [this](uint32_t a, uint32_t b) {
+    return slots_[a].entity != slots_[b].entity
+               ? slots_[a].entity->number < slots_[b].entity->number
+               : slots_[a].id < slots_[b].id;
+  });
+  std::vector<rocksdb::Slice> keys;
+  std::vector<rocksdb::PinnableSlice> values;
+  std::vector<rocksdb::Status> statuses;
+  for (size_t begin = 0; begin < missing.size();) {
+    const EntityState* entity = slots_[missing[begin]].entity;
+    size_t end = begin;
+    keys.clear();
+    for (; end < missing.size() && slots_[missing[end]].entity == entity; ++end) {
+      keys.emplace_back(slots_[missing[end]].id.data(), slots_[missing[end]].id.size());
+    }
+    values.clear();
+    values.resize(keys.size());
+    statuses.assign(keys.size(), rocksdb::Status::OK());
+    state.db->MultiGet(rocksdb::ReadOptions(),
+                       entity->index.get(),
+                       keys.size(),
+                       keys.data(),
+                       values.data(),
+                       statuses.data(),
+                       /*sorted_input=*/true);
+    const std::shared_lock lock(state.state_mutex);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (statuses[i].IsNotFound()) continue;
+      if (!statuses[i].ok()) return FromRocks(statuses[i], "reading the index of " + entity->name);
+      IndexEntry entry;
+      if (!DecodeIndexEntry({values[i].data(), values[i].size()}, &entry)) {
+        return {ErrorCode::kCorruption, "the index of " + entity->name + " is damaged"};
+      }
+      slots_[missing[begin + i]].before = Validated(state, entity->number, std::move(entry));
+    }
+    begin = end;
+  }
+  for (Slot& slot : slots_) {
+    slot.live = slot.before.live();
+    slot.value_hash = slot.before.hash;
+    slot.writer_time = slot.before.writer_time();
+    slot.origin = slot.before.origin();
+  }
+  return {};
+}
+
+Status BatchEvaluation::CheckCondition(const Slot& slot,
+                                       const WriteOperation& operation,
+                                       size_t index) const {
+  const WriteCondition& condition = operation.condition;
+  if (condition.if_absent && slot.live) {
+    return ConditionFailed(operation, index, "the record exists");
+  }
+  if (condition.if_version.has_value()) {
+    if (!slot.live) return ConditionFailed(operation, index, "the record does not exist");
+    if (slot.final_op >= 0 || slot.before.head != *condition.if_version) {
+      return ConditionFailed(operation,
+                             index,
+                             "the record is at version " +
+                                 std::to_string(slot.before.head.value()) + ", not " +
+                                 std::to_string(condition.if_version->value()));
+    }
+  }
+  if (condition.if_newer.has_value() && slot.writer_time.has_value() &&
+      *condition.if_newer <= *slot.writer_time) {
+    return ConditionFailed(operation,
+                           index,
+                           "its timestamp " + std::to_string(*condition.if_newer) +
+                               " is not newer than " + std::to_string(*slot.writer_time));
+  }
+  return {};
+}
+
+Status BatchEvaluation::Evaluate() {
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    const WriteOperation operation = batch_.operation(i);
+    Step& step = steps_[i];
+    if (operation.op == WriteOp::kAppend) {
+      EvaluateAppend(step, operation, i);
+      continue;
+    }
+    Slot& slot = slots_[step.slot - 1];
+    TIDEMARK_RETURN_IF_ERROR(CheckCondition(slot, operation, i));
+    EvaluateWrite(slot, step, operation, i);
+  }
+  return {};
+}
+
+void BatchEvaluation::EvaluateWrite(Slot& slot,
+                                    Step& step,
+                                    const WriteOperation& operation,
+                                    size_t index) {
+  if (operation.op == WriteOp::kDelete) {
+    if (!slot.live) return;
+    step.outcome = WriteOutcome::kDeleted;
+    slot.live = false;
+    slot.origin = std::nullopt;
+  } else {
+    step.value_hash =
+        ValueHash(group_.state_.identity.secret, operation.value_kind, operation.value);
+    const bool same_origin = !operation.origin.has_value() || operation.origin == slot.origin;
+    if (slot.live && step.value_hash == slot.value_hash && same_origin) return;
+    step.outcome = slot.live ? WriteOutcome::kUpdated : WriteOutcome::kCreated;
+    slot.live = true;
+    slot.value_hash = step.value_hash;
+    slot.origin = operation.origin;
+  }
+  slot.writer_time = operation.condition.if_newer;
+  slot.final_op = static_cast<int64_t>(index);
+}
+
+void BatchEvaluation::EvaluateAppend(Step& step, const WriteOperation& operation, size_t index) {
+  step.value_hash = ValueHash(group_.state_.identity.secret, operation.value_kind, operation.value);
+  step.outcome = WriteOutcome::kAppended;
+  if (step.slot == 0) return;
+  Slot& slot = slots_[step.slot - 1];
+  if (!slot.live) {
+    slot.live = true;
+    slot.value_hash = step.value_hash;
+    slot.origin = operation.origin;
+    slot.final_op = static_cast<int64_t>(index);
+  } else if (slot.value_hash == step.value_hash) {
+    step.outcome = WriteOutcome::kUnchanged;
+  } else {
+    step.renamed = true;
+  }
+}
+
+bool BatchEvaluation::IsNetChange(const Slot& slot, const WriteOperation& operation) const {
+  if (operation.op == WriteOp::kDelete) return slot.before.live();
+  const bool same = slot.before.live() && slot.before.hash == slot.value_hash &&
+                    (!slot.origin.has_value() || slot.origin == slot.before.origin());
+  return !same;
+}
+
+std::vector<EndedLife> BatchEvaluation::EndedLives(const Slot& slot,
+                                                   WriteOp op,
+                                                   SequenceNumber sequence) const {
+  std::vector<EndedLife> ended = slot.before.ended();
+  if (op == WriteOp::kDelete && slot.before.birth <= group_.head_.exposed) {
+    ended.push_back({slot.before.birth, sequence});
+  }
+  const LifeFilter& filter = group_.state_.life_filter;
+  if (ended.size() > tuning::kEndedLivesSoftMax && filter) {
+    const EntityNumber entity = slot.entity->number;
+    std::erase_if(ended, [&](const EndedLife& life) { return !filter(entity, life); });
+  }
+  return ended;
+}
+
+GroupRow BatchEvaluation::MakeRow(const Step& step,
+                                  const WriteOperation& operation,
+                                  SequenceNumber sequence) {
+  GroupRow row;
+  row.entity = step.entity;
+  row.id_form = operation.id_form;
+  row.value_kind = operation.value_kind;
+  row.id = operation.id;
+  row.value = operation.value;
+  row.entry.head = sequence;
+  row.entry.birth = sequence;
+  row.entry.hash = step.value_hash;
+  row.entry.state = IndexState::kLive;
+  row.op = operation.op == WriteOp::kAppend   ? RowOp::kAppend
+           : operation.op == WriteOp::kDelete ? RowOp::kDelete
+                                              : RowOp::kPut;
+  IndexExtra extra{
+      .writer_time = operation.condition.if_newer, .origin = operation.origin, .ended = {}};
+  if (step.slot == 0 || step.renamed) {
+    std::string id = std::string(operation.id) + kMadeIdMark + std::to_string(sequence.value());
+    if (id.size() > kIdBytesMax) id = kMadeIdMark + std::to_string(sequence.value());
+    row.id = group_.made_ids_.emplace_back(std::move(id));
+    row.hash = KeyHash(step.entity->number, row.id);
+  } else {
+    const Slot& slot = slots_[step.slot - 1];
+    row.hash = slot.hash;
+    row.superseded = slot.before.head;
+    if (slot.before.live()) row.entry.birth = slot.before.birth;
+    extra.ended = EndedLives(slot, operation.op, sequence);
+    if (operation.op == WriteOp::kDelete) {
+      row.entry.state = extra.ended.empty() ? IndexState::kAbsent : IndexState::kTombstone;
+      row.value = {};
+    }
+  }
+  row.entry.extra = MakeExtra(std::move(extra));
+  return row;
+}
+
+void BatchEvaluation::Emit(CommitResult* result) {
+  std::vector<SequenceNumber> versions(want_outcomes_ ? slots_.size() : 0);
+  for (size_t i = 0; want_outcomes_ && i < slots_.size(); ++i) {
+    if (slots_[i].before.live()) versions[i] = slots_[i].before.head;
+  }
+  std::vector<const GroupRow*> row_of;
+  const size_t first_row = group_.group_rows_.size();
+  if (want_outcomes_) result->outcomes.resize(batch_.size());
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    const Step& step = steps_[i];
+    if (step.outcome == WriteOutcome::kUnchanged) {
+      ++result->unchanged;
+    } else {
+      ++result->applied;
+    }
+    if (want_outcomes_) result->outcomes[i].outcome = step.outcome;
+    const WriteOperation operation = batch_.operation(i);
+    const bool own_row = step.slot == 0 || step.renamed;
+    if (!own_row) {
+      const Slot& slot = slots_[step.slot - 1];
+      if (slot.final_op != static_cast<int64_t>(i) || !IsNetChange(slot, operation)) continue;
+    }
+    if (step.outcome == WriteOutcome::kUnchanged) continue;
+    const SequenceNumber sequence = group_.head_.sequence.Next();
+    group_.group_rows_.push_back(MakeRow(step, operation, sequence));
+    group_.head_.sequence = sequence;
+    if (!want_outcomes_) continue;
+    if (operation.op == WriteOp::kAppend) {
+      result->outcomes[i].id = group_.group_rows_.back().id;
+      result->outcomes[i].version = sequence;
+    }
+    if (!own_row) {
+      versions[step.slot - 1] = operation.op == WriteOp::kDelete ? kSequenceZero : sequence;
+    }
+  }
+  for (size_t i = 0; want_outcomes_ && i < batch_.size(); ++i) {
+    const Step& step = steps_[i];
+    if (step.slot == 0 || step.renamed) continue;
+    OperationOutcome& outcome = result->outcomes[i];
+    outcome.version = versions[step.slot - 1];
+    if (batch_.operation(i).op == WriteOp::kAppend) outcome.id = batch_.operation(i).id;
+  }
+  (void)first_row;
+}
+
+}  // namespace tidemark::internal

@@ -1,0 +1,70 @@
+// One batch on its way into a group: what each id was, what it becomes, and which operation says
+// so.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "db/internal/commit_group.h"
+#include "db/write_batch.h"
+
+namespace tidemark::internal {
+
+/// One batch on its way into the group: what each id was, what it becomes, which operation says so.
+class BatchEvaluation {
+ public:
+  BatchEvaluation(CommitGroup& group, const WriteBatch& batch, bool delete_events)
+      : group_(group), batch_(batch), delete_events_(delete_events) {}
+
+  Status Run(bool want_outcomes) {
+    want_outcomes_ = want_outcomes;
+    TIDEMARK_RETURN_IF_ERROR(CollectSlots());
+    TIDEMARK_RETURN_IF_ERROR(LookUp());
+    return Evaluate();
+  }
+  /// Gives the changes their sequence numbers. Cannot fail.
+  void Emit(CommitResult* result);
+  size_t change_bound() const { return batch_.size(); }
+
+ private:
+  struct Slot {
+    const EntityState* entity;
+    std::string_view id;
+    uint64_t hash;
+    IndexEntry before;
+    // As of the operations evaluated so far.
+    bool live = false;
+    Hash128 value_hash;
+    std::optional<int64_t> writer_time;
+    std::optional<OriginVersion> origin;
+    int64_t final_op = -1;
+  };
+  struct Step {
+    const EntityState* entity = nullptr;
+    uint32_t slot = 0;  // position + 1; 0: an event without an id
+    WriteOutcome outcome = WriteOutcome::kUnchanged;
+    bool renamed = false;  // an event whose id is taken by other content
+    Hash128 value_hash;
+  };
+
+  Status CollectSlots();
+  Status LookUp();
+  Status Evaluate();
+  Status CheckCondition(const Slot& slot, const WriteOperation& operation, size_t index) const;
+  void EvaluateWrite(Slot& slot, Step& step, const WriteOperation& operation, size_t index);
+  void EvaluateAppend(Step& step, const WriteOperation& operation, size_t index);
+  bool IsNetChange(const Slot& slot, const WriteOperation& operation) const;
+  GroupRow MakeRow(const Step& step, const WriteOperation& operation, SequenceNumber sequence);
+  std::vector<EndedLife> EndedLives(const Slot& slot, WriteOp op, SequenceNumber sequence) const;
+
+  CommitGroup& group_;
+  const WriteBatch& batch_;
+  const bool delete_events_;
+  bool want_outcomes_ = false;
+  std::vector<Slot> slots_;
+  std::vector<Step> steps_;
+};
+
+}  // namespace tidemark::internal

@@ -1,0 +1,86 @@
+#include "db/internal/catalog.h"
+
+#include <algorithm>
+
+#include "format/coding.h"
+
+namespace tidemark::internal {
+namespace {
+
+constexpr uint8_t kEntityRowVersion = 1;
+
+}  // namespace
+
+EntityPtr Catalog::Find(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+EntityPtr Catalog::Find(EntityNumber number) const {
+  const auto found = by_number_.find(number);
+  return found == by_number_.end() ? nullptr : found->second;
+}
+
+size_t Catalog::CountOfKind(EntityKind kind) const {
+  return static_cast<size_t>(
+      std::count_if(by_number_.begin(), by_number_.end(), [kind](const auto& numbered) {
+        return !numbered.second->dropped && numbered.second->declaration.kind == kind;
+      }));
+}
+
+std::shared_ptr<const Catalog> Catalog::With(EntityPtr entity) const {
+  auto copy = std::make_shared<Catalog>(*this);
+  if (const EntityPtr before = Find(entity->number); before != nullptr && !before->dropped) {
+    copy->by_name_.erase(before->name);
+  }
+  copy->by_number_[entity->number] = entity;
+  copy->next_number_ = std::max(next_number_, entity->number + 1);
+  if (!entity->dropped) copy->by_name_[entity->name] = std::move(entity);
+  return copy;
+}
+
+std::shared_ptr<const Catalog> Catalog::Without(EntityNumber number) const {
+  auto copy = std::make_shared<Catalog>(*this);
+  if (const EntityPtr before = Find(number); before != nullptr && !before->dropped) {
+    copy->by_name_.erase(before->name);
+  }
+  copy->by_number_.erase(number);
+  return copy;
+}
+
+std::string EncodeEntity(const EntityState& entity) {
+  std::string out;
+  out.push_back(static_cast<char>(kEntityRowVersion));
+  AppendVarint(&out, entity.number);
+  AppendBytes(&out, entity.name);
+  AppendBytes(&out, DeclarationToJson(entity.declaration));
+  AppendVarint(&out, entity.generation);
+  AppendVarint(&out, entity.generation_mark.value());
+  AppendVarint(&out, entity.dropped ? 1 : 0);
+  AppendVarint(&out, entity.trimmed_through.value());
+  AppendVarint(&out, entity.trimmed_count);
+  return out;
+}
+
+Result<EntityState> DecodeEntity(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.Byte() != kEntityRowVersion) {
+    return {ErrorCode::kNewerFormat, "an entity's descriptor row has an unknown version"};
+  }
+  EntityState entity;
+  entity.number = static_cast<EntityNumber>(reader.Varint());
+  entity.name = reader.Bytes();
+  const std::string_view declaration = reader.Bytes();
+  entity.generation = reader.Varint();
+  entity.generation_mark = reader.Sequence();
+  entity.dropped = reader.Varint() != 0;
+  entity.trimmed_through = reader.Sequence();
+  entity.trimmed_count = reader.Varint();
+  if (!reader.Finished()) {
+    return {ErrorCode::kCorruption, "an entity's descriptor row is damaged"};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(entity.declaration, DeclarationFromJson(declaration));
+  return entity;
+}
+
+}  // namespace tidemark::internal

@@ -1,0 +1,339 @@
+#include "db/internal/commit_group.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "db/internal/batch_evaluation.h"
+#include "db/internal/rocks_status.h"
+#include "db/tuning.h"
+#include "format/coding.h"
+#include "format/record.h"
+
+namespace tidemark::internal {
+namespace {
+
+/// What a batch says, for telling a repetition from another batch with the same operation id.
+Hash128 BatchHash(const WriteBatch& batch) {
+  std::string text;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const WriteOperation operation = batch.operation(i);
+    text.push_back(static_cast<char>(operation.op));
+    text.push_back(static_cast<char>(operation.value_kind));
+    AppendBytes(&text, operation.entity);
+    AppendBytes(&text, operation.id);
+    AppendBytes(&text, operation.value);
+    text.push_back(operation.condition.if_absent ? 1 : 0);
+    AppendVarint(&text, operation.condition.if_version.value_or(kSequenceZero).value());
+    AppendVarint(&text, static_cast<uint64_t>(operation.condition.if_newer.value_or(0)));
+  }
+  return Checksum128(text);
+}
+
+}  // namespace
+
+PinnedCut::~PinnedCut() {
+  if (!pinned_) return;
+  const std::unique_lock lock(state_.state_mutex);
+  state_.liveness.Unpin(sequence_);
+}
+
+void PinnedCut::Pin() {
+  state_.liveness.Pin(sequence_);
+  pinned_ = true;
+}
+
+/// What a precondition sees: the rows of the group so far, and room for its own.
+class CommitGroup::Context final : public CommitContext {
+ public:
+  explicit Context(const CommitGroup& group) : group_(group) {}
+
+  SequenceNumber sequence() const override { return group_.head_.sequence; }
+  Hash128 chain() const override { return group_.head_.chain; }
+  Result<std::optional<std::string>> GetRow(std::string_view key) const override {
+    const std::string full = row_key::Upper(key);
+    if (const auto found = rows_.find(full); found != rows_.end()) return found->second;
+    return group_.GetRow(full);
+  }
+  void SetRow(std::string_view key, std::string_view value) override {
+    rows_[row_key::Upper(key)] = std::string(value);
+  }
+  void DeleteRow(std::string_view key) override { rows_[row_key::Upper(key)] = std::nullopt; }
+
+  std::map<std::string, std::optional<std::string>>& rows() { return rows_; }
+
+ private:
+  const CommitGroup& group_;
+  std::map<std::string, std::optional<std::string>> rows_;
+};
+
+CommitGroup::CommitGroup(StoreState& state)
+    : state_(state), catalog_(state.GetCatalog()), head_(state.head) {}
+
+CommitGroup::~CommitGroup() {
+  for (const auto& [name, entity] : provisional_) {
+    if (written_ && entities_.contains(entity->number)) continue;
+    // What cannot be dropped now is dropped at the next open.
+    state_.db->DropColumnFamily(entity->log.get()).PermitUncheckedError();
+    state_.db->DropColumnFamily(entity->index.get()).PermitUncheckedError();
+  }
+}
+
+void CommitGroup::SetEntity(EntityState entity) {
+  rows_[row_key::Entity(entity.number)] = EncodeEntity(entity);
+  const EntityNumber number = entity.number;
+  entities_[number] = std::make_shared<const EntityState>(std::move(entity));
+}
+
+Result<const EntityState*> CommitGroup::ResolveEntity(std::string_view name, WriteOp op) {
+  if (const EntityPtr entity = catalog_->Find(name)) return entity.get();
+  const EntityKind kind = op == WriteOp::kAppend ? EntityKind::kIncremental : EntityKind::kSnapshot;
+  if (const auto found = provisional_.find(name); found != provisional_.end()) {
+    return found->second.get();
+  }
+  TIDEMARK_RETURN_IF_ERROR(CheckName(name));
+  size_t of_kind = catalog_->CountOfKind(kind);
+  for (const auto& [made_name, made] : provisional_) {
+    if (made->declaration.kind == kind) ++of_kind;
+  }
+  if (of_kind >= kEntitiesOfAKindMax) {
+    return {ErrorCode::kTooLarge,
+            "there are " + std::to_string(kEntitiesOfAKindMax) + " entities of this kind already"};
+  }
+  EntityDeclaration declaration;
+  declaration.kind = kind;
+  const auto number = static_cast<EntityNumber>(catalog_->next_number() + provisional_.size());
+  TIDEMARK_ASSIGN_OR_RETURN(EntityState made, MakeEntity(state_, number, name, declaration));
+  const auto& kept = provisional_[std::string(name)] =
+      std::make_shared<const EntityState>(std::move(made));
+  return kept.get();
+}
+
+Result<std::optional<std::string>> CommitGroup::GetRow(std::string_view key) const {
+  if (const auto found = rows_.find(key); found != rows_.end()) return found->second;
+  return ReadRow(state_, key);
+}
+
+IndexEntry CommitGroup::FindInGroup(EntityNumber entity,
+                                    std::string_view id,
+                                    uint64_t hash,
+                                    bool* found) {
+  if (group_rows_.empty()) return {};
+  for (; overlaid_ < group_rows_.size(); ++overlaid_) {
+    const GroupRow& row = group_rows_[overlaid_];
+    overlay_.Set(row.entity->number, row.id, row.hash, row.entry);
+  }
+  const IndexEntry* entry = overlay_.Find(entity, id, hash);
+  *found = entry != nullptr;
+  return entry == nullptr ? IndexEntry{} : *entry;
+}
+
+Result<std::optional<CommitResult>> CommitGroup::CheckOperationId(const WriteBatch& batch,
+                                                                  Hash128* hash) const {
+  *hash = BatchHash(batch);
+  TIDEMARK_ASSIGN_OR_RETURN(const auto row, GetRow(row_key::Operation(batch.operation_id())));
+  if (!row.has_value()) return std::optional<CommitResult>{};
+  ByteReader reader(*row);
+  const Hash128 first_hash = reader.Hash();
+  CommitResult result;
+  result.sequence = reader.Sequence();
+  result.applied = reader.Varint();
+  result.unchanged = reader.Varint();
+  result.replayed = true;
+  if (!reader.ok()) return {ErrorCode::kCorruption, "an idempotency row is damaged"};
+  if (first_hash != *hash) {
+    return {ErrorCode::kIdempotencyMismatch,
+            "operation id " + batch.operation_id() + " was used before for another batch"};
+  }
+  return std::optional<CommitResult>(result);
+}
+
+void CommitGroup::KeepOperationId(const WriteBatch& batch,
+                                  const Hash128& hash,
+                                  const CommitResult& result) {
+  const int64_t now = state_.runtime->clock().WallMilliseconds();
+  std::string row;
+  AppendHash(&row, hash);
+  AppendVarint(&row, result.sequence.value());
+  AppendVarint(&row, result.applied);
+  AppendVarint(&row, result.unchanged);
+  rows_[row_key::Operation(batch.operation_id())] = std::move(row);
+  std::string order;
+  AppendVarint(&order, static_cast<uint64_t>(now));
+  AppendBytes(&order, batch.operation_id());
+  rows_[row_key::OperationOrder(head_.operations++)] = std::move(order);
+
+  // Each new id retires up to two old ones, so the number kept falls to its bounds by itself.
+  for (int i = 0; i < 2 && head_.operations_first < head_.operations; ++i) {
+    const std::string key = row_key::OperationOrder(head_.operations_first);
+    const auto oldest = GetRow(key);
+    if (!oldest.ok() || !oldest->has_value()) break;
+    ByteReader reader(**oldest);
+    const auto time = static_cast<int64_t>(reader.Varint());
+    const bool too_many = head_.operations - head_.operations_first > tuning::kOperationIds;
+    if (!too_many && now - time < tuning::kOperationIdMilliseconds) break;
+    rows_[row_key::Operation(reader.Bytes())] = std::nullopt;
+    rows_[key] = std::nullopt;
+    ++head_.operations_first;
+  }
+}
+
+Result<CommitResult> CommitGroup::Add(const WriteBatch& batch,
+                                      const CommitOptions& options,
+                                      bool delete_events) {
+  CommitResult result;
+  result.sequence = head_.sequence;
+  Hash128 batch_hash;
+  if (!batch.operation_id().empty()) {
+    TIDEMARK_ASSIGN_OR_RETURN(auto first_answer, CheckOperationId(batch, &batch_hash));
+    if (first_answer.has_value()) return *first_answer;
+  }
+  Context context(*this);
+  if (options.precondition) TIDEMARK_RETURN_IF_ERROR(options.precondition(context));
+
+  BatchEvaluation evaluation(*this, batch, delete_events);
+  TIDEMARK_RETURN_IF_ERROR(evaluation.Run(options.want_outcomes));
+  if (head_.sequence + evaluation.change_bound() >= kSequenceLimit) {
+    return {ErrorCode::kTooLarge, "the store has used up its sequence numbers"};
+  }
+
+  // From here on nothing fails.
+  if (options.pin_cut) {
+    assert(group_rows_.empty() && "a pin begins a group");
+    result.cut = std::make_shared<PinnedCut>(state_, head_.sequence, head_.chain);
+    pins_.push_back(
+        {0, std::static_pointer_cast<PinnedCut>(std::const_pointer_cast<Cut>(result.cut))});
+    head_.exposed = std::max(head_.exposed, head_.sequence);
+    std::string chain;
+    AppendHash(&chain, head_.chain);
+    rows_[row_key::Position(head_.sequence)] = std::move(chain);
+  }
+  const size_t first_row = group_rows_.size();
+  evaluation.Emit(&result);
+  for (size_t i = first_row; i < group_rows_.size(); ++i) {
+    const EntityNumber number = group_rows_[i].entity->number;
+    if (catalog_->Find(number) == nullptr && !entities_.contains(number)) {
+      SetEntity(*group_rows_[i].entity);
+    }
+  }
+  if (group_rows_.size() > first_row) result.sequence = head_.sequence;
+  for (const WriteBatch::Row& row : batch.rows()) rows_[row_key::Upper(row.key)] = row.value;
+  for (auto& [key, value] : context.rows()) rows_[key] = std::move(value);
+  if (!batch.operation_id().empty()) KeepOperationId(batch, batch_hash, result);
+  ++batches_;
+  return result;
+}
+
+void CommitGroup::EncodeSegments(rocksdb::WriteBatch* write) {
+  std::map<EntityNumber, std::vector<GroupRow*>> by_entity;
+  for (GroupRow& row : group_rows_) by_entity[row.entity->number].push_back(&row);
+  BatchBuilder builder;
+  std::string checksums;
+  for (auto& [number, rows] : by_entity) {
+    for (size_t begin = 0; begin < rows.size();) {
+      const SequenceNumber first = rows[begin]->entry.head;
+      const uint16_t name = builder.Entity(rows[begin]->entity->name);
+      size_t end = begin;
+      while (end < rows.size() && end - begin < tuning::kSegmentRecords &&
+             (end == begin || builder.payload_bytes() < tuning::kSegmentBytes)) {
+        GroupRow& row = *rows[end++];
+        row.entry.distance = static_cast<uint32_t>(row.entry.head - first);
+        const IndexExtra* extra = row.entry.extra.get();
+        BatchRow encoded{.entity = name,
+                         .op = row.op,
+                         .id_form = row.id_form,
+                         .value_kind = row.value_kind,
+                         .sequence = row.entry.head,
+                         .birth = row.entry.birth,
+                         .superseded = row.superseded,
+                         .id = row.id,
+                         .value = row.value,
+                         .writer_time = {},
+                         .ended = {}};
+        if (extra != nullptr) {
+          encoded.writer_time = extra->writer_time;
+          encoded.ended = extra->ended;
+          if (extra->origin.has_value()) {
+            encoded.origin_birth = extra->origin->birth;
+            encoded.origin_head = extra->origin->head;
+          }
+        }
+        builder.Add(encoded);
+      }
+      const std::string segment = builder.Finish({.kind = BatchKind::kSegment});
+      std::string key;
+      AppendBigEndian64(&key, first.value());
+      write->Put(rows[begin]->entity->log.get(), key, segment).PermitUncheckedError();
+      AppendHash(&checksums, BatchChecksum(segment));
+      begin = end;
+    }
+  }
+  if (!checksums.empty()) head_.chain = ChainHash(head_.chain, checksums);
+}
+
+Status CommitGroup::Write(bool sync) {
+  TIDEMARK_RETURN_IF_ERROR(state_.write_error);
+  rocksdb::WriteBatch write;
+  EncodeSegments(&write);
+  ++head_.commit;
+  rows_[row_key::kHead] = EncodeHead(head_);
+  for (const auto& [key, value] : rows_) {
+    const rocksdb::Status added = value.has_value() ? write.Put(state_.rows.get(), key, *value)
+                                                    : write.Delete(state_.rows.get(), key);
+    if (!added.ok()) return FromRocks(added, "building a commit");
+  }
+  rocksdb::WriteOptions options;
+  options.sync = sync && state_.syncing();
+  const rocksdb::Status written = state_.db->Write(options, &write);
+  if (!written.ok()) {
+    state_.write_error = FromRocks(written, "writing a commit; reopen the store to go on");
+    return state_.write_error;
+  }
+  written_ = true;
+  state_.head = head_;
+  ++state_.groups;
+  state_.commits += batches_;
+  if (!options.sync) return {};
+
+  ++state_.syncs;
+  state_.durable = head_.sequence.value();
+  // The guard may lag one group behind, never more: then a loss of the log shows.
+  Status guarded;
+  if (state_.guarded_commit > 0)
+    guarded = state_.guard->Cover(SequenceNumber(state_.guarded_commit));
+  state_.guard->Advance(SequenceNumber(head_.commit));
+  state_.guarded_commit = head_.commit;
+  if (!guarded.ok()) state_.write_error = guarded.WithContext("writing the guard");
+  return {};
+}
+
+void CommitGroup::Publish() {
+  {
+    const std::unique_lock lock(state_.state_mutex);
+    for (const Pin& pin : pins_) pin.cut->Pin();
+    for (const auto& [number, entity] : entities_) {
+      state_.catalog = state_.catalog->With(entity);
+    }
+    for (GroupRow& row : group_rows_) {
+      const EntityNumber entity = row.entity->number;
+      if (row.superseded != kSequenceZero) {
+        state_.liveness.Supersede(entity, row.superseded, row.entry.head);
+        ++state_.dead_rows[entity];
+      }
+      if (row.entry.state == IndexState::kLive) state_.liveness.AddLive(entity, row.entry.head);
+      if (row.entry.state == IndexState::kTombstone) {
+        state_.liveness.AddTombstone(entity, row.entry.head);
+      }
+      state_.window.Set(entity, row.id, row.hash, std::move(row.entry));
+    }
+    state_.visible = head_.sequence;
+    state_.visible_chain = head_.chain;
+    if (state_.window.size() >= state_.options.window_records) state_.fold_wanted = true;
+  }
+  if (state_.fold_wanted) state_.wake_upkeep();
+  if (state_.waiters > 0) {
+    const std::lock_guard lock(state_.wait_mutex);
+    state_.committed.notify_all();
+  }
+}
+
+}  // namespace tidemark::internal

@@ -1,0 +1,314 @@
+#include "db/internal/fold.h"
+
+#include <map>
+#include <vector>
+
+#include <rocksdb/sst_file_writer.h>
+
+#include "db/internal/rocks_status.h"
+#include "db/internal/runtime_impl.h"
+#include "db/tuning.h"
+#include "format/coding.h"
+
+namespace tidemark::internal {
+namespace {
+
+/// A liveness set as of the fold, and which of its chunks changed since the last one.
+struct ChangedSet {
+  EntityNumber entity;
+  fold_key::Set kind;
+  SequenceSet set;
+  std::vector<uint64_t> dirty;
+};
+
+/// What a fold takes along; immutable once the state mutex is released.
+struct FoldInput {
+  FoldMark mark;
+  LayerStack layers;
+  std::shared_ptr<const Catalog> catalog;
+  std::vector<ChangedSet> sets;
+};
+
+std::string FilePath(const StoreState& state, const std::string& name) {
+  return (state.directory / "tmp" / ("fold-" + name + ".sst")).string();
+}
+
+FoldInput Freeze(StoreState& state) {
+  const std::unique_lock lock(state.state_mutex);
+  FoldInput input;
+  input.mark = {.through = state.visible, .trimmed_through = state.trimmed_through};
+  input.layers = state.window.BeginFold();
+  input.catalog = state.catalog;
+  for (const auto& [entity, unused] : state.liveness.all()) {
+    Liveness::Sets& sets = state.liveness.Of(entity);
+    input.sets.push_back({entity, fold_key::Set::kLive, sets.live, sets.live.TakeDirtyChunks()});
+    input.sets.push_back(
+        {entity, fold_key::Set::kTombstones, sets.tombstones, sets.tombstones.TakeDirtyChunks()});
+  }
+  return input;
+}
+
+void Finish(StoreState& state, const FoldInput& input, bool folded) {
+  const std::unique_lock lock(state.state_mutex);
+  if (folded) {
+    state.window.EndFold();
+    state.fold_wanted = state.window.size() >= state.options.window_records;
+    return;
+  }
+  state.window.AbortFold();
+  state.fold_wanted = false;  // the next commit wants it again
+  for (const ChangedSet& changed : input.sets) {
+    Liveness::Sets& sets = state.liveness.Of(changed.entity);
+    SequenceSet& set = changed.kind == fold_key::Set::kLive ? sets.live : sets.tombstones;
+    set.MarkDirty(changed.dirty);
+  }
+}
+
+/// One sorted file for one column family. The file is removed unless it was ingested.
+class SortedFile {
+ public:
+  SortedFile(const StoreState& state, const Family& family, const std::string& name)
+      : family_(family),
+        path_(FilePath(state, name)),
+        env_(state.runtime->impl().env()),
+        writer_(rocksdb::EnvOptions(),
+                rocksdb::Options(rocksdb::DBOptions(state.db->GetDBOptions()), Options(state)),
+                family.get(),
+                /*invalidate_page_cache=*/false) {}
+  ~SortedFile() { env_->DeleteFile(path_).PermitUncheckedError(); }
+  SortedFile(const SortedFile&) = delete;
+  SortedFile& operator=(const SortedFile&) = delete;
+
+  void Put(std::string_view key, std::string_view value) {
+    Keep([&] { return writer_.Put({key.data(), key.size()}, {value.data(), value.size()}); });
+  }
+  void Delete(std::string_view key) {
+    Keep([&] { return writer_.Delete({key.data(), key.size()}); });
+  }
+  rocksdb::Status Finish() {
+    if (opened_ && status_.ok()) status_ = writer_.Finish();
+    return status_;
+  }
+  bool empty() const { return !opened_; }
+  rocksdb::IngestExternalFileArg Ingestion() const {
+    rocksdb::IngestExternalFileArg arg;
+    arg.column_family = family_.get();
+    arg.external_files = {path_};
+    arg.options.move_files = true;
+    return arg;
+  }
+
+ private:
+  static rocksdb::ColumnFamilyOptions Options(const StoreState& state) {
+    return MakeIndexOptions(*state.runtime);
+  }
+  template <typename Write>
+  void Keep(const Write& write) {
+    if (!opened_) {
+      opened_ = true;
+      status_ = writer_.Open(path_);
+    }
+    if (status_.ok()) status_ = write();
+  }
+
+  const Family family_;
+  const std::string path_;
+  rocksdb::Env* const env_;
+  rocksdb::SstFileWriter writer_;
+  rocksdb::Status status_;
+  bool opened_ = false;
+};
+
+/// Visits the newest entry of each id, in order of (entity, id).
+template <typename Visit>
+void MergeLayers(const LayerStack& layers, const Visit& visit) {
+  struct Position {
+    const Layer* layer;
+    size_t at = 0;
+    bool done() const { return at == layer->size(); }
+    const Layer::Node& node() const { return layer->node(layer->Sorted()[at]); }
+    std::string_view id() const { return layer->id(node()); }
+  };
+  std::vector<Position> positions;
+  for (const auto& layer : layers) positions.push_back({layer.get()});
+  while (true) {
+    Position* lowest = nullptr;  // the newest layer wins a tie, being first
+    for (Position& position : positions) {
+      if (position.done()) continue;
+      if (lowest == nullptr || position.node().entity < lowest->node().entity ||
+          (position.node().entity == lowest->node().entity && position.id() < lowest->id())) {
+        lowest = &position;
+      }
+    }
+    if (lowest == nullptr) return;
+    const EntityNumber entity = lowest->node().entity;
+    const std::string_view id = lowest->id();
+    visit(lowest->node(), id);
+    for (Position& position : positions) {
+      if (!position.done() && position.node().entity == entity && position.id() == id) {
+        ++position.at;
+      }
+    }
+  }
+}
+
+void WriteIndexFiles(const StoreState& state,
+                     const FoldInput& input,
+                     std::vector<std::unique_ptr<SortedFile>>* files) {
+  EntityNumber current = 0;
+  std::string encoded;
+  SortedFile* file = nullptr;
+  MergeLayers(input.layers, [&](const Layer::Node& node, std::string_view id) {
+    if (file == nullptr || node.entity != current) {
+      current = node.entity;
+      const EntityPtr entity = input.catalog->Find(current);
+      if (entity == nullptr) {
+        file = nullptr;  // the entity is gone, with its index
+        return;
+      }
+      files->push_back(std::make_unique<SortedFile>(state, entity->index, LogFamilyName(current)));
+      file = files->back().get();
+    }
+    if (node.entry.state == IndexState::kAbsent) {
+      file->Delete(id);
+      return;
+    }
+    encoded.clear();
+    EncodeIndexEntry(node.entry, &encoded);
+    file->Put(id, encoded);
+  });
+}
+
+std::unique_ptr<SortedFile> WriteFoldFile(const StoreState& state, const FoldInput& input) {
+  auto file = std::make_unique<SortedFile>(state, state.folds, "mark");
+  file->Put(fold_key::kMark, EncodeFoldMark(input.mark));
+  for (const ChangedSet& changed : input.sets) {
+    for (const uint64_t chunk : changed.dirty) {
+      const std::string key = fold_key::Chunk(changed.entity, changed.kind, chunk);
+      const std::string bytes = changed.set.SerializeChunk(chunk);
+      if (bytes.empty()) {
+        file->Delete(key);
+      } else {
+        file->Put(key, bytes);
+      }
+    }
+  }
+  return file;
+}
+
+Status WriteAndIngest(StoreState& state, const FoldInput& input) {
+  // The log must not lose what the index will point to.
+  if (const rocksdb::Status synced = state.db->FlushWAL(/*sync=*/true); !synced.ok()) {
+    return FromRocks(synced, "syncing the log before a fold");
+  }
+  std::vector<std::unique_ptr<SortedFile>> files;
+  WriteIndexFiles(state, input, &files);
+  files.push_back(WriteFoldFile(state, input));
+  std::vector<rocksdb::IngestExternalFileArg> ingestions;
+  for (const auto& file : files) {
+    if (const rocksdb::Status finished = file->Finish(); !finished.ok()) {
+      return FromRocks(finished, "writing a fold");
+    }
+    ingestions.push_back(file->Ingestion());
+  }
+  return FromRocks(state.db->IngestExternalFiles(ingestions), "ingesting a fold");
+}
+
+/// Sets each entity's filter basis to the sets of the fold.
+void SetBasis(const FoldInput& input) {
+  std::map<EntityNumber, std::shared_ptr<FilterBasis>> bases;
+  for (const ChangedSet& changed : input.sets) {
+    auto& basis = bases[changed.entity];
+    if (basis == nullptr) basis = std::make_shared<FilterBasis>();
+    basis->through = input.mark.through;
+    basis->follower_horizon = input.mark.trimmed_through;
+    (changed.kind == fold_key::Set::kLive ? basis->live : basis->tombstones) = changed.set;
+  }
+  for (auto& [number, basis] : bases) {
+    if (const EntityPtr entity = input.catalog->Find(number)) entity->filter->SetBasis(basis);
+  }
+}
+
+}  // namespace
+
+namespace fold_key {
+
+std::string Chunk(EntityNumber entity, Set set, uint64_t chunk) {
+  std::string key(1, kChunkPrefix);
+  AppendBigEndian32(&key, entity);
+  key.push_back(static_cast<char>(set));
+  AppendBigEndian64(&key, chunk);
+  return key;
+}
+
+bool ParseChunk(std::string_view key, EntityNumber* entity, Set* set, uint64_t* chunk) {
+  ByteReader reader(key);
+  const bool prefixed = reader.Byte() == static_cast<uint8_t>(kChunkPrefix);
+  *entity = reader.BigEndian32();
+  *set = static_cast<Set>(reader.Byte());
+  *chunk = reader.BigEndian64();
+  return prefixed && reader.Finished();
+}
+
+}  // namespace fold_key
+
+std::string EncodeFoldMark(const FoldMark& mark) {
+  std::string out;
+  AppendVarint(&out, mark.through.value());
+  AppendVarint(&out, mark.trimmed_through.value());
+  return out;
+}
+
+Result<FoldMark> DecodeFoldMark(std::string_view bytes) {
+  ByteReader reader(bytes);
+  FoldMark mark;
+  mark.through = reader.Sequence();
+  mark.trimmed_through = reader.Sequence();
+  if (!reader.Finished()) return {ErrorCode::kCorruption, "the fold mark is damaged"};
+  return mark;
+}
+
+Status Fold(StoreState& state) {
+  const FoldInput input = Freeze(state);
+  const Status folded = WriteAndIngest(state, input);
+  Finish(state, input, folded.ok());
+  if (!folded.ok()) return folded;
+  ++state.folds_done;
+  bool may_drop = false;
+  {
+    const std::shared_lock lock(state.state_mutex);
+    may_drop = !state.liveness.pinned() || state.liveness.oldest_pin() >= input.mark.through;
+  }
+  if (may_drop) SetBasis(input);
+  return {};
+}
+
+Status CompactLogs(StoreState& state, bool force) {
+  std::vector<EntityPtr> wanted;
+  {
+    const std::unique_lock lock(state.state_mutex);
+    for (const auto& [number, entity] : state.catalog->all()) {
+      uint64_t& dead = state.dead_rows[number];
+      const Liveness::Sets* sets = state.liveness.Find(number);
+      const uint64_t live = sets == nullptr ? 0 : sets->live.Count();
+      if (!force && (dead < tuning::kCompactDeadRows || dead < live)) continue;
+      dead = 0;
+      wanted.push_back(entity);
+    }
+  }
+  for (const EntityPtr& entity : wanted) {
+    rocksdb::CompactRangeOptions options;
+    options.exclusive_manual_compaction = false;
+    options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+    const rocksdb::Status compacted =
+        state.db->CompactRange(options, entity->log.get(), nullptr, nullptr);
+    if (!compacted.ok()) return FromRocks(compacted, "compacting the log of " + entity->name);
+    if (!force) continue;
+    const rocksdb::Status index =
+        state.db->CompactRange(options, entity->index.get(), nullptr, nullptr);
+    if (!index.ok()) return FromRocks(index, "compacting the index of " + entity->name);
+  }
+  return {};
+}
+
+}  // namespace tidemark::internal

@@ -1,0 +1,196 @@
+#include "db/internal/store_state.h"
+
+#include "db/internal/rocks_status.h"
+#include "db/internal/runtime_impl.h"
+#include "format/coding.h"
+
+namespace tidemark::internal {
+namespace {
+
+constexpr uint8_t kHeadRowVersion = 1;
+constexpr uint8_t kIdentityRowVersion = 1;
+constexpr size_t kEpochsMax = 100'000;
+
+}  // namespace
+
+namespace row_key {
+
+std::string Entity(EntityNumber entity) {
+  std::string key(1, kEntityPrefix);
+  AppendBigEndian32(&key, entity);
+  return key;
+}
+
+std::string Operation(std::string_view id) {
+  return "o" + std::string(id);
+}
+
+std::string OperationOrder(uint64_t ordinal) {
+  std::string key(1, kOrderPrefix);
+  AppendBigEndian64(&key, ordinal);
+  return key;
+}
+
+std::string Position(SequenceNumber sequence) {
+  std::string key = "p";
+  AppendBigEndian64(&key, sequence.value());
+  return key;
+}
+
+std::string Upper(std::string_view key) {
+  std::string full(1, kUpperPrefix);
+  full.append(key);
+  return full;
+}
+
+}  // namespace row_key
+
+std::string EncodeHead(const HeadRow& head) {
+  std::string out(1, static_cast<char>(kHeadRowVersion));
+  AppendVarint(&out, head.commit);
+  AppendVarint(&out, head.sequence.value());
+  AppendVarint(&out, head.exposed.value());
+  AppendHash(&out, head.chain);
+  AppendVarint(&out, head.operations);
+  AppendVarint(&out, head.operations_first);
+  return out;
+}
+
+Result<HeadRow> DecodeHead(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.Byte() != kHeadRowVersion) {
+    return {ErrorCode::kNewerFormat, "the head row has an unknown version"};
+  }
+  HeadRow head;
+  head.commit = reader.Varint();
+  head.sequence = reader.Sequence();
+  head.exposed = reader.Sequence();
+  head.chain = reader.Hash();
+  head.operations = reader.Varint();
+  head.operations_first = reader.Varint();
+  if (!reader.Finished()) return {ErrorCode::kCorruption, "the head row is damaged"};
+  return head;
+}
+
+std::string EncodeIdentity(const StoreIdentity& identity) {
+  std::string out(1, static_cast<char>(kIdentityRowVersion));
+  AppendVarint(&out, kStorageFormat);
+  AppendBytes(&out, identity.id);
+  AppendBytes(&out,
+              {reinterpret_cast<const char*>(identity.secret.data()), identity.secret.size()});
+  AppendVarint(&out, identity.epochs.size());
+  for (const Epoch& epoch : identity.epochs) {
+    AppendBytes(&out, epoch.id);
+    AppendVarint(&out, epoch.ordinal);
+    AppendVarint(&out, epoch.branch.value());
+  }
+  return out;
+}
+
+Result<StoreIdentity> DecodeIdentity(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.Byte() != kIdentityRowVersion) {
+    return {ErrorCode::kNewerFormat, "the identity row has an unknown version"};
+  }
+  if (const uint64_t format = reader.Varint(); format > kStorageFormat) {
+    return {ErrorCode::kNewerFormat,
+            "the store has format " + std::to_string(format) + ", this program reads up to " +
+                std::to_string(kStorageFormat)};
+  }
+  StoreIdentity identity;
+  identity.id = reader.Bytes();
+  const std::string_view secret = reader.Bytes();
+  const uint64_t epochs = reader.Varint();
+  if (!reader.ok() || secret.size() != identity.secret.size() || epochs == 0 ||
+      epochs > kEpochsMax) {
+    return {ErrorCode::kCorruption, "the identity row is damaged"};
+  }
+  std::copy(secret.begin(), secret.end(), identity.secret.begin());
+  for (uint64_t i = 0; i < epochs && reader.ok(); ++i) {
+    Epoch epoch;
+    epoch.id = reader.Bytes();
+    epoch.ordinal = reader.Varint();
+    epoch.branch = reader.Sequence();
+    identity.epochs.push_back(std::move(epoch));
+  }
+  if (!reader.Finished()) return {ErrorCode::kCorruption, "the identity row is damaged"};
+  return identity;
+}
+
+Result<std::optional<std::string>> ReadRow(const StoreState& state, std::string_view key) {
+  std::string value;
+  const rocksdb::Status read = state.db->Get(
+      rocksdb::ReadOptions(), state.rows.get(), rocksdb::Slice(key.data(), key.size()), &value);
+  if (read.IsNotFound()) return std::optional<std::string>{};
+  if (!read.ok()) return FromRocks(read, "reading a row");
+  return std::optional<std::string>(std::move(value));
+}
+
+Result<EntityState> MakeEntity(StoreState& state,
+                               EntityNumber number,
+                               std::string_view name,
+                               const EntityDeclaration& declaration) {
+  EntityState entity;
+  entity.number = number;
+  entity.name = name;
+  entity.declaration = declaration;
+  entity.filter = std::make_shared<SegmentFilterFactory>();
+  rocksdb::ColumnFamilyHandle* log = nullptr;
+  rocksdb::ColumnFamilyHandle* index = nullptr;
+  rocksdb::Status made = state.db->CreateColumnFamily(
+      MakeLogOptions(*state.runtime, entity.filter), LogFamilyName(number), &log);
+  if (made.ok()) {
+    entity.log = WrapFamily(state.db.get(), log);
+    made = state.db->CreateColumnFamily(
+        MakeIndexOptions(*state.runtime), IndexFamilyName(number, entity.generation), &index);
+  }
+  if (!made.ok()) return FromRocks(made, "making the column families of " + entity.name);
+  entity.index = WrapFamily(state.db.get(), index);
+  return entity;
+}
+
+IndexEntry Validated(const StoreState& state, EntityNumber entity, IndexEntry entry) {
+  const bool valid =
+      entry.state == IndexState::kLive
+          ? state.liveness.IsLive(entity, entry.head)
+          : entry.state == IndexState::kTombstone && state.liveness.IsTombstone(entity, entry.head);
+  if (valid) return entry;
+  IndexEntry absent;
+  absent.head = entry.head;
+  absent.birth = entry.head;
+  return absent;
+}
+
+Result<Record> ReadRecord(const StoreState& state,
+                          const EntityState& entity,
+                          const IndexEntry& entry,
+                          std::string_view id) {
+  std::string key;
+  AppendBigEndian64(&key, entry.segment().value());
+  rocksdb::PinnableSlice bytes;
+  const rocksdb::Status read = state.db->Get(rocksdb::ReadOptions(), entity.log.get(), key, &bytes);
+  const std::string where =
+      entity.name + " " + std::string(id) + " at sequence " + std::to_string(entry.head.value());
+  if (read.IsNotFound()) return {ErrorCode::kCorruption, where + ": its log segment is missing"};
+  if (!read.ok()) return FromRocks(read, "reading " + where);
+  const auto segment =
+      BatchView::Parse({bytes.data(), bytes.size()}, BatchKind::kSegment, Trust::kChecked);
+  if (!segment.ok()) return {ErrorCode::kCorruption, where + ": " + segment.status().message()};
+  const size_t index = segment->Find(entry.head);
+  if (index == segment->size() || segment->id(index) != id) {
+    return {ErrorCode::kCorruption, where + ": its log segment does not have it"};
+  }
+  const BatchRow row = segment->row(index);
+  Record record;
+  record.id = row.id;
+  record.id_form = row.id_form;
+  record.value_kind = row.value_kind;
+  record.value = row.value;
+  record.version = entry.head;
+  record.birth = entry.birth;
+  record.writer_time = row.writer_time;
+  record.origin = entry.origin();
+  return record;
+}
+
+}  // namespace tidemark::internal

@@ -1,0 +1,85 @@
+// What a view holds, and how it iterates.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <rocksdb/iterator.h>
+
+#include "db/internal/commit_group.h"
+#include "db/internal/store_state.h"
+#include "db/view.h"
+
+namespace tidemark {
+
+class View::Impl {
+ public:
+  /// Takes the picture. Requires the state mutex, exclusively.
+  Impl(internal::StoreState& state);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  Result<std::optional<Record>> Get(std::string_view entity, const RecordId& id) const;
+
+  internal::StoreState& state;
+  SequenceNumber sequence;
+  internal::LayerStack layers;
+  std::shared_ptr<const internal::Catalog> catalog;
+  const rocksdb::Snapshot* snapshot;
+  // Keeps the log's rows; released last, without the state mutex.
+  std::shared_ptr<internal::PinnedCut> pin;
+
+  /// Live in this view, as far as the index and trimming say.
+  bool IsLive(const internal::EntityState& entity, const internal::IndexEntry& entry) const;
+};
+
+/// Merges the layers' entries of one entity with the index, in the order of ids or against it.
+class RecordIterator::Impl {
+ public:
+  Impl(std::shared_ptr<const View::Impl> view, internal::EntityPtr entity, ScanOptions options);
+
+  bool Next();
+
+  Record record;
+  Status status;
+
+ private:
+  /// One frozen layer's run of the entity's entries.
+  struct Run {
+    const internal::Layer* layer;
+    int64_t at;
+    int64_t begin;
+    int64_t end;
+  };
+
+  void PlaceRuns();
+  void PlaceIndex();
+  std::string_view RunId(const Run& run) const;
+  const internal::IndexEntry& RunEntry(const Run& run) const;
+  bool RunDone(const Run& run) const { return run.at < run.begin || run.at >= run.end; }
+  bool IndexDone() const;
+  std::string_view IndexId() const;
+  bool Before(std::string_view a, std::string_view b) const {
+    return options_.reverse ? a > b : a < b;
+  }
+  /// The next id and its newest entry, live or not; false at the end.
+  bool NextEntry(std::string* id, internal::IndexEntry* entry);
+  Status ReadValue(std::string_view id, const internal::IndexEntry& entry);
+
+  std::shared_ptr<const View::Impl> view_;
+  internal::EntityPtr entity_;  // null: an entity that does not exist is empty
+  ScanOptions options_;
+  std::string lower_;                 // first id that may be returned
+  std::optional<std::string> upper_;  // first id beyond
+  std::vector<Run> runs_;
+  std::unique_ptr<rocksdb::Iterator> index_;
+  rocksdb::PinnableSlice segment_bytes_;  // the segment read last
+  std::optional<BatchView> segment_;
+  SequenceNumber segment_key_;
+  uint64_t returned_ = 0;
+};
+
+}  // namespace tidemark

@@ -1,0 +1,497 @@
+#include "db/store.h"
+
+#include <algorithm>
+
+#include "db/internal/commit_group.h"
+#include "db/internal/fold.h"
+#include "db/internal/log_cursor.h"
+#include "db/internal/recovery.h"
+#include "db/internal/rocks_status.h"
+#include "db/internal/runtime_impl.h"
+#include "db/internal/store_impl.h"
+#include "db/internal/view_impl.h"
+#include "db/tuning.h"
+#include "format/coding.h"
+
+namespace tidemark {
+
+using internal::CommitGroup;
+using internal::EntityPtr;
+using internal::EntityState;
+using internal::IndexEntry;
+using internal::StoreState;
+
+namespace {
+
+EntityInfo MakeInfo(const StoreState& state, const EntityState& entity) {
+  EntityInfo info;
+  info.number = entity.number;
+  info.name = entity.name;
+  info.declaration = entity.declaration;
+  info.generation = entity.generation;
+  info.trimmed_through = entity.trimmed_through;
+  info.trimmed_count = entity.trimmed_count;
+  if (const auto* sets = state.liveness.Find(entity.number)) {
+    info.record_count = sets->live.Count();
+    info.tombstone_count = sets->tombstones.Count();
+  }
+  if (info.declaration.type_label.empty()) info.declaration.type_label = entity.name;
+  return info;
+}
+
+Status MakeDirectories(const StoreState& state) {
+  rocksdb::Env* env = state.runtime->impl().env();
+  for (const std::filesystem::path& path : {state.directory, state.directory / "tmp"}) {
+    const rocksdb::Status made = env->CreateDirIfMissing(path.string());
+    if (!made.ok()) return internal::FromRocks(made, "making " + path.string());
+  }
+  return {};
+}
+
+/// Files of folds that a crash cut short.
+void ClearTemporaryFiles(const StoreState& state) {
+  rocksdb::Env* env = state.runtime->impl().env();
+  const std::string directory = (state.directory / "tmp").string();
+  std::vector<std::string> names;
+  if (!env->GetChildren(directory, &names).ok()) return;
+  for (const std::string& name : names) {
+    if (name == "." || name == "..") continue;
+    env->DeleteFile(directory + "/" + name).PermitUncheckedError();
+  }
+}
+
+}  // namespace
+
+Store::Impl::~Impl() {
+  upkeep.reset();
+  // Handles close before the database they belong to.
+  state.catalog = std::make_shared<internal::Catalog>();
+  state.rows.reset();
+  state.folds.reset();
+  state.stage.reset();
+  state.guard.reset();
+}
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Store::~Store() {
+  if (impl_ != nullptr) static_cast<void>(Close().ok());
+}
+
+Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& directory,
+                                           const StoreOptions& options,
+                                           std::shared_ptr<Runtime> runtime) {
+  if (options.window_records == 0) {
+    return {ErrorCode::kInvalidArgument, "window_records must be at least 1"};
+  }
+  if (runtime == nullptr) {
+    TIDEMARK_ASSIGN_OR_RETURN(runtime, Runtime::Create());
+  }
+  auto impl = std::make_unique<Impl>();
+  StoreState& state = impl->state;
+  state.directory = directory;
+  state.options = options;
+  state.runtime = std::move(runtime);
+  if (!options.read_only) {
+    const bool exists = state.runtime->impl().env()->FileExists((directory / "db").string()).ok();
+    if (!exists && !options.create_if_missing) {
+      return {ErrorCode::kNotFound, "there is no store in " + directory.string()};
+    }
+    TIDEMARK_RETURN_IF_ERROR(MakeDirectories(state));
+  }
+  TIDEMARK_RETURN_IF_ERROR(internal::Recover(state).WithContext(directory.string()));
+  if (!options.read_only) {
+    ClearTemporaryFiles(state);
+    impl->upkeep = std::make_unique<internal::Upkeep>(state);
+    state.wake_upkeep = [upkeep = impl->upkeep.get()] {
+      upkeep->Wake();
+    };
+    if (state.window.size() >= options.window_records) {
+      state.fold_wanted = true;
+      impl->upkeep->Wake();
+    }
+  }
+  return std::unique_ptr<Store>(new Store(std::move(impl)));
+}
+
+Status Store::Close() {
+  if (impl_->closed) return {};
+  impl_->closed = true;
+  impl_->upkeep.reset();
+  StoreState& state = impl_->state;
+  if (state.options.read_only) return {};
+  const std::lock_guard lock(state.commit_mutex);
+  const Status failed = state.write_error;
+  state.write_error = {ErrorCode::kClosed, "the store is closed"};
+  if (!failed.ok()) return {};  // what was acknowledged is durable; the guard says how far
+  const rocksdb::Status synced = state.db->FlushWAL(/*sync=*/true);
+  if (!synced.ok()) return internal::FromRocks(synced, "syncing the log at close");
+  state.guard->Advance(SequenceNumber(state.head.commit));
+  return state.guard->Close(/*clean=*/true);
+}
+
+Result<CommitResult> Store::Commit(const WriteBatch& batch, const CommitOptions& options) {
+  if (impl_->upkeep != nullptr && batch.size() > 0) impl_->upkeep->WaitForRoom();
+  return impl_->committer.Commit(batch, options);
+}
+
+Status Store::Sync() {
+  auto committed = impl_->committer.Commit(WriteBatch(), CommitOptions());
+  return committed.status();
+}
+
+Result<std::optional<Record>> Store::Get(std::string_view name, const RecordId& id) const {
+  const StoreState& state = impl_->state;
+  const uint64_t rounds_max = 3;
+  for (uint64_t round = 0;; ++round) {
+    EntityPtr entity;
+    IndexEntry entry;
+    bool found = false;
+    {
+      const std::shared_lock lock(state.state_mutex);
+      entity = state.catalog->Find(name);
+      if (entity == nullptr) return std::optional<Record>{};
+      const uint64_t hash = internal::KeyHash(entity->number, id.text());
+      if (const IndexEntry* recent = state.window.Find(entity->number, id.text(), hash)) {
+        entry = internal::Validated(state, entity->number, *recent);
+        found = true;
+      }
+    }
+    if (!found) {
+      rocksdb::PinnableSlice bytes;
+      const rocksdb::Status read =
+          state.db->Get(rocksdb::ReadOptions(), entity->index.get(), id.text(), &bytes);
+      if (read.IsNotFound()) return std::optional<Record>{};
+      if (!read.ok()) return internal::FromRocks(read, "reading the index of " + entity->name);
+      if (!internal::DecodeIndexEntry({bytes.data(), bytes.size()}, &entry)) {
+        return {ErrorCode::kCorruption, "the index of " + entity->name + " is damaged"};
+      }
+      const std::shared_lock lock(state.state_mutex);
+      entry = internal::Validated(state, entity->number, entry);
+    }
+    if (!entry.live()) return std::optional<Record>{};
+    Result<Record> record = internal::ReadRecord(state, *entity, entry, id.text());
+    if (record.ok()) return std::optional<Record>(std::move(*record));
+    // Without a pin, a compaction may drop a row that was replaced after it was looked up.
+    const std::shared_lock lock(state.state_mutex);
+    if (round == rounds_max || state.liveness.IsLive(entity->number, entry.head)) {
+      return record.status();
+    }
+  }
+}
+
+View Store::GetView() const {
+  StoreState& state = impl_->state;
+  const std::unique_lock lock(state.state_mutex);
+  return View(std::make_shared<const View::Impl>(state));
+}
+
+SequenceNumber Store::last_sequence() const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  return impl_->state.visible;
+}
+
+SequenceNumber Store::durable_sequence() const {
+  return SequenceNumber(impl_->state.durable);
+}
+
+bool Store::WaitForCommit(SequenceNumber after, std::chrono::milliseconds timeout) const {
+  const StoreState& state = impl_->state;
+  std::unique_lock lock(state.wait_mutex);
+  ++state.waiters;  // before the first look: a commit after it sees a waiter
+  const bool committed =
+      state.committed.wait_for(lock, timeout, [&] { return last_sequence() > after; });
+  --state.waiters;
+  return committed;
+}
+
+Result<EntityInfo> Store::Declare(std::string_view name, const EntityDeclaration& declaration) {
+  StoreState& state = impl_->state;
+  TIDEMARK_RETURN_IF_ERROR(CheckName(name));
+  if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  const std::lock_guard lock(state.commit_mutex);
+  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  const auto catalog = state.GetCatalog();
+  EntityState entity;
+  if (const EntityPtr existing = catalog->Find(name)) {
+    if (existing->declaration.kind != declaration.kind) {
+      return {ErrorCode::kWrongKind,
+              std::string(name) + " is of the other kind; drop it to declare it anew"};
+    }
+    entity = *existing;
+    entity.declaration = declaration;
+  } else {
+    if (catalog->CountOfKind(declaration.kind) >= kEntitiesOfAKindMax) {
+      return {
+          ErrorCode::kTooLarge,
+          "there are " + std::to_string(kEntitiesOfAKindMax) + " entities of this kind already"};
+    }
+    TIDEMARK_ASSIGN_OR_RETURN(
+        entity, internal::MakeEntity(state, catalog->next_number(), name, declaration));
+  }
+  CommitGroup group(state);
+  group.SetEntity(entity);
+  TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
+  group.Publish();
+  return *FindEntity(name);
+}
+
+std::optional<EntityInfo> Store::FindEntity(std::string_view name) const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  const EntityPtr entity = impl_->state.catalog->Find(name);
+  if (entity == nullptr) return std::nullopt;
+  return MakeInfo(impl_->state, *entity);
+}
+
+std::optional<EntityInfo> Store::FindEntity(EntityNumber number) const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  const EntityPtr entity = impl_->state.catalog->Find(number);
+  if (entity == nullptr) return std::nullopt;
+  return MakeInfo(impl_->state, *entity);
+}
+
+std::vector<EntityInfo> Store::ListEntities(bool dropped) const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  std::vector<EntityInfo> infos;
+  for (const auto& [number, entity] : impl_->state.catalog->all()) {
+    if (!entity->dropped || dropped) infos.push_back(MakeInfo(impl_->state, *entity));
+  }
+  std::sort(infos.begin(), infos.end(), [](const EntityInfo& a, const EntityInfo& b) {
+    return a.name < b.name;
+  });
+  return infos;
+}
+
+Result<CommitResult> Store::Empty(std::string_view name) {
+  StoreState& state = impl_->state;
+  if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  if (!FindEntity(name).has_value()) {
+    return {ErrorCode::kNotFound, "there is no entity " + std::string(name)};
+  }
+  CommitResult total;
+  const View view = GetView();
+  RecordIterator records = view.Scan(name, ScanOptions{.values = false});
+  // Batch by batch, so that memory stays bounded and writers of other entities are not held up.
+  bool more = true;
+  while (more) {
+    WriteBatch batch;
+    while (batch.size() < kBatchRecordsMax && (more = records.Next())) {
+      batch.Delete(name, records.id());
+    }
+    impl_->upkeep->WaitForRoom();
+    const std::lock_guard lock(state.commit_mutex);
+    if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+    CommitGroup group(state);
+    TIDEMARK_ASSIGN_OR_RETURN(const CommitResult result,
+                              group.Add(batch, CommitOptions(), /*delete_events=*/true));
+    TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/!more));
+    group.Publish();
+    total.sequence = result.sequence;
+    total.applied += result.applied;
+    total.unchanged += result.unchanged;
+  }
+  TIDEMARK_RETURN_IF_ERROR(records.status());
+  return total;
+}
+
+Result<CommitResult> Store::Drop(std::string_view name) {
+  StoreState& state = impl_->state;
+  TIDEMARK_ASSIGN_OR_RETURN(CommitResult result, Empty(name));
+  const std::lock_guard lock(state.commit_mutex);
+  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  const EntityPtr existing = state.GetCatalog()->Find(name);
+  if (existing == nullptr) return result;
+  EntityState entity = *existing;
+  entity.dropped = true;
+  CommitGroup group(state);
+  group.SetEntity(std::move(entity));
+  TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
+  group.Publish();
+  return result;
+}
+
+Result<uint64_t> Store::Trim(std::string_view name, SequenceNumber through) {
+  StoreState& state = impl_->state;
+  if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  const std::lock_guard lock(state.commit_mutex);
+  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  const EntityPtr existing = state.GetCatalog()->Find(name);
+  if (existing == nullptr) {
+    return {ErrorCode::kNotFound, "there is no entity " + std::string(name)};
+  }
+  if (existing->declaration.kind != EntityKind::kIncremental) {
+    return {ErrorCode::kWrongKind, std::string(name) + " is a snapshot; only events are trimmed"};
+  }
+  EntityState entity = *existing;
+  through = std::min(through, state.head.sequence);
+  if (through <= entity.trimmed_through) return uint64_t{0};
+  uint64_t trimmed = 0;
+  {
+    const std::shared_lock state_lock(state.state_mutex);
+    if (const auto* sets = state.liveness.Find(entity.number)) {
+      trimmed = sets->live.CountRange({kSequenceZero, through.Next()});
+    }
+  }
+  entity.trimmed_through = through;
+  entity.trimmed_count += trimmed;
+  const EntityNumber number = entity.number;
+  CommitGroup group(state);  // the mark is durable before anything is forgotten
+  group.SetEntity(std::move(entity));
+  TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
+  group.Publish();
+  const std::unique_lock state_lock(state.state_mutex);
+  state.liveness.Of(number).live.RemoveThrough(through);
+  state.dead_rows[number] += trimmed;
+  return trimmed;
+}
+
+Result<std::optional<std::string>> Store::GetRow(std::string_view key) const {
+  return internal::ReadRow(impl_->state, internal::row_key::Upper(key));
+}
+
+Status Store::ScanRows(
+    std::string_view prefix,
+    const std::function<bool(std::string_view key, std::string_view value)>& visit) const {
+  const StoreState& state = impl_->state;
+  const std::string full = internal::row_key::Upper(prefix);
+  const std::unique_ptr<rocksdb::Iterator> rows(
+      state.db->NewIterator(rocksdb::ReadOptions(), state.rows.get()));
+  for (rows->Seek(full); rows->Valid() && rows->key().starts_with(full); rows->Next()) {
+    const std::string_view key(rows->key().data() + 1, rows->key().size() - 1);
+    if (!visit(key, {rows->value().data(), rows->value().size()})) return {};
+  }
+  return internal::FromRocks(rows->status(), "reading rows");
+}
+
+Result<std::shared_ptr<const Cut>> Store::PinCut() const {
+  StoreState& state = impl_->state;
+  const std::unique_lock lock(state.state_mutex);
+  auto cut = std::make_shared<internal::PinnedCut>(state, state.visible, state.visible_chain);
+  cut->Pin();
+  return std::shared_ptr<const Cut>(std::move(cut));
+}
+
+LogCursor Store::ReadLog(std::shared_ptr<const Cut> cut,
+                         const std::vector<LogRange>& ranges) const {
+  const StoreState& state = impl_->state;
+  auto impl = std::make_unique<LogCursor::Impl>();
+  const auto catalog = state.GetCatalog();
+  for (const LogRange& range : ranges) {
+    if (EntityPtr entity = catalog->Find(range.entity)) {
+      impl->cursors.push_back(std::make_unique<internal::CurrentCursor>(
+          state, std::move(entity), cut->sequence(), range));
+    }
+  }
+  impl->cut = std::move(cut);
+  return LogCursor(std::move(impl));
+}
+
+LogCursor Store::FollowLog(std::shared_ptr<const Cut> cut, SequenceNumber after) const {
+  const StoreState& state = impl_->state;
+  auto impl = std::make_unique<LogCursor::Impl>();
+  for (const auto& [number, entity] : state.GetCatalog()->all()) {
+    impl->cursors.push_back(
+        std::make_unique<internal::FollowCursor>(state, entity, cut->sequence(), after));
+  }
+  impl->cut = std::move(cut);
+  return LogCursor(std::move(impl));
+}
+
+uint64_t Store::CountLive(EntityNumber entity, SequenceNumber after) const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  const auto* sets = impl_->state.liveness.Find(entity);
+  return sets == nullptr ? 0 : sets->live.CountAfter(after);
+}
+
+uint64_t Store::CountTombstones(EntityNumber entity, SequenceNumber after) const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  const auto* sets = impl_->state.liveness.Find(entity);
+  return sets == nullptr ? 0 : sets->tombstones.CountAfter(after);
+}
+
+bool Store::IsCurrent(EntityNumber entity, SequenceNumber head) const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  return impl_->state.liveness.IsLive(entity, head) ||
+         impl_->state.liveness.IsTombstone(entity, head);
+}
+
+SequenceNumber Store::trimmed_through() const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  return impl_->state.trimmed_through;
+}
+
+Status Store::PurgeTombstones(EntityNumber entity, const std::vector<SequenceNumber>& heads) {
+  StoreState& state = impl_->state;
+  // Not written down: after a crash the tombstones are back, and the next pass purges them again.
+  const std::unique_lock lock(state.state_mutex);
+  for (const SequenceNumber head : heads) state.liveness.ForgetTombstone(entity, head);
+  state.dead_rows[entity] += heads.size();
+  return {};
+}
+
+void Store::SetLifeFilter(LifeFilter filter) {
+  const std::lock_guard lock(impl_->state.commit_mutex);
+  impl_->state.life_filter = std::move(filter);
+}
+
+StoreIdentity Store::identity() const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  return impl_->state.identity;
+}
+
+const std::filesystem::path& Store::directory() const {
+  return impl_->state.directory;
+}
+Runtime& Store::runtime() const {
+  return *impl_->state.runtime;
+}
+
+StoreStatistics Store::Statistics() const {
+  const StoreState& state = impl_->state;
+  StoreStatistics statistics;
+  statistics.commits = state.commits;
+  statistics.commit_groups = state.groups;
+  statistics.wal_syncs = state.syncs;
+  statistics.folds = state.folds_done;
+  uint64_t dead = 0;
+  {
+    const std::shared_lock lock(state.state_mutex);
+    for (const auto& [number, sets] : state.liveness.all()) {
+      statistics.records += sets.live.Count();
+      statistics.tombstones += sets.tombstones.Count();
+    }
+    for (const auto& [number, rows] : state.dead_rows) dead += rows;
+    statistics.window_records = state.window.size();
+    statistics.pins = state.liveness.pin_count();
+    statistics.pinned_deaths = state.liveness.death_count();
+  }
+  statistics.log_rows = statistics.records + statistics.tombstones + dead;
+  for (const auto& [number, entity] : state.GetCatalog()->all()) {
+    for (const internal::Family& family : {entity->log, entity->index}) {
+      uint64_t bytes = 0;
+      if (state.db->GetIntProperty(
+              family.get(), rocksdb::DB::Properties::kLiveSstFilesSize, &bytes)) {
+        statistics.disk_bytes += bytes;
+      }
+    }
+  }
+  return statistics;
+}
+
+Status Store::BeginEpoch(std::string_view reason) {
+  if (impl_->state.options.read_only) {
+    return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  }
+  const std::lock_guard lock(impl_->state.commit_mutex);
+  return internal::BeginEpoch(impl_->state, reason);
+}
+
+Status Store::Compact() {
+  StoreState& state = impl_->state;
+  if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  const std::lock_guard lock(state.fold_mutex);
+  TIDEMARK_RETURN_IF_ERROR(internal::Fold(state));
+  return internal::CompactLogs(state, /*force=*/true);
+}
+
+}  // namespace tidemark

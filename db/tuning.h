@@ -1,0 +1,45 @@
+// Every number we chose, with its reason. What a user may choose is in db/options.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tidemark::tuning {
+
+/// Rows of one segment. A point get reads one segment, a drain eight for a page of 1,000: 128 is
+/// where gets stay cheap and drains are still bound by memory bandwidth (docs/performance.md).
+inline constexpr size_t kSegmentRecords = 128;
+/// Payload at which a segment ends early, so that one get never reads much more than it needs.
+inline constexpr size_t kSegmentBytes = 1024 * 1024;
+
+/// What one group commit takes at most: it bounds the memory of a write and the wait of the next.
+inline constexpr size_t kGroupOperations = 20'000;
+inline constexpr size_t kGroupBytes = 16 * 1024 * 1024;
+/// Operations and bytes of one write batch.
+inline constexpr size_t kBatchOperations = 100'000;
+inline constexpr size_t kBatchBytes = 64 * 1024 * 1024;
+
+/// Ended lives of an id beyond which the committer asks whether anyone still holds them.
+inline constexpr size_t kEndedLivesSoftMax = 8;
+
+/// A new epoch begins this far above everything known: further than a lost future can have reached.
+inline constexpr uint64_t kEpochJump = uint64_t{1} << 36;
+
+/// Operation ids kept for idempotency.
+inline constexpr uint64_t kOperationIds = 1'000'000;
+inline constexpr int64_t kOperationIdMilliseconds = int64_t{7} * 24 * 3600 * 1000;
+
+/// Write buffer of one log's column family. Segments arrive in key order, so larger buffers only
+/// cost memory.
+inline constexpr size_t kLogWriteBufferBytes = 8 * 1024 * 1024;
+/// The write-ahead log that keeps column families with few writes from being flushed.
+inline constexpr uint64_t kWalBytes = 64 * 1024 * 1024;
+inline constexpr int kOpenFiles = 512;
+
+/// The log of an entity is compacted when it has this many dead rows and more dead than live ones.
+inline constexpr uint64_t kCompactDeadRows = 65'536;
+
+/// Heads that a log cursor fetches from the liveness sets at a time.
+inline constexpr size_t kCursorBlock = 512;
+
+}  // namespace tidemark::tuning

@@ -1,0 +1,260 @@
+#include "db/view.h"
+
+#include <algorithm>
+
+#include "db/internal/rocks_status.h"
+#include "db/internal/view_impl.h"
+#include "format/coding.h"
+
+namespace tidemark {
+
+using internal::IndexEntry;
+using internal::KeyHash;
+using internal::Layer;
+
+namespace {
+
+/// The first string that does not begin with `prefix` and sorts after all that do.
+std::optional<std::string> PrefixEnd(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xFF) prefix.pop_back();
+  if (prefix.empty()) return std::nullopt;
+  prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+  return prefix;
+}
+
+rocksdb::Slice ToSlice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+
+}  // namespace
+
+View::Impl::Impl(internal::StoreState& store)
+    : state(store),
+      sequence(store.visible),
+      layers(store.window.Freeze()),
+      catalog(store.catalog),
+      snapshot(store.db->GetSnapshot()),
+      pin(std::make_shared<internal::PinnedCut>(store, store.visible, store.visible_chain)) {
+  pin->Pin();
+}
+
+View::Impl::~Impl() {
+  state.db->ReleaseSnapshot(snapshot);
+}
+
+bool View::Impl::IsLive(const internal::EntityState& entity, const IndexEntry& entry) const {
+  return entry.live() && entry.head > entity.trimmed_through;
+}
+
+Result<std::optional<Record>> View::Impl::Get(std::string_view name, const RecordId& id) const {
+  const internal::EntityPtr entity = catalog->Find(name);
+  if (entity == nullptr) return std::optional<Record>{};
+  const uint64_t hash = KeyHash(entity->number, id.text());
+  IndexEntry entry;
+  const IndexEntry* recent = nullptr;
+  for (const auto& layer : layers) {
+    recent = layer->Find(entity->number, id.text(), hash);
+    if (recent != nullptr) break;
+  }
+  if (recent != nullptr) {
+    entry = *recent;
+  } else {
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot;
+    rocksdb::PinnableSlice bytes;
+    const rocksdb::Status read =
+        state.db->Get(options, entity->index.get(), ToSlice(id.text()), &bytes);
+    if (read.IsNotFound()) return std::optional<Record>{};
+    if (!read.ok()) return internal::FromRocks(read, "reading the index of " + entity->name);
+    if (!internal::DecodeIndexEntry({bytes.data(), bytes.size()}, &entry)) {
+      return {ErrorCode::kCorruption, "the index of " + entity->name + " is damaged"};
+    }
+  }
+  if (!IsLive(*entity, entry)) return std::optional<Record>{};
+  TIDEMARK_ASSIGN_OR_RETURN(Record record, internal::ReadRecord(state, *entity, entry, id.text()));
+  return std::optional<Record>(std::move(record));
+}
+
+SequenceNumber View::sequence() const {
+  return impl_->sequence;
+}
+
+Result<std::optional<Record>> View::Get(std::string_view entity, const RecordId& id) const {
+  return impl_->Get(entity, id);
+}
+
+RecordIterator View::Scan(std::string_view entity, const ScanOptions& options) const {
+  return RecordIterator(
+      std::make_unique<RecordIterator::Impl>(impl_, impl_->catalog->Find(entity), options));
+}
+
+RecordIterator::RecordIterator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+RecordIterator::~RecordIterator() = default;
+RecordIterator::RecordIterator(RecordIterator&&) noexcept = default;
+RecordIterator& RecordIterator::operator=(RecordIterator&&) noexcept = default;
+bool RecordIterator::Next() {
+  return impl_->Next();
+}
+const Record& RecordIterator::record() const {
+  return impl_->record;
+}
+const Status& RecordIterator::status() const {
+  return impl_->status;
+}
+
+RecordIterator::Impl::Impl(std::shared_ptr<const View::Impl> view,
+                           internal::EntityPtr entity,
+                           ScanOptions options)
+    : view_(std::move(view)),
+      entity_(std::move(entity)),
+      options_(std::move(options)),
+      lower_(options_.prefix),
+      upper_(PrefixEnd(options_.prefix)) {
+  if (entity_ == nullptr) return;
+  if (!options_.after.empty()) {
+    if (options_.reverse) {
+      if (!upper_.has_value() || options_.after < *upper_) upper_ = options_.after;
+    } else {
+      lower_ = std::max(lower_, options_.after + '\0');  // the next possible id
+    }
+  }
+  PlaceRuns();
+  PlaceIndex();
+}
+
+void RecordIterator::Impl::PlaceRuns() {
+  for (const auto& layer : view_->layers) {
+    const std::vector<uint32_t>& sorted = layer->Sorted();
+    const auto first_at = [&](std::string_view id) {
+      return std::partition_point(sorted.begin(),
+                                  sorted.end(),
+                                  [&](uint32_t at) {
+                                    const Layer::Node& node = layer->node(at);
+                                    return node.entity != entity_->number
+                                               ? node.entity < entity_->number
+                                               : layer->id(node) < id;
+                                  }) -
+             sorted.begin();
+    };
+    Run run{.layer = layer.get(), .begin = first_at(lower_)};
+    if (upper_.has_value()) {
+      run.end = first_at(*upper_);
+    } else {
+      run.end = std::partition_point(
+                    sorted.begin(),
+                    sorted.end(),
+                    [&](uint32_t at) { return layer->node(at).entity <= entity_->number; }) -
+                sorted.begin();
+    }
+    run.at = options_.reverse ? run.end - 1 : run.begin;
+    if (!RunDone(run)) runs_.push_back(run);
+  }
+}
+
+void RecordIterator::Impl::PlaceIndex() {
+  rocksdb::ReadOptions options;
+  options.snapshot = view_->snapshot;
+  index_.reset(view_->state.db->NewIterator(options, entity_->index.get()));
+  if (!options_.reverse) {
+    index_->Seek(lower_);
+  } else if (upper_.has_value()) {
+    index_->SeekForPrev(*upper_);
+    if (index_->Valid() && IndexId() >= *upper_) index_->Prev();
+  } else {
+    index_->SeekToLast();
+  }
+}
+
+std::string_view RecordIterator::Impl::RunId(const Run& run) const {
+  return run.layer->id(run.layer->node(run.layer->Sorted()[static_cast<size_t>(run.at)]));
+}
+
+const IndexEntry& RecordIterator::Impl::RunEntry(const Run& run) const {
+  return run.layer->node(run.layer->Sorted()[static_cast<size_t>(run.at)]).entry;
+}
+
+bool RecordIterator::Impl::IndexDone() const {
+  if (!index_->Valid()) return true;
+  return options_.reverse ? IndexId() < lower_ : upper_.has_value() && IndexId() >= *upper_;
+}
+
+std::string_view RecordIterator::Impl::IndexId() const {
+  return {index_->key().data(), index_->key().size()};
+}
+
+bool RecordIterator::Impl::NextEntry(std::string* id, IndexEntry* entry) {
+  const Run* first = nullptr;  // of equal ids, the newest layer's comes first
+  for (const Run& run : runs_) {
+    if (!RunDone(run) && (first == nullptr || Before(RunId(run), RunId(*first)))) first = &run;
+  }
+  const bool index_done = IndexDone();
+  if (first == nullptr && index_done) {
+    if (!index_->status().ok()) {
+      status = internal::FromRocks(index_->status(), "reading the index of " + entity_->name);
+    }
+    return false;
+  }
+  if (first != nullptr && (index_done || !Before(IndexId(), RunId(*first)))) {
+    *id = RunId(*first);
+    *entry = RunEntry(*first);
+  } else {
+    *id = IndexId();
+    if (!internal::DecodeIndexEntry({index_->value().data(), index_->value().size()}, entry)) {
+      status = {ErrorCode::kCorruption, "the index of " + entity_->name + " is damaged"};
+      return false;
+    }
+  }
+  for (Run& run : runs_) {
+    if (!RunDone(run) && RunId(run) == *id) run.at += options_.reverse ? -1 : 1;
+  }
+  if (!index_done && IndexId() == *id) options_.reverse ? index_->Prev() : index_->Next();
+  return true;
+}
+
+Status RecordIterator::Impl::ReadValue(std::string_view id, const IndexEntry& entry) {
+  if (!segment_.has_value() || segment_key_ != entry.segment()) {
+    segment_.reset();
+    segment_bytes_.Reset();
+    std::string key;
+    AppendBigEndian64(&key, entry.segment().value());
+    const rocksdb::Status read =
+        view_->state.db->Get(rocksdb::ReadOptions(), entity_->log.get(), key, &segment_bytes_);
+    if (!read.ok()) {
+      return internal::FromRocks(read, "reading the log of " + entity_->name);
+    }
+    auto parsed = BatchView::Parse(
+        {segment_bytes_.data(), segment_bytes_.size()}, BatchKind::kSegment, Trust::kChecked);
+    if (!parsed.ok()) return {ErrorCode::kCorruption, parsed.status().message()};
+    segment_ = std::move(*parsed);
+    segment_key_ = entry.segment();
+  }
+  const size_t index = segment_->Find(entry.head);
+  if (index == segment_->size() || segment_->id(index) != id) {
+    return {ErrorCode::kCorruption,
+            "the log of " + entity_->name + " does not have " + std::string(id)};
+  }
+  const BatchRow row = segment_->row(index);
+  record.id_form = row.id_form;
+  record.value_kind = row.value_kind;
+  record.value = row.value;
+  record.writer_time = row.writer_time;
+  return {};
+}
+
+bool RecordIterator::Impl::Next() {
+  if (entity_ == nullptr || !status.ok()) return false;
+  if (options_.limit > 0 && returned_ == options_.limit) return false;
+  IndexEntry entry;
+  while (NextEntry(&record.id, &entry)) {
+    if (!view_->IsLive(*entity_, entry)) continue;
+    record.version = entry.head;
+    record.birth = entry.birth;
+    record.origin = entry.origin();
+    if (options_.values) status = ReadValue(record.id, entry);
+    ++returned_;
+    return status.ok();
+  }
+  return false;
+}
+
+}  // namespace tidemark

@@ -1,0 +1,85 @@
+// The device side: a store that applies pages of a source. A page is checked, then applied in one
+// write batch with the position that follows it, so that a page that is lost, repeated or cut short
+// by a crash costs a resend and nothing else.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "db/store.h"
+#include "format/status.h"
+#include "replication/transport.h"
+
+namespace tidemark {
+
+struct ReplicaOptions {
+  StoreOptions store;
+  PageOptions page{.records_max = 1000};
+  /// Pages acknowledged together; the last ones are always acknowledged at the end.
+  size_t pages_per_ack = 1;
+};
+
+/// What applying a page did.
+struct ApplyResult {
+  uint64_t created = 0;
+  uint64_t updated = 0;
+  uint64_t deleted = 0;
+  uint64_t unchanged = 0;  ///< was there already: a repetition
+  std::string token;       ///< acknowledge it: the page is durable here
+};
+
+struct PullProgress {
+  uint64_t records = 0;
+  uint64_t owed = 0;
+  uint64_t pages = 0;
+  uint64_t bytes = 0;
+};
+
+struct PullResult {
+  bool nothing_owed = false;
+  bool reset = false;
+  uint64_t pages = 0;
+  uint64_t bytes = 0;
+  uint64_t created = 0;
+  uint64_t updated = 0;
+  uint64_t deleted = 0;
+  uint64_t unchanged = 0;
+  std::vector<Gap> gaps;
+};
+
+/// Thread-safe; calls are serialised. Reads go to `store()`, at any time.
+class Replica {
+ public:
+  static Result<std::unique_ptr<Replica>> Open(const std::filesystem::path& directory,
+                                               std::string_view device,
+                                               const ReplicaOptions& options = {},
+                                               std::shared_ptr<Runtime> runtime = nullptr);
+  ~Replica();
+
+  Hello MakeHello() const;
+  /// The session whose pages come next; needed before the first `Apply` of it.
+  Status BeginSession(const SessionInfo& session);
+  /// Verifies, then applies, a page in one durable step. `kWrongDevice`, `kStalePage` and
+  /// `kMalformedBatch` leave everything as it was.
+  Result<ApplyResult> Apply(std::string_view page);
+  /// The session is drained: ends a reset by dropping what it did not list, keeps the position.
+  Status FinishSession();
+
+  /// One whole sync: start, pages, acks. Resumes whatever was cut short before.
+  Result<PullResult> Pull(Transport& transport,
+                          const std::function<void(const PullProgress&)>& progress = {});
+
+  Store& store();
+  const std::string& device() const;
+
+ private:
+  class Impl;
+  explicit Replica(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tidemark

@@ -1,0 +1,144 @@
+// The source: serves any number of devices from one store. A device starts a session, drains it
+// page by page, and acknowledges what it durably has; the source alone decides what is owed
+// (contract 1 to 20).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "db/store.h"
+#include "format/batch.h"
+#include "format/status.h"
+#include "replication/selection.h"
+
+namespace tidemark {
+
+inline constexpr size_t kPageRecordsDefault = 100;
+inline constexpr size_t kDevicesMax = 100'000;
+inline constexpr size_t kAckKeysMax = 10'000;
+
+struct SourceOptions {
+  /// A session without a call for this long has expired (contract 4).
+  std::chrono::milliseconds session_idle_max = std::chrono::minutes(15);
+  /// Deaths remembered for open sessions; beyond it the oldest session expires.
+  size_t pinned_deaths_max = 4'000'000;
+  /// Bounds what absent devices hold back (contract 18); a device beyond is reset at its next
+  /// start.
+  std::optional<uint64_t> held_tombstones_max;
+};
+
+/// Opens a session. A plain start carries only the device id; the native hello also carries the
+/// replica's position and incarnation as a witness.
+struct Hello {
+  std::string device;
+  std::string position;     ///< sealed position of the last settled session, or empty
+  std::string incarnation;  ///< 16 bytes, made when the replica was; or empty
+  bool fresh = false;       ///< the replica holds nothing: everything again
+};
+
+/// Events of a trimmed incremental entity that the device was owed and cannot get (contract 18).
+struct Gap {
+  std::string entity;
+  SequenceRange range;
+  uint64_t count = 0;
+};
+
+struct SessionInfo {
+  std::string id;       ///< sealed; names the session to every later call
+  uint64_t number = 0;  ///< counts from 1 for each device
+  SequenceNumber cut;
+  uint64_t owed = 0;   ///< instructions, exactly
+  uint64_t pages = 0;  ///< at the default page size; a lower bound
+  bool reset = false;  ///< drop what this session does not list
+  std::vector<Gap> gaps;
+};
+
+struct PageOptions {
+  size_t records_max = kPageRecordsDefault;  ///< 1 to 1,000
+  size_t bytes_max = kBatchBytesMax;
+};
+
+/// A page as handed out: the checksummed batch, its token, and how much is left in the session.
+struct Page {
+  std::string bytes;
+  std::string token;  ///< acknowledges exactly this page
+  uint64_t records = 0;
+  uint64_t left = 0;  ///< instructions still to be handed out in this session
+};
+
+/// What became of the keys of an acknowledgement (contract 11).
+struct AckResult {
+  uint64_t applied = 0;
+  uint64_t repeated = 0;             ///< were acknowledged before
+  uint64_t ignored = 0;              ///< malformed, forged, foreign, or of something never served
+  std::vector<std::string> reasons;  ///< one for each ignored key, at most 100
+};
+
+/// How a device stands.
+struct DeviceInfo {
+  std::string id;
+  SequenceNumber floor;         ///< nothing at or below is owed
+  uint64_t sessions = 0;        ///< number of the newest session
+  uint64_t owed = 0;            ///< instructions, if a session started now
+  uint64_t unacknowledged = 0;  ///< instructions handed out and not acknowledged
+  uint64_t holding = 0;         ///< tombstones kept for it
+  bool at_rest = false;         ///< its last session settled
+  bool reset_pending = false;   ///< its next start is a reset
+  bool forgotten = false;
+  bool session_open = false;
+  Selection selection;
+  std::vector<std::string> selected;  ///< entity names; empty when everything
+};
+
+struct PurgeResult {
+  uint64_t examined = 0;
+  uint64_t purged = 0;
+};
+
+/// Thread-safe. One lock for each device; lock order: device, then store. Destroy it before its
+/// store.
+class Source {
+ public:
+  /// Reads the devices of `store`. One source at a time for a store.
+  static Result<std::unique_ptr<Source>> Open(Store& store, const SourceOptions& options = {});
+  ~Source();
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  /// Begins a session and fences the device's older one. nullopt when nothing is owed.
+  Result<std::optional<SessionInfo>> StartSession(const Hello& hello);
+  /// Hands out the next page; nullopt when the session is drained. What was served is durable
+  /// before this returns. Errors: `kSuperseded`, `kSessionExpired`, `kNotFound`.
+  Result<std::optional<Page>> NextPage(std::string_view session, const PageOptions& options = {});
+  /// Takes page tokens and ack keys of one device, in any order and grouping. Durable on return.
+  Result<AckResult> Acknowledge(std::string_view device, const std::vector<std::string>& keys);
+  /// The ack key of one row of a page, for wires that acknowledge record by record.
+  std::string AckKey(std::string_view session, std::string_view entity, const BatchRow& row) const;
+
+  // Devices, for operators.
+
+  std::vector<DeviceInfo> ListDevices() const;
+  Result<DeviceInfo> GetDevice(std::string_view device) const;
+  /// Everything again at its next start, with the word to drop what is not listed.
+  Status Reset(std::string_view device);
+  /// Releases what it holds back; its id stays with a mark, and its return is a reset.
+  Status Forget(std::string_view device);
+  /// Replaces what the device may see, from now on; creates the device when it is new.
+  Status Select(std::string_view device, const std::vector<std::string>& entities);
+  Status SelectEverything(std::string_view device);
+
+  /// One trim pass: forgets the tombstones that no device is owed (contract 17).
+  Result<PurgeResult> Purge();
+
+ private:
+  class Impl;
+  explicit Source(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tidemark
