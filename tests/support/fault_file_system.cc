@@ -49,8 +49,8 @@ struct FaultFileSystem::Control {
   template <typename Call>
   IOStatus Run(CallKind kind, Call call) {
     const std::lock_guard lock(mutex);
-    IOStatus status = Count(kind);
-    return status.ok() ? call() : status;
+    if (IOStatus status = Count(kind); !status.ok()) return status;
+    return call();
   }
 
   // The same for a write, of which a part may be done.
@@ -412,7 +412,8 @@ IOStatus FaultFileSystem::DeleteFile(const std::string& path,
                                      IODebugContext* debug) {
   if (!control_->disk.Tracks(path)) return target()->DeleteFile(path, options, debug);
   return control_->Run(CallKind::kOther, [&] {
-    return control_->disk.Remove(path) ? IOStatus::OK() : NotFound(path);
+    if (!control_->disk.Remove(path)) return NotFound(path);
+    return IOStatus::OK();
   });
 }
 
@@ -422,7 +423,8 @@ IOStatus FaultFileSystem::RenameFile(const std::string& from,
                                      IODebugContext* debug) {
   if (!control_->disk.Tracks(to)) return target()->RenameFile(from, to, options, debug);
   return control_->Run(CallKind::kOther, [&] {
-    return control_->disk.Replace(from, to) ? IOStatus::OK() : NotFound(from);
+    if (!control_->disk.Replace(from, to)) return NotFound(from);
+    return IOStatus::OK();
   });
 }
 

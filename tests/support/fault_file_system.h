@@ -44,8 +44,7 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
   /// Tracks the files below `root`, which is created if need be.
   explicit FaultFileSystem(const std::filesystem::path& root);
 
-  static const char* kClassName() { return "FaultFileSystem"; }
-  const char* Name() const override { return kClassName(); }
+  const char* Name() const override { return "FaultFileSystem"; }
 
   /// Starts counting at zero and follows `plan`.
   void Arm(const FaultPlan& plan);
