@@ -1,0 +1,363 @@
+#include "format/batch.h"
+
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "format/internal/batch_envelope.h"
+#include "tests/support/status_matchers.h"
+
+namespace tidemark {
+namespace {
+
+using ::testing::HasSubstr;
+using ::tidemark::test::StatusIs;
+
+// A row that owns its bytes.
+struct OwnedRow {
+  BatchRow row;
+  std::string id;
+  std::string value;
+  std::vector<EndedLife> ended;
+
+  BatchRow View() const {
+    BatchRow view = row;
+    view.id = id;
+    view.value = value;
+    view.ended = ended;
+    return view;
+  }
+};
+
+struct Sample {
+  BatchHeader header;
+  std::vector<std::string> entities;
+  std::vector<OwnedRow> rows;
+};
+
+std::string Encode(BatchBuilder* builder, const Sample& sample) {
+  for (const std::string& name : sample.entities) builder->Entity(name);
+  for (const OwnedRow& row : sample.rows) builder->Add(row.View());
+  return builder->Finish(sample.header);
+}
+
+std::string Encode(const Sample& sample) {
+  BatchBuilder builder;
+  return Encode(&builder, sample);
+}
+
+class SampleMaker {
+ public:
+  explicit SampleMaker(uint32_t seed) : random_(seed) {}
+
+  Sample Make(BatchKind kind, size_t rows) {
+    Sample sample;
+    sample.header = Header(kind);
+    const size_t entities = Chance() ? 1 : 1 + Below(5);
+    for (size_t i = 0; i < entities; ++i) sample.entities.push_back("entity" + std::to_string(i));
+    const bool contiguous = Chance();
+    const bool times = Chance();
+    const bool ended = kind == BatchKind::kSegment && Chance();
+    uint64_t sequence = kind == BatchKind::kUpload ? 0 : 1 + Below(1000);
+    for (size_t i = 0; i < rows; ++i) {
+      OwnedRow row = Row(kind, i, sequence, entities);
+      if (times && Chance()) row.row.writer_time = static_cast<int64_t>(random_());
+      if (ended && Below(4) == 0)
+        row.ended = {{SequenceNumber(1), SequenceNumber(2)},
+                     {SequenceNumber(5), SequenceNumber(9)}};
+      sample.rows.push_back(row);
+      if (kind != BatchKind::kUpload) sequence += contiguous ? 1 : 1 + Below(9);
+    }
+    return sample;
+  }
+
+  uint64_t Below(uint64_t limit) { return random_() % limit; }
+  bool Chance() { return Below(2) == 0; }
+
+ private:
+  BatchHeader Header(BatchKind kind) {
+    BatchHeader header;
+    header.kind = kind;
+    if (kind == BatchKind::kSegment) return header;
+    header.store = std::string(16, '\x01');
+    header.epoch = std::string(16, '\xfe');
+    header.device = "phone-\xc3\xa9";
+    header.session = random_();
+    header.page = 3;
+    header.cut = SequenceNumber(100'000);
+    header.cut_chain = {random_(), random_()};
+    header.reset = Chance();
+    header.token = "token";
+    header.origin = "origin";
+    return header;
+  }
+
+  OwnedRow Row(BatchKind kind, size_t index, uint64_t sequence, size_t entities) {
+    OwnedRow row;
+    row.row.entity = static_cast<uint16_t>(Below(entities));
+    row.row.op = kind == BatchKind::kPage ? RowOp::kCreated
+                 : Chance()               ? RowOp::kPut
+                                          : RowOp::kDelete;
+    row.row.id_form = Chance() ? IdForm::kText : IdForm::kInteger;
+    row.row.value_kind = static_cast<ValueKind>(Below(3));
+    row.row.sequence = SequenceNumber(sequence);
+    row.row.birth = SequenceNumber(Chance() ? sequence : sequence / 2);
+    if (kind == BatchKind::kSegment) row.row.superseded = SequenceNumber(sequence / 2);
+    row.id = std::to_string(index) + std::string(Below(20), 'x');
+    row.value = std::string(Below(60), static_cast<char>(Below(256)));
+    return row;
+  }
+
+  std::mt19937_64 random_;
+};
+
+void ExpectHolds(const BatchView& view, const Sample& sample) {
+  ASSERT_EQ(view.size(), sample.rows.size());
+  ASSERT_EQ(view.entity_count(), sample.entities.size());
+  for (size_t i = 0; i < sample.entities.size(); ++i) {
+    EXPECT_EQ(view.entity_name(static_cast<uint16_t>(i)), sample.entities[i]);
+  }
+  for (size_t i = 0; i < view.size(); ++i) {
+    const BatchRow got = view.row(i);
+    const BatchRow want = sample.rows[i].View();
+    EXPECT_EQ(got.entity, want.entity);
+    EXPECT_EQ(got.op, want.op);
+    EXPECT_EQ(got.id_form, want.id_form);
+    EXPECT_EQ(got.value_kind, want.value_kind);
+    EXPECT_EQ(got.sequence, want.sequence);
+    EXPECT_EQ(got.birth, want.birth);
+    EXPECT_EQ(got.superseded, want.superseded);
+    EXPECT_EQ(got.id, want.id);
+    EXPECT_EQ(got.value, want.value);
+    EXPECT_EQ(got.writer_time, want.writer_time);
+    EXPECT_TRUE(
+        std::equal(got.ended.begin(), got.ended.end(), want.ended.begin(), want.ended.end()));
+    if (want.sequence != kSequenceZero) {
+      EXPECT_EQ(view.Find(want.sequence), i);
+    }
+  }
+  const BatchHeader header = view.header();
+  EXPECT_EQ(header.store, sample.header.store);
+  EXPECT_EQ(header.epoch, sample.header.epoch);
+  EXPECT_EQ(header.device, sample.header.device);
+  EXPECT_EQ(header.session, sample.header.session);
+  EXPECT_EQ(header.page, sample.header.page);
+  EXPECT_EQ(header.cut, sample.header.cut);
+  EXPECT_EQ(header.cut_chain, sample.header.cut_chain);
+  EXPECT_EQ(header.reset, sample.header.reset);
+  EXPECT_EQ(header.token, sample.header.token);
+  EXPECT_EQ(header.origin, sample.header.origin);
+}
+
+constexpr BatchKind kKinds[] = {
+    BatchKind::kSegment, BatchKind::kPage, BatchKind::kUpload, BatchKind::kFile};
+
+// Small batches of different shape.
+std::vector<std::pair<BatchKind, std::string>> SmallBatches() {
+  std::vector<std::pair<BatchKind, std::string>> batches;
+  uint32_t seed = 1;
+  for (const BatchKind kind : kKinds) {
+    for (const size_t rows : {size_t{0}, size_t{1}, size_t{7}}) {
+      batches.emplace_back(kind, Encode(SampleMaker(seed++).Make(kind, rows)));
+    }
+  }
+  return batches;
+}
+
+// Not the checksum, but everything behind it has to refuse what is wrong.
+void Reseal(std::string* batch) {
+  if (batch->size() < internal::kEnvelopeBytes) return;
+  const auto payload = static_cast<uint32_t>(batch->size() - internal::kEnvelopeBytes);
+  std::memcpy(batch->data() + 8, &payload, sizeof(payload));
+  internal::SealEnvelope(batch);
+}
+
+// Reads everything that a view offers; a sanitizer watches.
+size_t ReadAll(const BatchView& view) {
+  size_t sum = view.header().device.size();
+  for (size_t i = 0; i < view.size(); ++i) {
+    const BatchRow row = view.row(i);
+    for (const char c : row.id) sum += static_cast<uint8_t>(c);
+    for (const char c : row.value) sum += static_cast<uint8_t>(c);
+    sum += row.ended.size() + view.Find(row.sequence);
+    if (view.entity_count() > 0) sum += view.entity_name(row.entity).size();
+  }
+  return sum;
+}
+
+TEST(BatchTest, HoldsWhatWasAdded) {
+  BatchBuilder builder;
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    SampleMaker maker(seed);
+    const BatchKind kind = kKinds[seed % 4];
+    const Sample sample = maker.Make(kind, maker.Below(200));
+    const std::string bytes = Encode(&builder, sample);
+    EXPECT_TRUE(builder.empty());
+    // Any alignment, and an allocation that ends where the batch does.
+    for (size_t offset = 0; offset < 8; offset += 1 + offset % 2) {
+      const std::vector<char> moved = [&] {
+        std::vector<char> copy(offset);
+        copy.insert(copy.end(), bytes.begin(), bytes.end());
+        return copy;
+      }();
+      const auto view = BatchView::Parse({moved.data() + offset, bytes.size()}, kind);
+      ASSERT_OK(view);
+      ExpectHolds(*view, sample);
+    }
+  }
+}
+
+TEST(BatchTest, HoldsAThousandRows) {
+  const Sample sample = SampleMaker(9).Make(BatchKind::kPage, kBatchRecordsMax);
+  const std::string bytes = Encode(sample);
+  const auto view = BatchView::Parse(bytes, BatchKind::kPage);
+  ASSERT_OK(view);
+  ExpectHolds(*view, sample);
+  EXPECT_EQ(view->Find(SequenceNumber(999'999)), view->size());
+}
+
+TEST(BatchTest, LeavesOutColumnsThatSayNothing) {
+  BatchBuilder builder;
+  builder.Entity("e");
+  for (uint64_t i = 1; i <= 100; ++i) {
+    BatchRow row;
+    row.sequence = row.birth = SequenceNumber(i);
+    row.id = "i";
+    builder.Add(row);
+  }
+  EXPECT_EQ(builder.size(), 100U);
+  EXPECT_EQ(builder.payload_bytes(), 100U);
+  EXPECT_LT(builder.Finish({}).size(), 100U * (1 + 4 + 4 + 1) + 200);
+}
+
+TEST(BatchTest, RefusesAnotherKind) {
+  const std::string bytes = Encode(SampleMaker(1).Make(BatchKind::kUpload, 3));
+  EXPECT_THAT(BatchView::Parse(bytes, BatchKind::kPage),
+              StatusIs(ErrorCode::kMalformedBatch, HasSubstr("kind 3, expected 2")));
+}
+
+TEST(BatchTest, TellsNewerFromDamaged) {
+  std::string bytes = Encode(SampleMaker(1).Make(BatchKind::kPage, 3));
+  bytes[4] = kBatchFormatMajor + 1;
+  EXPECT_THAT(BatchView::Parse(bytes, BatchKind::kPage), StatusIs(ErrorCode::kMalformedBatch));
+  Reseal(&bytes);
+  EXPECT_THAT(BatchView::Parse(bytes, BatchKind::kPage), StatusIs(ErrorCode::kNewerFormat));
+  bytes[4] = kBatchFormatMajor;
+  bytes[5] = kBatchFormatMinor + 1;
+  Reseal(&bytes);
+  EXPECT_OK(BatchView::Parse(bytes, BatchKind::kPage));
+  bytes[6] = 1;
+  Reseal(&bytes);
+  EXPECT_THAT(BatchView::Parse(bytes, BatchKind::kPage), StatusIs(ErrorCode::kMalformedBatch));
+}
+
+TEST(BatchTest, RefusesMeaningsThatCannotBe) {
+  const auto parse = [](BatchKind kind, auto change) {
+    BatchBuilder builder;
+    builder.Entity("e");
+    BatchRow row;
+    row.op = kind == BatchKind::kPage ? RowOp::kCreated : RowOp::kPut;
+    row.sequence = row.birth = SequenceNumber(10);
+    row.id = "i";
+    change(&row);
+    builder.Add(row);
+    BatchHeader header;
+    header.kind = kind;
+    return BatchView::Parse(builder.Finish(header), kind).status().code();
+  };
+  const std::string long_id(kIdBytesMax, 'i');
+  const std::string longer_id(kIdBytesMax + 1, 'i');
+  const std::string long_value(kValueBytesMax, 'v');
+  const std::string longer_value(kValueBytesMax + 1, 'v');
+  const EndedLife empty_life[] = {{SequenceNumber(5), SequenceNumber(5)}};
+  constexpr auto kBad = ErrorCode::kMalformedBatch;
+  constexpr auto kSegment = BatchKind::kSegment;
+  EXPECT_EQ(parse(kSegment, [](BatchRow*) {}), ErrorCode::kOk);
+  EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->id = long_id; }), ErrorCode::kOk);
+  EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->id = longer_id; }), kBad);
+  EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->value = long_value; }), ErrorCode::kOk);
+  EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->value = longer_value; }), kBad);
+  EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->id = ""; }), kBad);
+  EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->entity = 1; }), kBad);
+  EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->op = RowOp::kCreated; }), kBad);
+  EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->birth = SequenceNumber(11); }), kBad);
+  EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->superseded = row->sequence; }), kBad);
+  EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->sequence = row->birth = kSequenceZero; }),
+            kBad);
+  EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->sequence = kSequenceLimit; }), kBad);
+  EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->ended = empty_life; }), kBad);
+  EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow*) {}), ErrorCode::kOk);
+  EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow* row) { row->op = RowOp::kPut; }), kBad);
+  EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow* row) { row->id = "a\nb"; }), kBad);
+  EXPECT_EQ(parse(BatchKind::kUpload, [](BatchRow* row) { row->id = ""; }), ErrorCode::kOk);
+}
+
+TEST(BatchHostileTest, EveryFlippedBitIsRefused) {
+  for (const auto& [kind, good] : SmallBatches()) {
+    ASSERT_OK(BatchView::Parse(good, kind));
+    std::string bytes = good;
+    for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+      const char flipped = static_cast<char>(1U << bit % 8);
+      bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ flipped);
+      ASSERT_THAT(BatchView::Parse(bytes, kind), StatusIs(ErrorCode::kMalformedBatch)) << bit;
+      bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ flipped);
+    }
+  }
+}
+
+TEST(BatchHostileTest, EveryTruncationInsertionAndSpliceIsRefused) {
+  const auto batches = SmallBatches();
+  for (const auto& [kind, good] : batches) {
+    for (size_t at = 0; at <= good.size(); ++at) {
+      if (at < good.size()) {
+        ASSERT_FALSE(BatchView::Parse(good.substr(0, at), kind).ok()) << at;
+      }
+      for (const char inserted : {'\0', 'T'}) {
+        const std::string longer = good.substr(0, at) + inserted + good.substr(at);
+        ASSERT_FALSE(BatchView::Parse(longer, kind).ok()) << at;
+      }
+    }
+    for (const auto& [other_kind, other] : batches) {
+      if (other == good) continue;
+      for (size_t at = 0; at < std::min(good.size(), other.size()); at += 8) {
+        const std::string spliced = good.substr(0, at) + other.substr(at);
+        if (spliced == other) continue;
+        ASSERT_FALSE(BatchView::Parse(spliced, other_kind).ok()) << at;
+      }
+    }
+  }
+}
+
+TEST(BatchHostileTest, MutationsUnderAGoodChecksumNeverReadOutOfBounds) {
+  std::mt19937_64 random(7);
+  size_t accepted = 0;
+  size_t sum = 0;
+  for (const auto& [kind, good] : SmallBatches()) {
+    for (int round = 0; round < 1500; ++round) {
+      std::string bytes = good;
+      for (uint64_t edits = 1 + random() % 3; edits > 0; --edits) {
+        const size_t at = 12 + random() % (bytes.size() - 12);
+        const uint64_t choice = random() % 4;
+        if (choice == 0) bytes[at] = static_cast<char>(random());
+        if (choice == 1) bytes[at] = static_cast<char>(bytes[at] + 1);
+        if (choice == 2) bytes[at] = '\xff';
+        if (choice == 3 && at > internal::kEnvelopeBytes) bytes.resize(at);
+      }
+      Reseal(&bytes);
+      const std::vector<char> exact(bytes.begin(), bytes.end());
+      const auto view = BatchView::Parse({exact.data(), exact.size()}, kind);
+      if (!view.ok()) continue;
+      ++accepted;
+      sum += ReadAll(*view);
+    }
+  }
+  EXPECT_GT(accepted, 0U);  // a changed value is a good batch of its own
+  EXPECT_GT(sum, 0U);
+}
+
+}  // namespace
+}  // namespace tidemark
