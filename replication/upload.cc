@@ -104,26 +104,6 @@ class DanglingWriter {
 
 }  // namespace
 
-std::string_view UploadStateName(UploadState state) {
-  switch (state) {
-    case UploadState::kStarted:
-      return "started";
-    case UploadState::kProcessing:
-      return "processing";
-    case UploadState::kFinished:
-      return "finished";
-    case UploadState::kFinishedWithWarnings:
-      return "finished_with_warnings";
-    case UploadState::kFailed:
-      return "failed";
-    case UploadState::kAborted:
-      return "aborted";
-    case UploadState::kSuperseded:
-      return "superseded";
-  }
-  return "unknown";
-}
-
 // Every change of state is a commit whose step runs in the committer: it reads the rows as they
 // stand, decides, and writes. The lock here guards only who finishes and who listens; no call into
 // the store is made under it.

@@ -2,7 +2,29 @@
 
 #include <algorithm>
 
-namespace tidemark::internal {
+namespace tidemark {
+
+std::string_view UploadStateName(UploadState state) {
+  switch (state) {
+    case UploadState::kStarted:
+      return "started";
+    case UploadState::kProcessing:
+      return "processing";
+    case UploadState::kFinished:
+      return "finished";
+    case UploadState::kFinishedWithWarnings:
+      return "finished_with_warnings";
+    case UploadState::kFailed:
+      return "failed";
+    case UploadState::kAborted:
+      return "aborted";
+    case UploadState::kSuperseded:
+      return "superseded";
+  }
+  return "unknown";
+}
+
+namespace internal {
 namespace {
 
 Status Closed(const SyncRow& sync) {
@@ -132,4 +154,5 @@ bool IsRefusal(ErrorCode code) {
   }
 }
 
-}  // namespace tidemark::internal
+}  // namespace internal
+}  // namespace tidemark
