@@ -60,6 +60,8 @@ struct BatchRow {
   std::string_view value;
   std::optional<int64_t> writer_time;  ///< the writer's timestamp, where one was given
   std::span<const EndedLife> ended;    ///< log: ended lives of the id that may still be held
+  SequenceNumber origin_birth;         ///< log of a replica: the life at its source, or zero
+  SequenceNumber origin_head;          ///< log of a replica: the version at its source, or zero
 };
 
 /// What stands before the rows. Only the fields that a kind needs are set.
@@ -148,12 +150,17 @@ class BatchView {
   const uint8_t* value_end_column_ = nullptr;
   const uint8_t* time_column_ = nullptr;
   const uint8_t* time_present_ = nullptr;
+  const uint8_t* origin_birth_column_ = nullptr;
+  const uint8_t* origin_head_column_ = nullptr;
   std::string_view ids_;
   std::string_view values_;
   uint64_t first_ = 0;
   std::vector<EndedLife> ended_;
   std::vector<uint32_t> ended_begin_;  // by row, size_ + 1 entries, or empty
 };
+
+/// The checksum that an encoded batch carries. Requires bytes that `BatchBuilder` made.
+Hash128 BatchChecksum(std::string_view batch);
 
 /// Batch format written by this build, as `major.minor`; any minor of the same major is read.
 inline constexpr int kBatchFormatMajor = 1;
