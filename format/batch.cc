@@ -294,6 +294,11 @@ class ColumnChecker {
         return Load<uint64_t>(columns_.birth.bytes, i) >= BirthLimit(i);
       }));
     }
+    for (const Column& origin : {columns_.origin_birth, columns_.origin_head}) {
+      TIDEMARK_RETURN_IF_ERROR(CheckAll(origin.absent() ? 0 : rows_, "origin", [&origin](size_t i) {
+        return Load<uint64_t>(origin.bytes, i) >= kSequenceLimit.value();
+      }));
+    }
     if (columns_.superseded.absent()) return {};
     // A device's own write supersedes a head of its server, and has no sequence yet.
     const bool is_log = kind_ == BatchKind::kSegment;

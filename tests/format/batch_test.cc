@@ -1,7 +1,9 @@
 #include "format/batch.h"
 
 #include <cstring>
+#include <fstream>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -107,6 +109,10 @@ class SampleMaker {
     row.row.sequence = SequenceNumber(sequence);
     row.row.birth = SequenceNumber(Chance() ? sequence : sequence / 2);
     if (kind == BatchKind::kSegment) row.row.superseded = SequenceNumber(sequence / 2);
+    if (kind == BatchKind::kSegment && index % 3 == 1) {
+      row.row.origin_birth = SequenceNumber(7);
+      row.row.origin_head = SequenceNumber(7 + index);
+    }
     row.id = std::to_string(index) + std::string(Below(20), 'x');
     row.value = std::string(Below(60), static_cast<char>(Below(256)));
     return row;
@@ -131,6 +137,8 @@ void ExpectHolds(const BatchView& view, const Sample& sample) {
     EXPECT_EQ(got.sequence, want.sequence);
     EXPECT_EQ(got.birth, want.birth);
     EXPECT_EQ(got.superseded, want.superseded);
+    EXPECT_EQ(got.origin_birth, want.origin_birth);
+    EXPECT_EQ(got.origin_head, want.origin_head);
     EXPECT_EQ(got.id, want.id);
     EXPECT_EQ(got.value, want.value);
     EXPECT_EQ(got.writer_time, want.writer_time);
@@ -294,6 +302,40 @@ TEST(BatchTest, RefusesMeaningsThatCannotBe) {
   EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow* row) { row->op = RowOp::kPut; }), kBad);
   EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow* row) { row->id = "a\nb"; }), kBad);
   EXPECT_EQ(parse(BatchKind::kUpload, [](BatchRow* row) { row->id = ""; }), ErrorCode::kOk);
+}
+
+// Bytes of the hexadecimal dump in docs/storage_format.md.
+std::string DocumentedBatch() {
+  std::ifstream file(TIDEMARK_SOURCE_DIR "/docs/storage_format.md");
+  const std::string heading = "### Example";
+  std::string bytes;
+  bool in_example = false;
+  for (std::string line; std::getline(file, line);) {
+    in_example = in_example || line == heading;
+    std::istringstream words(line);
+    std::string word;
+    if (!in_example || line.rfind("    0", 0) != 0 || !(words >> word)) continue;
+    while (words >> word) bytes.push_back(static_cast<char>(std::stoi(word, nullptr, 16)));
+  }
+  return bytes;
+}
+
+TEST(BatchTest, IsAsDocumented) {
+  BatchBuilder builder;
+  builder.Entity("users");
+  BatchRow row;
+  row.sequence = row.birth = SequenceNumber(7);
+  row.id = "u1";
+  row.value = "{}";
+  row.value_kind = ValueKind::kJson;
+  builder.Add(row);
+  row = BatchRow();
+  row.op = RowOp::kDelete;
+  row.sequence = SequenceNumber(8);
+  row.birth = row.superseded = SequenceNumber(3);
+  row.id = "u2";
+  builder.Add(row);
+  EXPECT_EQ(builder.Finish({}), DocumentedBatch());
 }
 
 TEST(BatchHostileTest, EveryFlippedBitIsRefused) {
