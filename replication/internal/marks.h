@@ -1,0 +1,229 @@
+// What one device has, as far as its source knows: the pure unit of replication. No I/O, no locks,
+// no clock. What is owed, how it is labelled, what handing out, acknowledgements, settled sessions
+// and changed selections do, and which tombstones are still needed, is decided here and only here.
+//
+// The idea. A device at rest is a floor: at sequence `floor` it held exactly what `floor_selection`
+// held, so the floor *speaks for* every life [birth, death) with birth <= floor < death in a part
+// of that selection. Since the floor was set there are exceptions, as sets of births:
+//
+//   served        handed out since (the floor speaks for these no more)
+//   acknowledged  and the device said that it has them; a subset of served
+//   discharged    births at or below the floor that the device is known to have lost
+//
+// and as sets of heads: `heads`, acknowledged versions above `drained_through`, at or below which
+// nothing is owed but in the parts of `seen`. A life is *held* if it is in `served` or the floor
+// speaks for it: the device may have it. It is *acknowledged* if it is in `acknowledged` or the
+// floor speaks for it: the device surely has it.
+//
+// A selection is state, not marks: `seen` collects the parts in which any session since the floor
+// differed from the floor's selection. Granting and revoking costs one reference.
+//
+// Invariants
+//   - Handing out is one step under the device's lock: fence, marks and the page's row together,
+//     durable before the page leaves.
+//   - One instruction for an id and session; the places of a session's instructions increase.
+//   - An instruction voids the outstanding ones of the other kind for the lives it names. Within
+//     one kind any order of acknowledgements is right.
+//   - A session whose view was handed out, with nothing withheld, and whose pages are acknowledged
+//     *settles*: its cut and the cut's selection become the floor, and the exceptions go.
+//
+// A device's own writes will enter `served`, `acknowledged` and `heads` at once, and settling will
+// keep those above the cut; a part will be (entity, key, value). Neither changes what is below.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "format/batch.h"
+#include "format/sequence.h"
+#include "format/sequence_set.h"
+#include "format/status.h"
+#include "replication/internal/instruction.h"
+#include "replication/selection.h"
+
+namespace tidemark {
+
+/// What the log holds for one id at a cut: its live version, or the tombstone of its last life.
+struct EntryState {
+  Part part = 0;
+  SequenceNumber head;
+  bool live = false;
+  SequenceNumber birth;              ///< of the life that lasts; live entries only
+  std::span<const EndedLife> ended;  ///< lives that ended and may still be held, in any order; a
+                                     ///< tombstone's own life is one of them
+};
+
+/// What may be done with an entry of a session's view right now.
+enum class Verdict : uint8_t {
+  kNothing,   ///< the device needs nothing, or no longer
+  kHandOut,   ///< goes into the page
+  kWithheld,  ///< owed at the cut, but the selection changed since: the next session tells
+};
+
+/// What became of one acknowledged version.
+enum class AckOutcome : uint8_t {
+  kApplied,
+  kRepeated,   ///< acknowledged before, or its session settled
+  kOvertaken,  ///< a later instruction of the other kind was handed out for its life
+  kUnknown,    ///< never handed out
+};
+
+/// What to read of one part for a session, in order of heads.
+struct ReadRange {
+  Part part = 0;
+  SequenceNumber live_after;        ///< live entries with heads above it; see `live`
+  SequenceNumber tombstones_after;  ///< tombstones with heads above it; see `tombstones`
+  bool live = false;                ///< live entries are needed
+  bool tombstones = false;          ///< tombstones are needed
+  bool all_live_owed = false;       ///< every live entry of the range is owed: count, do not read
+  bool holds_floor = false;         ///< an owed live entry of the range holds `drained_through`
+};
+
+/// Counts what a session owes, exactly, and finds how far `drained_through` may move.
+class OwedTally {
+ public:
+  void Add(const Instruction& instruction);
+  /// `count` live entries of a range with `all_live_owed`, none of them read. `lowest` is the head
+  /// of the first, or any number between it and the range's start.
+  void AddWhole(const ReadRange& range, uint64_t count, SequenceNumber lowest);
+
+  uint64_t count() const { return count_; }
+  /// Lowest place that holds `drained_through`; kSequenceLimit if none does.
+  SequenceNumber lowest() const { return lowest_; }
+
+ private:
+  uint64_t count_ = 0;
+  SequenceNumber lowest_ = kSequenceLimit;
+};
+
+/// A durable row of a device's marks: the key is relative to the device, no value means deletion.
+struct MarksRow {
+  std::string key;
+  std::optional<std::string> value;
+};
+
+/// The marks of one device. Thread-compatible: one lock for a device, held over each call and the
+/// commit of its rows. After every change, `TakeRows` has what must become durable; if that fails,
+/// drop the object and load it again. At rest it owns no memory beside its two selections.
+class DeviceMarks {
+ public:
+  /// A device that was never seen: it is owed everything in `selection`.
+  explicit DeviceMarks(Selection selection = Selection::Everything());
+  DeviceMarks(const DeviceMarks& other);
+  DeviceMarks(DeviceMarks&&) noexcept;
+  DeviceMarks& operator=(DeviceMarks other) noexcept;
+  ~DeviceMarks();
+
+  // Selections.
+
+  /// In force from now on: later pages obey it, the next session fills what it grants.
+  void Select(Selection selection);
+  const Selection& selection() const { return selection_; }
+
+  // Sessions.
+
+  /// Begins a session, which fences the older one, and returns its number. The cut must be pinned
+  /// and durable, and no lower than any earlier one.
+  uint64_t StartSession(SequenceNumber cut);
+  /// What to read for the newest session; nullopt: nothing of this part. Ask for every part there
+  /// is or was, dropped entities included.
+  std::optional<ReadRange> Range(Part part) const;
+  /// What the newest session owes about an entry of its view; nullopt: nothing.
+  std::optional<Instruction> Owed(const EntryState& entry) const;
+  /// Moves `drained_through` up to what was found at the session's start, before the first page.
+  void AdvanceFloor(const OwedTally& tally);
+
+  /// `Owed`, checked against the selection in force. Fills `*instruction` for `kHandOut`. Note what
+  /// is withheld, or the session claims to have told it.
+  Verdict Examine(const EntryState& entry, Instruction* instruction) const;
+  void NoteWithheld();
+  /// Records a page of instructions, just examined under the same lock, as served. Errors:
+  /// `kSuperseded` for an older session, `kSessionExpired` when the session was closed. Pages and
+  /// places must increase within a session.
+  Status HandOut(uint64_t session, uint64_t page, std::span<const Instruction> instructions);
+  /// The whole view was handed out. The session settles now, or with its last acknowledgement.
+  void FinishDrain(uint64_t session);
+  /// The view is gone: idle for too long, or the server restarted.
+  void CloseSession();
+
+  AckOutcome Acknowledge(const AckKey& key);
+  /// Everything of the page that is still outstanding; nullopt: nothing is.
+  std::optional<uint64_t> AcknowledgePage(uint64_t session, uint64_t page);
+
+  /// Forgets everything: the next session is told to drop what is not listed, and so is every one
+  /// after it until one settles.
+  void Reset();
+  bool reset_pending() const { return reset_pending_; }
+
+  // Questions.
+
+  bool AtRest() const;
+  SequenceNumber floor() const { return floor_; }
+  const Selection& floor_selection() const { return floor_selection_; }
+  SequenceNumber drained_through() const { return drained_through_; }
+  /// Number of the newest session; zero before the first.
+  uint64_t session() const { return session_; }
+  bool session_open() const;
+  SequenceNumber session_cut() const;
+  uint64_t outstanding() const;  ///< instructions handed out and not acknowledged
+  bool Held(Part part, const EndedLife& life) const;
+  bool Acknowledged(Part part, const EndedLife& life) const;
+  /// True if a tombstone, or the note of an ended life on a live entry, is still needed for `life`.
+  bool Keeps(Part part, const EndedLife& life) const;
+  size_t MemoryBytes() const;
+
+  // Storing.
+
+  /// The rows that changed since they were last taken.
+  std::vector<MarksRow> TakeRows();
+  /// Rebuilds marks from all rows of a device, in any order. The session is closed. `kCorruption`
+  /// names the row.
+  static Result<DeviceMarks> Load(std::span<const MarksRow> rows);
+
+ private:
+  struct Open;  // whatever a device at rest does not have
+
+  Open& Exceptions();
+  bool FloorSpeaksFor(Part part, const EndedLife& life) const;
+  void HandOutLive(const Instruction& instruction);
+  void HandOutDeleted(const Instruction& instruction);
+  void ApplyAck(const Instruction& row);
+  void Discharge(SequenceNumber birth);
+  void SettleIfDone();
+  Status LoadRow(const MarksRow& row);
+  Status LoadHeader(std::string_view bytes);
+  std::string EncodeHeader() const;
+
+  SequenceNumber drained_through_;  // W
+  SequenceNumber floor_;            // F
+  Selection floor_selection_;       // what the floor speaks for
+  Selection selection_;             // in force
+  uint64_t session_ = 0;            // the fence
+  bool reset_pending_ = false;
+  bool header_dirty_ = true;
+  std::unique_ptr<Open> open_;
+};
+
+/// The floors of many devices at rest, for purge: one search a distinct selection answers for all.
+/// Build, then ask. Thread-compatible.
+class RestingFloors {
+ public:
+  /// Requires `marks.AtRest()`.
+  void Add(const DeviceMarks& marks);
+  /// Call once, after the last `Add`.
+  void Seal();
+  /// True if some device at rest surely holds `life`.
+  bool Keeps(Part part, const EndedLife& life) const;
+
+ private:
+  std::unordered_map<Selection, std::vector<SequenceNumber>> floors_;
+};
+
+}  // namespace tidemark

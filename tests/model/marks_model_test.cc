@@ -1,0 +1,564 @@
+// Random histories of a source and its devices against an oracle of plain maps. Checked: a settled
+// device equals its selection at the cut; what is owed, its label and its count are exact at every
+// start; nothing outside the selection in force leaves; tombstones are kept exactly as long as
+// somebody needs them; marks survive being stored and loaded.
+//
+//   TIDEMARK_SEED=n        one history
+//   TIDEMARK_TEST_LONG=1   fifty times as many
+#include <cstdlib>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "replication/internal/marks.h"
+#include "tests/model/marks_oracle.h"
+#include "tests/model/toy_log.h"
+
+namespace tidemark::model {
+namespace {
+
+constexpr int kDevices = 3;
+constexpr int kSteps = 500;
+constexpr uint64_t kHistories = 1000;
+
+// Rules left out on purpose. A model that misses one of them proves nothing.
+enum class Mutant {
+  kNone,
+  kPurgeBlindToViews,
+  kPurgeBlindToExceptions,
+  kEndedLivesForgotten,
+  kWithheldNotNoted,
+  kSelectionInForceIgnored,
+  kFloorFollowsCut,
+  kBackfillAboveFloorOnly,
+  kEvictionsNotRead,
+  kTombstonesNotRead,
+  kServedNotDurable,
+  kAcknowledgedNotDurable,
+  kHeadsNotDurable,
+  kDischargedNotDurable,
+  kPagesNotDurable,
+  kKeysWithoutSession,
+  kLatePagesApplied,
+  kDrainedTooEarly,
+};
+
+const char* Name(Mutant mutant) {
+  static const char* const kNames[] = {"None",
+                                       "PurgeBlindToViews",
+                                       "PurgeBlindToExceptions",
+                                       "EndedLivesForgotten",
+                                       "WithheldNotNoted",
+                                       "SelectionInForceIgnored",
+                                       "FloorFollowsCut",
+                                       "BackfillAboveFloorOnly",
+                                       "EvictionsNotRead",
+                                       "TombstonesNotRead",
+                                       "ServedNotDurable",
+                                       "AcknowledgedNotDurable",
+                                       "HeadsNotDurable",
+                                       "DischargedNotDurable",
+                                       "PagesNotDurable",
+                                       "KeysWithoutSession",
+                                       "LatePagesApplied",
+                                       "DrainedTooEarly"};
+  return kNames[static_cast<size_t>(mutant)];
+}
+
+struct Copy {
+  SequenceNumber birth;
+  SequenceNumber head;
+  bool operator==(const Copy&) const = default;
+};
+
+// One device: its marks at the source with their rows, the device itself, and what is on its way.
+struct Device {
+  DeviceMarks marks;
+  std::map<std::string, std::string> rows;
+
+  Oracle oracle;
+  std::map<int, Copy> local;
+  std::set<int> listed;  // by the newest session
+
+  // The newest session.
+  std::vector<std::optional<ReadRange>> ranges;
+  uint64_t pages = 0;
+  SequenceNumber place;
+  bool reset = false;
+  bool drained = false;
+  bool withheld = false;
+  SequenceNumber cut;
+  Selection cut_selection;
+  uint64_t unacknowledged = 0;
+
+  std::vector<std::vector<Told>> in_flight;  // pages, not yet at the device
+  std::vector<std::vector<Told>> answers;    // acknowledgements, not yet at the source
+};
+
+class History {
+ public:
+  History(uint64_t seed, Mutant mutant) : random_(seed), mutant_(mutant) {
+    // Some histories lose nothing, some change selections all the time, some rarely settle.
+    loss_ = Pick(3) * 15;
+    changes_ = 1 + Pick(3) * 4;
+    for (Device& device : devices_) {
+      device.marks = DeviceMarks(RandomSelection());
+      Commit(device);
+    }
+  }
+
+  // What went wrong first; empty if nothing did.
+  std::string Run() {
+    for (int step = 0; step < kSteps && failure_.empty(); ++step) Step();
+    // At last, everything quiet: every device ends up with exactly its selection.
+    for (Device& device : devices_) Finish(device);
+    Purge();
+    return failure_;
+  }
+
+  uint64_t settled() const { return settled_; }
+
+ private:
+  uint64_t Pick(uint64_t limit) { return random_() % limit; }
+  bool Chance(uint64_t percent) { return Pick(100) < percent; }
+
+  void Fail(const std::string& what) {
+    if (failure_.empty()) failure_ = what;
+  }
+  void Check(bool holds, const char* what) {
+    if (!holds) Fail(what);
+  }
+
+  Selection RandomSelection() {
+    if (Chance(30)) return Selection::Everything();
+    std::vector<Part> parts;
+    for (Part part = 0; part < kParts; ++part) {
+      if (Chance(55)) parts.push_back(part);
+    }
+    return Chance(15) ? Selection::EverythingBut(parts) : Selection::Of(parts);
+  }
+
+  void Step() {
+    Device& device = devices_[Pick(kDevices)];
+    const uint64_t kind = Pick(100);
+    if (kind < 18) {
+      for (uint64_t writes = 1 + Pick(3); writes > 0; --writes) Write();
+    } else if (kind < 30) {
+      Start(device);
+    } else if (kind < 55) {
+      NextPage(device);
+    } else if (kind < 70) {
+      Receive(device);
+    } else if (kind < 87) {
+      DeliverAnswer(device);
+    } else if (kind < 87 + changes_) {
+      device.marks.Select(RandomSelection());
+      Commit(device);
+    } else if (kind == 97) {
+      Restart(device);
+    } else if (kind == 98) {
+      if (Chance(15)) ResetDevice(device);
+    } else {
+      Purge();
+    }
+  }
+
+  void Write() {
+    const int id = static_cast<int>(Pick(kIds));
+    const bool filter = Chance(50);
+    const auto keeps = [&](Part part, const EndedLife& life) {
+      if (mutant_ == Mutant::kEndedLivesForgotten) return false;
+      return !filter || Needed(part, life);
+    };
+    if (Chance(35)) {
+      log_.Delete(id, keeps);
+    } else {
+      log_.Put(id, keeps);
+    }
+  }
+
+  bool Needed(Part part, const EndedLife& life) {
+    bool needed = false;
+    RestingFloors resting;
+    for (const Device& device : devices_) {
+      if (device.marks.AtRest()) {
+        resting.Add(device.marks);
+      } else if (mutant_ != Mutant::kPurgeBlindToExceptions) {
+        needed |= mutant_ == Mutant::kPurgeBlindToViews ? device.marks.Held(part, life)
+                                                        : device.marks.Keeps(part, life);
+      }
+    }
+    resting.Seal();
+    return needed || resting.Keeps(part, life);
+  }
+
+  void Purge() {
+    const std::vector<ToyEntry> kept =
+        log_.Purge([this](Part part, const EndedLife& life) { return Needed(part, life); });
+    for (const ToyEntry& tombstone : kept) {
+      bool needed = false;
+      for (const EndedLife& life : tombstone.ended) needed |= MayBeNeeded(tombstone.id, life);
+      Check(needed, "a tombstone is kept that nobody needs");
+    }
+    for (int id = 0; id < kIds; ++id) CheckHeldLivesAreKnown(id);
+  }
+
+  bool MayBeNeeded(int id, const EndedLife& life) const {
+    for (const Device& device : devices_) {
+      if (device.oracle.Holds(id, life.birth)) return true;
+      if (device.marks.session_open() && !device.drained && life.birth <= device.cut &&
+          device.cut < life.death && device.cut_selection.Contains(PartOf(id))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  void CheckHeldLivesAreKnown(int id) {
+    const ToyEntry* entry = log_.Current(id);
+    for (const Device& device : devices_) {
+      for (const SequenceNumber birth : device.oracle.HeldLives(id)) {
+        bool known = entry != nullptr && entry->live && entry->birth == birth;
+        if (entry != nullptr) {
+          for (const EndedLife& life : entry->ended) known |= life.birth == birth;
+        }
+        Check(known, "a life that a device may hold was forgotten");
+      }
+    }
+  }
+
+  // Makes the marks' rows durable.
+  void Commit(Device& device) {
+    for (const MarksRow& row : device.marks.TakeRows()) {
+      const char kind = row.key[0];
+      if ((mutant_ == Mutant::kServedNotDurable && kind == 'S') ||
+          (mutant_ == Mutant::kAcknowledgedNotDurable && kind == 'A') ||
+          (mutant_ == Mutant::kHeadsNotDurable && kind == 'D') ||
+          (mutant_ == Mutant::kDischargedNotDurable && kind == 'N') ||
+          (mutant_ == Mutant::kPagesNotDurable && kind == 'P')) {
+        continue;
+      }
+      if (row.value.has_value()) {
+        device.rows[row.key] = *row.value;
+      } else {
+        device.rows.erase(row.key);
+      }
+    }
+    if (!device.marks.AtRest()) return;
+    if (mutant_ == Mutant::kNone) {
+      Check(device.rows.size() == 1, "a device at rest has more than one row");
+    }
+    Check(device.marks.MemoryBytes() <= 128, "a device at rest owns memory");
+  }
+
+  void Restart(Device& device) {
+    std::vector<MarksRow> rows;
+    for (const auto& [key, value] : device.rows) rows.push_back({key, value});
+    Result<DeviceMarks> loaded = DeviceMarks::Load(rows);
+    if (!loaded.ok()) return Fail("marks do not load: " + loaded.status().message());
+    device.marks = *std::move(loaded);
+    device.in_flight.clear();
+  }
+
+  void ResetDevice(Device& device) {
+    device.marks.Reset();
+    device.oracle.Reset(device.marks.session() + 1);
+    if (Chance(50)) device.local.clear();  // it was wiped
+    Commit(device);
+  }
+
+  void Start(Device& device) {
+    if (mutant_ != Mutant::kLatePagesApplied) device.in_flight.clear();
+    device.reset = device.marks.reset_pending();
+    const uint64_t session = device.marks.StartSession(log_.last());
+    if (device.reset) device.oracle.Reset(session);
+    device.listed.clear();
+    device.pages = 0;
+    device.place = kSequenceZero;
+    device.drained = false;
+    device.withheld = false;
+    device.unacknowledged = 0;
+    device.cut = log_.last();
+    device.cut_selection = device.marks.selection();
+    device.ranges.clear();
+    for (Part part = 0; part < kParts; ++part) {
+      device.ranges.push_back(device.marks.Range(part));
+      std::optional<ReadRange>& range = device.ranges.back();
+      if (!range.has_value()) continue;
+      if (mutant_ == Mutant::kBackfillAboveFloorOnly) range->live_after = range->tombstones_after;
+      if (mutant_ == Mutant::kTombstonesNotRead) range->tombstones = false;
+      if (mutant_ == Mutant::kEvictionsNotRead && !device.cut_selection.Contains(part)) {
+        range->live = false;
+      }
+    }
+    CountOwed(device);
+    Commit(device);
+  }
+
+  bool InRange(const Device& device, const ToyEntry& entry) const {
+    const std::optional<ReadRange>& range = device.ranges[PartOf(entry.id)];
+    if (!range.has_value()) return false;
+    return entry.live ? range->live && entry.head > range->live_after
+                      : range->tombstones && entry.head > range->tombstones_after;
+  }
+
+  // Checks what is owed at the start, entry by entry, and its count.
+  void CountOwed(Device& device) {
+    OwedTally tally;
+    uint64_t expected = 0;
+    std::map<Part, std::pair<uint64_t, SequenceNumber>> whole;  // count and first head
+    std::set<int> visible;
+    for (const ToyEntry& entry : log_.View(device.cut)) {
+      visible.insert(entry.id);
+      const std::optional<RowOp> right = device.oracle.Owed(entry, device.cut_selection);
+      if (right.has_value()) ++expected;
+      const bool read = InRange(device, entry);
+      const std::optional<Instruction> owed =
+          read ? device.marks.Owed(entry.state()) : std::nullopt;
+      CheckInstruction(entry, owed, right);
+      if (read && entry.live && device.ranges[PartOf(entry.id)]->all_live_owed) {
+        auto& [count, first] = whole[PartOf(entry.id)];
+        if (count++ == 0) first = entry.head;
+      } else if (owed.has_value()) {
+        tally.Add(*owed);
+      }
+    }
+    for (const auto& [part, found] : whole) {
+      tally.AddWhole(*device.ranges[part], found.first, found.second);
+    }
+    for (int id = 0; id < kIds; ++id) {
+      Check(visible.contains(id) || !device.oracle.Holds(id), "an owed deletion has no tombstone");
+    }
+    Check(tally.count() == expected, "the count at the start is wrong");
+    device.marks.AdvanceFloor(mutant_ == Mutant::kFloorFollowsCut ? OwedTally() : tally);
+  }
+
+  static std::string Describe(const ToyEntry& entry) {
+    return (entry.live ? "live id " : "tombstone of id ") + std::to_string(entry.id) + " at " +
+           std::to_string(entry.head.value()) + ", born " + std::to_string(entry.birth.value());
+  }
+
+  void CheckInstruction(const ToyEntry& entry,
+                        const std::optional<Instruction>& owed,
+                        const std::optional<RowOp>& right) {
+    if (owed.has_value() && !right.has_value()) {
+      return Fail(owed->deleted() ? "needless delete" : "acknowledged, and owed again");
+    }
+    if (!owed.has_value() && right.has_value()) {
+      return Fail("owed, and not sent: " + Describe(entry));
+    }
+    if (!owed.has_value()) return;
+    Check(owed->op == *right, "wrong label");
+    Check(owed->place == entry.head, "wrong place");
+  }
+
+  void NextPage(Device& device) {
+    if (!device.marks.session_open() || device.drained) return;
+    const size_t limit = 1 + Pick(3);
+    const uint64_t session = device.marks.session();
+    std::vector<Instruction> instructions;
+    std::vector<Told> page;
+    bool more = false;
+    for (const ToyEntry& entry : log_.View(device.cut)) {
+      if (entry.head <= device.place || !InRange(device, entry)) continue;
+      if (page.size() == limit) {
+        more = true;
+        break;
+      }
+      device.place = entry.head;
+      std::optional<Instruction> said = ExamineEntry(device, entry);
+      if (!said.has_value()) continue;
+      instructions.push_back(*said);
+      page.push_back({entry.id, session, device.pages + 1, *said});
+    }
+
+    if (!page.empty()) {
+      ++device.pages;
+      const Status served = device.marks.HandOut(session, device.pages, instructions);
+      if (!served.ok()) return Fail("not handed out: " + served.message());
+      for (const Told& told : page) device.oracle.HandOut(told);
+      device.unacknowledged += page.size();
+      device.in_flight.push_back(page);
+      if (Chance(loss_)) device.in_flight.pop_back();
+    }
+    const bool finished = !more || (mutant_ == Mutant::kDrainedTooEarly && device.pages > 1);
+    if (finished && (page.empty() || Chance(50))) {
+      device.drained = true;
+      Settling(device, [&] { device.marks.FinishDrain(session); });
+    }
+    Commit(device);
+  }
+
+  std::optional<Instruction> ExamineEntry(Device& device, const ToyEntry& entry) {
+    Instruction instruction;
+    Verdict verdict = device.marks.Examine(entry.state(), &instruction);
+    if (mutant_ == Mutant::kSelectionInForceIgnored && verdict == Verdict::kWithheld) {
+      instruction = *device.marks.Owed(entry.state());
+      verdict = Verdict::kHandOut;
+    }
+    const std::optional<RowOp> right = device.oracle.Owed(entry, device.cut_selection);
+    if (verdict == Verdict::kNothing) {
+      Check(!right.has_value(), "owed, and passed over");
+      return std::nullopt;
+    }
+    const bool selected = device.marks.selection().Contains(PartOf(entry.id));
+    if (verdict == Verdict::kWithheld) {
+      Check(entry.live && selected != device.cut_selection.Contains(PartOf(entry.id)),
+            "withheld without need");
+      device.withheld = true;
+      if (mutant_ != Mutant::kWithheldNotNoted) device.marks.NoteWithheld();
+      return std::nullopt;
+    }
+    CheckInstruction(entry, instruction, right);
+    Check(instruction.deleted() || selected, "leak");
+    return instruction;
+  }
+
+  void Receive(Device& device) {
+    if (device.in_flight.empty()) return;
+    const size_t at = Pick(device.in_flight.size());  // several workers: any order
+    const std::vector<Told> page = device.in_flight[at];
+    device.in_flight.erase(device.in_flight.begin() + static_cast<ptrdiff_t>(at));
+    for (const Told& told : page) {
+      if (told.session == device.marks.session()) device.listed.insert(told.id);
+      if (!told.instruction.deleted()) {
+        device.local[told.id] = {told.instruction.birth, told.instruction.place};
+      } else if (const auto held = device.local.find(told.id);
+                 held != device.local.end() && held->second.birth <= told.instruction.birth) {
+        device.local.erase(held);
+      }
+    }
+    if (Chance(loss_)) return;  // the acknowledgement is lost
+    if (Chance(50)) {
+      device.answers.push_back(page);
+      return;
+    }
+    for (const Told& told : page) {
+      Told single = told;
+      single.page = 0;  // acknowledged record by record
+      if (!Chance(loss_ / 3)) device.answers.push_back({single});
+    }
+  }
+
+  void DeliverAnswer(Device& device) {
+    if (device.answers.empty()) return;
+    const size_t at = Pick(device.answers.size());
+    const std::vector<Told> answer = device.answers[at];
+    if (!Chance(10)) {  // else it will come again
+      device.answers.erase(device.answers.begin() + static_cast<ptrdiff_t>(at));
+    }
+    for (const Told& told : answer) device.oracle.Acknowledge(told);
+    Settling(device, [&] {
+      const Told& first = answer.front();
+      if (first.page != 0) {
+        device.marks.AcknowledgePage(first.session, first.page);
+        return;
+      }
+      const Instruction& row = first.instruction;
+      const uint64_t oldest = mutant_ == Mutant::kKeysWithoutSession ? 1 : first.session;
+      const uint64_t newest =
+          mutant_ == Mutant::kKeysWithoutSession ? device.marks.session() : first.session;
+      for (uint64_t session = oldest; session <= newest; ++session) {
+        device.marks.Acknowledge({session, row.birth, row.place, row.op});
+      }
+    });
+    Commit(device);
+  }
+
+  // Runs what may settle the session, and checks the device if it did.
+  template <typename Act>
+  void Settling(Device& device, Act act) {
+    const bool resting = device.marks.AtRest();
+    act();
+    if (resting || !device.marks.AtRest()) return;
+    ++settled_;
+    Check(device.drained, "settled before it was drained");
+    if (device.reset) {
+      std::erase_if(device.local,
+                    [&](const auto& copy) { return !device.listed.contains(copy.first); });
+      device.reset = false;
+    }
+    std::map<int, Copy> right;
+    for (const ToyEntry& entry : log_.View(device.cut)) {
+      if (entry.live && device.cut_selection.Contains(PartOf(entry.id))) {
+        right[entry.id] = {entry.birth, entry.head};
+      }
+    }
+    Check(device.local == right, "a settled device differs from its selection at the cut");
+    Check(device.marks.floor() == device.cut, "settled at another cut");
+  }
+
+  // A loss-free session of a quiet store.
+  void Finish(Device& device) {
+    loss_ = 0;
+    if (!failure_.empty()) return;
+    device.answers.clear();
+    Start(device);
+    while (failure_.empty() && !device.marks.AtRest()) {
+      const uint64_t pages = device.pages;
+      NextPage(device);
+      while (!device.in_flight.empty()) Receive(device);
+      while (!device.answers.empty()) DeliverAnswer(device);
+      if (device.drained) break;
+      Check(device.pages <= pages + 1 && device.pages <= kIds, "a drain does not end");
+    }
+    Check(device.marks.AtRest(), "a quiet session did not settle");
+  }
+
+  std::mt19937_64 random_;
+  Mutant mutant_;
+  uint64_t loss_ = 0;     // percent
+  uint64_t changes_ = 0;  // of a selection, percent of the steps
+  ToyLog log_;
+  std::vector<Device> devices_ = std::vector<Device>(kDevices);
+  uint64_t settled_ = 0;
+  std::string failure_;
+};
+
+uint64_t Number(const char* variable, uint64_t fallback) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? fallback : std::strtoull(text, nullptr, 10);
+}
+
+TEST(MarksModelTest, RandomHistoriesAgreeWithTheOracle) {
+  const uint64_t only = Number("TIDEMARK_SEED", 0);
+  const uint64_t histories = Number("TIDEMARK_TEST_LONG", 0) != 0 ? 50 * kHistories : kHistories;
+  uint64_t settled = 0;
+  for (uint64_t i = 1; i <= (only != 0 ? 1 : histories); ++i) {
+    const uint64_t seed = only != 0 ? only : i;
+    History history(seed, Mutant::kNone);
+    const std::string failure = history.Run();
+    ASSERT_EQ(failure, "") << "replay with TIDEMARK_SEED=" << seed;
+    settled += history.settled();
+  }
+  EXPECT_GT(settled, only != 0 ? 0 : histories * 5) << "histories hardly ever settle";
+}
+
+class MarksMutantTest : public testing::TestWithParam<Mutant> {};
+
+TEST_P(MarksMutantTest, IsCaught) {
+  for (uint64_t seed = 1; seed <= 5 * kHistories; ++seed) {
+    if (!History(seed, GetParam()).Run().empty()) return;
+  }
+  FAIL() << "no history noticed";
+}
+
+std::vector<Mutant> AllMutants() {
+  std::vector<Mutant> mutants;
+  for (int i = 1; i <= static_cast<int>(Mutant::kDrainedTooEarly); ++i) {
+    mutants.push_back(static_cast<Mutant>(i));
+  }
+  return mutants;
+}
+
+INSTANTIATE_TEST_SUITE_P(Rules,
+                         MarksMutantTest,
+                         testing::ValuesIn(AllMutants()),
+                         [](const auto& param) { return std::string(Name(param.param)); });
+
+}  // namespace
+}  // namespace tidemark::model
