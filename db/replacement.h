@@ -45,6 +45,7 @@ struct ReplaceCounts {
 /// What to do with one entity of a stage.
 struct ReplacePlan {
   std::string entity;
+  EntityKind kind = EntityKind::kSnapshot;  ///< of an entity that does not exist yet
   bool keep_unlisted = false;     ///< deletes nothing
   std::vector<std::string> keep;  ///< ids that stay as they are although they are not staged
   std::optional<double> delete_share_max;  ///< refuse with `kDeleteGuard` beyond it

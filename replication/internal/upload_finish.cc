@@ -99,6 +99,7 @@ Status FinishPlanner::PlanEntity(const std::string& name, const SyncEntity& enti
     undeclared_[name] = out.declaration;
   }
   out.plan.entity = name;
+  out.plan.kind = entity.kind;
   out.plan.delete_share_max =
       options_.delete_share_max ? options_.delete_share_max : out.declaration.delete_share_max;
   if (entity.rejected > 0) {
