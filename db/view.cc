@@ -43,7 +43,8 @@ View::Impl::~Impl() {
 }
 
 bool View::Impl::IsLive(const internal::EntityState& entity, const IndexEntry& entry) const {
-  return entry.live() && entry.head > entity.trimmed_through;
+  // A head above the view belongs to a flip that was under way.
+  return entry.live() && entry.head > entity.trimmed_through && entry.head <= sequence;
 }
 
 Result<std::optional<Record>> View::Impl::Get(std::string_view name, const RecordId& id) const {

@@ -3,18 +3,12 @@
 #include <algorithm>
 #include <string>
 
+#include "db/internal/record_rules.h"
 #include "db/internal/rocks_status.h"
-#include "db/tuning.h"
 #include "format/record.h"
 
 namespace tidemark::internal {
 namespace {
-
-constexpr char kMadeIdMark = '~';
-
-Hash128 ValueHash(const HashSecret& secret, ValueKind kind, std::string_view value) {
-  return KeyedHash128(secret, static_cast<uint8_t>(kind), value);
-}
 
 Status ConditionFailed(const WriteOperation& operation, size_t index, std::string_view what) {
   return {ErrorCode::kConditionFailed,
@@ -212,7 +206,8 @@ void BatchEvaluation::EvaluateWrite(Slot& slot,
     step.value_hash =
         ValueHash(group_.state_.identity.secret, operation.value_kind, operation.value);
     const bool same_origin = !operation.origin.has_value() || operation.origin == slot.origin;
-    if (slot.live && step.value_hash == slot.value_hash && same_origin) return;
+    const bool same = slot.live && step.value_hash == slot.value_hash && same_origin;
+    if (same && !operation.condition.renew) return;
     step.outcome = slot.live ? WriteOutcome::kUpdated : WriteOutcome::kCreated;
     slot.live = true;
     slot.value_hash = step.value_hash;
@@ -241,24 +236,10 @@ void BatchEvaluation::EvaluateAppend(Step& step, const WriteOperation& operation
 
 bool BatchEvaluation::IsNetChange(const Slot& slot, const WriteOperation& operation) const {
   if (operation.op == WriteOp::kDelete) return slot.before.live();
+  if (operation.condition.renew) return true;
   const bool same = slot.before.live() && slot.before.hash == slot.value_hash &&
                     (!slot.origin.has_value() || slot.origin == slot.before.origin());
   return !same;
-}
-
-std::vector<EndedLife> BatchEvaluation::EndedLives(const Slot& slot,
-                                                   WriteOp op,
-                                                   SequenceNumber sequence) const {
-  std::vector<EndedLife> ended = slot.before.ended();
-  if (op == WriteOp::kDelete && slot.before.birth <= group_.head_.exposed) {
-    ended.push_back({slot.before.birth, sequence});
-  }
-  const LifeFilter& filter = group_.state_.life_filter;
-  if (ended.size() > tuning::kEndedLivesSoftMax && filter) {
-    const EntityNumber entity = slot.entity->number;
-    std::erase_if(ended, [&](const EndedLife& life) { return !filter(entity, life); });
-  }
-  return ended;
 }
 
 GroupRow BatchEvaluation::MakeRow(const Step& step,
@@ -280,16 +261,19 @@ GroupRow BatchEvaluation::MakeRow(const Step& step,
   IndexExtra extra{
       .writer_time = operation.condition.if_newer, .origin = operation.origin, .ended = {}};
   if (step.slot == 0 || step.renamed) {
-    std::string id = std::string(operation.id) + kMadeIdMark + std::to_string(sequence.value());
-    if (id.size() > kIdBytesMax) id = kMadeIdMark + std::to_string(sequence.value());
-    row.id = group_.made_ids_.emplace_back(std::move(id));
+    row.id = group_.made_ids_.emplace_back(MadeEventId(operation.id, sequence));
     row.hash = KeyHash(step.entity->number, row.id);
   } else {
     const Slot& slot = slots_[step.slot - 1];
     row.hash = slot.hash;
     row.superseded = slot.before.head;
     if (slot.before.live()) row.entry.birth = slot.before.birth;
-    extra.ended = EndedLives(slot, operation.op, sequence);
+    extra.ended = EndedLivesAfter(slot.before,
+                                  operation.op == WriteOp::kDelete,
+                                  sequence,
+                                  group_.head_.exposed,
+                                  slot.entity->number,
+                                  group_.state_.life_filter);
     if (operation.op == WriteOp::kDelete) {
       row.entry.state = extra.ended.empty() ? IndexState::kAbsent : IndexState::kTombstone;
       row.value = {};

@@ -57,7 +57,6 @@ class BatchEvaluation {
   void EvaluateAppend(Step& step, const WriteOperation& operation, size_t index);
   bool IsNetChange(const Slot& slot, const WriteOperation& operation) const;
   GroupRow MakeRow(const Step& step, const WriteOperation& operation, SequenceNumber sequence);
-  std::vector<EndedLife> EndedLives(const Slot& slot, WriteOp op, SequenceNumber sequence) const;
 
   CommitGroup& group_;
   const WriteBatch& batch_;

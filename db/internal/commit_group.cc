@@ -84,6 +84,13 @@ void CommitGroup::SetEntity(EntityState entity) {
   entities_[number] = std::make_shared<const EntityState>(std::move(entity));
 }
 
+void CommitGroup::ExtendLog(SequenceNumber last, std::string_view checksums) {
+  assert(group_rows_.empty() && last >= head_.sequence);
+  if (last == head_.sequence) return;
+  head_.sequence = last;
+  head_.chain = ChainHash(head_.chain, checksums);
+}
+
 Result<const EntityState*> CommitGroup::ResolveEntity(std::string_view name, WriteOp op) {
   if (const EntityPtr entity = catalog_->Find(name)) return entity.get();
   const EntityKind kind = op == WriteOp::kAppend ? EntityKind::kIncremental : EntityKind::kSnapshot;
@@ -281,6 +288,14 @@ Status CommitGroup::Write(bool sync) {
                                                     : write.Delete(state_.rows.get(), key);
     if (!added.ok()) return FromRocks(added, "building a commit");
   }
+  for (const std::vector<JoinedRow>* rows : joined_) {
+    for (const JoinedRow& row : *rows) {
+      const rocksdb::Status added = row.value.has_value()
+                                        ? write.Put(row.family, row.key, *row.value)
+                                        : write.Delete(row.family, row.key);
+      if (!added.ok()) return FromRocks(added, "building a commit");
+    }
+  }
   rocksdb::WriteOptions options;
   options.sync = sync && state_.syncing();
   const rocksdb::Status written = state_.db->Write(options, &write);
@@ -325,6 +340,7 @@ void CommitGroup::Publish() {
       }
       state_.window.Set(entity, row.id, row.hash, std::move(row.entry));
     }
+    for (const auto& publish : on_publish_) publish(state_);
     state_.visible = head_.sequence;
     state_.visible_chain = head_.chain;
     if (state_.window.size() >= state_.options.window_records) state_.fold_wanted = true;

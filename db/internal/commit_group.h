@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +37,13 @@ struct GroupRow {
   IndexEntry entry;   // what the index says from now on; its head is the row's sequence
 };
 
+/// A row of another column family that joins a commit.
+struct JoinedRow {
+  rocksdb::ColumnFamilyHandle* family = nullptr;
+  std::string key;
+  std::optional<std::string> value;  ///< nullopt deletes
+};
+
 /// Used by one thread that holds the commit mutex throughout, in the order Add..., Write, Publish.
 class CommitGroup {
  public:
@@ -53,6 +61,15 @@ class CommitGroup {
 
   /// A row of the store itself in the same write.
   void SetRow(std::string key, std::string value) { rows_[std::move(key)] = std::move(value); }
+  /// Rows of other column families in the same write. `rows` must outlive the group.
+  void Join(const std::vector<JoinedRow>& rows) { joined_.push_back(&rows); }
+  /// The log goes on to `last`: the segments up to there are written and become visible with this
+  /// group. Requires: nothing was added yet that got a sequence number.
+  void ExtendLog(SequenceNumber last, std::string_view checksums);
+  /// Runs under the state mutex, exclusively, in the instant of publication.
+  void OnPublish(std::function<void(StoreState&)> publish) {
+    on_publish_.push_back(std::move(publish));
+  }
   /// An entity's new state, published with the group.
   void SetEntity(EntityState entity);
 
@@ -63,7 +80,9 @@ class CommitGroup {
   void Publish();
 
   SequenceNumber sequence() const { return head_.sequence; }
-  bool empty() const { return group_rows_.empty() && rows_.empty() && entities_.empty(); }
+  bool empty() const {
+    return group_rows_.empty() && rows_.empty() && entities_.empty() && joined_.empty();
+  }
 
  private:
   class Context;
@@ -87,6 +106,8 @@ class CommitGroup {
   std::map<EntityNumber, std::shared_ptr<const EntityState>> entities_;  // made or changed here
   std::map<std::string, std::shared_ptr<const EntityState>, std::less<>> provisional_;
   std::deque<std::string> made_ids_;
+  std::vector<const std::vector<JoinedRow>*> joined_;
+  std::vector<std::function<void(StoreState&)>> on_publish_;
   struct Pin {
     size_t before_row;
     std::shared_ptr<PinnedCut> cut;

@@ -1,6 +1,5 @@
 #include "db/internal/committer.h"
 
-#include "db/internal/commit_group.h"
 #include "db/tuning.h"
 #include "format/record.h"
 
@@ -26,12 +25,14 @@ Status CheckBatch(const WriteBatch& batch) {
 
 }  // namespace
 
-Result<CommitResult> Committer::Commit(const WriteBatch& batch, const CommitOptions& options) {
+Result<CommitResult> Committer::Commit(const WriteBatch& batch,
+                                       const CommitOptions& options,
+                                       const std::vector<JoinedRow>& joined) {
   if (state_.options.read_only) {
     return {ErrorCode::kReadOnly, "the store was opened read-only"};
   }
   TIDEMARK_RETURN_IF_ERROR(CheckBatch(batch));
-  Waiter self{.batch = &batch, .options = &options, .turn = {}};
+  Waiter self{.batch = &batch, .options = &options, .joined = &joined, .turn = {}};
   std::unique_lock lock(mutex_);
   queue_.push_back(&self);
   self.turn.wait(lock, [&] { return self.done || queue_.front() == &self; });
@@ -61,6 +62,8 @@ std::deque<Committer::Waiter*> Committer::TakeGroup() {
   for (Waiter* waiter : queue_) {
     operations += waiter->batch->size();
     bytes += waiter->batch->payload_bytes();
+    for (const JoinedRow& row : *waiter->joined)
+      bytes += row.value.has_value() ? row.value->size() : 0;
     if (!group.empty() && (operations > tuning::kGroupOperations || bytes > tuning::kGroupBytes)) {
       break;
     }
@@ -84,7 +87,9 @@ void Committer::RunGroup(const std::deque<Waiter*>& group) {
   bool sync = false;
   for (Waiter* waiter : group) {
     waiter->result = commit.Add(*waiter->batch, *waiter->options);
-    if (waiter->result.ok()) sync = sync || waiter->options->sync;
+    if (!waiter->result.ok()) continue;
+    sync = sync || waiter->options->sync;
+    if (!waiter->joined->empty()) commit.Join(*waiter->joined);
   }
   if (commit.empty()) {
     // Nothing to write, but what a caller builds on may not be durable yet.

@@ -4,7 +4,9 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <vector>
 
+#include "db/internal/commit_group.h"
 #include "db/internal/store_state.h"
 #include "db/write_batch.h"
 
@@ -14,12 +16,16 @@ class Committer {
  public:
   explicit Committer(StoreState& state) : state_(state) {}
 
-  Result<CommitResult> Commit(const WriteBatch& batch, const CommitOptions& options);
+  /// `joined` are rows of other column families that commit with the batch, or not at all.
+  Result<CommitResult> Commit(const WriteBatch& batch,
+                              const CommitOptions& options,
+                              const std::vector<JoinedRow>& joined = {});
 
  private:
   struct Waiter {
     const WriteBatch* batch;
     const CommitOptions* options;
+    const std::vector<JoinedRow>* joined;
     Result<CommitResult> result = Status(ErrorCode::kInternal, "the commit was not run");
     bool done = false;
     std::condition_variable turn;

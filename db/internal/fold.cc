@@ -3,10 +3,8 @@
 #include <map>
 #include <vector>
 
-#include <rocksdb/sst_file_writer.h>
-
 #include "db/internal/rocks_status.h"
-#include "db/internal/runtime_impl.h"
+#include "db/internal/sorted_file.h"
 #include "db/tuning.h"
 #include "format/coding.h"
 
@@ -29,10 +27,6 @@ struct FoldInput {
   std::vector<ChangedSet> sets;
 };
 
-std::string FilePath(const StoreState& state, const std::string& name) {
-  return (state.directory / "tmp" / ("fold-" + name + ".sst")).string();
-}
-
 FoldInput Freeze(StoreState& state) {
   const std::unique_lock lock(state.state_mutex);
   FoldInput input;
@@ -52,6 +46,7 @@ void Finish(StoreState& state, const FoldInput& input, bool folded) {
   const std::unique_lock lock(state.state_mutex);
   if (folded) {
     state.window.EndFold();
+    ++state.folds_done;
     state.fold_wanted = state.window.size() >= state.options.window_records;
     return;
   }
@@ -63,61 +58,6 @@ void Finish(StoreState& state, const FoldInput& input, bool folded) {
     set.MarkDirty(changed.dirty);
   }
 }
-
-/// One sorted file for one column family. The file is removed unless it was ingested.
-class SortedFile {
- public:
-  SortedFile(const StoreState& state, const Family& family, const std::string& name)
-      : family_(family),
-        path_(FilePath(state, name)),
-        env_(state.runtime->impl().env()),
-        writer_(rocksdb::EnvOptions(),
-                rocksdb::Options(rocksdb::DBOptions(state.db->GetDBOptions()), Options(state)),
-                family.get(),
-                /*invalidate_page_cache=*/false) {}
-  ~SortedFile() { env_->DeleteFile(path_).PermitUncheckedError(); }
-  SortedFile(const SortedFile&) = delete;
-  SortedFile& operator=(const SortedFile&) = delete;
-
-  void Put(std::string_view key, std::string_view value) {
-    Keep([&] { return writer_.Put({key.data(), key.size()}, {value.data(), value.size()}); });
-  }
-  void Delete(std::string_view key) {
-    Keep([&] { return writer_.Delete({key.data(), key.size()}); });
-  }
-  rocksdb::Status Finish() {
-    if (opened_ && status_.ok()) status_ = writer_.Finish();
-    return status_;
-  }
-  bool empty() const { return !opened_; }
-  rocksdb::IngestExternalFileArg Ingestion() const {
-    rocksdb::IngestExternalFileArg arg;
-    arg.column_family = family_.get();
-    arg.external_files = {path_};
-    arg.options.move_files = true;
-    return arg;
-  }
-
- private:
-  static rocksdb::ColumnFamilyOptions Options(const StoreState& state) {
-    return MakeIndexOptions(*state.runtime);
-  }
-  template <typename Write>
-  void Keep(const Write& write) {
-    if (!opened_) {
-      opened_ = true;
-      status_ = writer_.Open(path_);
-    }
-    if (status_.ok()) status_ = write();
-  }
-
-  const Family family_;
-  const std::string path_;
-  rocksdb::Env* const env_;
-  rocksdb::SstFileWriter writer_;
-  rocksdb::Status status_;
-  bool opened_ = false;
-};
 
 /// Visits the newest entry of each id, in order of (entity, id).
 template <typename Visit>
@@ -166,7 +106,8 @@ void WriteIndexFiles(const StoreState& state,
         file = nullptr;  // the entity is gone, with its index
         return;
       }
-      files->push_back(std::make_unique<SortedFile>(state, entity->index, LogFamilyName(current)));
+      files->push_back(
+          std::make_unique<SortedFile>(state, entity->index, "fold-" + LogFamilyName(current)));
       file = files->back().get();
     }
     if (node.entry.state == IndexState::kAbsent) {
@@ -180,7 +121,7 @@ void WriteIndexFiles(const StoreState& state,
 }
 
 std::unique_ptr<SortedFile> WriteFoldFile(const StoreState& state, const FoldInput& input) {
-  auto file = std::make_unique<SortedFile>(state, state.folds, "mark");
+  auto file = std::make_unique<SortedFile>(state, state.folds, "fold-mark");
   file->Put(fold_key::kMark, EncodeFoldMark(input.mark));
   for (const ChangedSet& changed : input.sets) {
     for (const uint64_t chunk : changed.dirty) {
@@ -273,7 +214,6 @@ Status Fold(StoreState& state) {
   const Status folded = WriteAndIngest(state, input);
   Finish(state, input, folded.ok());
   if (!folded.ok()) return folded;
-  ++state.folds_done;
   bool may_drop = false;
   {
     const std::shared_lock lock(state.state_mutex);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "db/internal/fold.h"
+#include "db/internal/record_rules.h"
 #include "db/internal/rocks_status.h"
 #include "db/internal/runtime_impl.h"
 #include "db/tuning.h"
@@ -218,8 +219,7 @@ IndexEntry ReplayedEntry(const StoreState& state,
     entry.state = extra.ended.empty() ? IndexState::kAbsent : IndexState::kTombstone;
   } else {
     entry.state = IndexState::kLive;
-    entry.hash =
-        KeyedHash128(state.identity.secret, static_cast<uint8_t>(row.value_kind), row.value);
+    entry.hash = ValueHash(state.identity.secret, row.value_kind, row.value);
   }
   (void)kind;
   entry.extra = MakeExtra(std::move(extra));
