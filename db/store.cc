@@ -1,6 +1,7 @@
 #include "db/store.h"
 
 #include <algorithm>
+#include <array>
 
 #include "db/internal/commit_group.h"
 #include "db/internal/fold.h"
@@ -262,6 +263,14 @@ std::vector<EntityInfo> Store::ListEntities(bool dropped) const {
   return infos;
 }
 
+std::vector<EntityNumber> Store::EntityNumbers() const {
+  const auto catalog = impl_->state.GetCatalog();
+  std::vector<EntityNumber> numbers;
+  numbers.reserve(catalog->all().size());
+  for (const auto& [number, entity] : catalog->all()) numbers.push_back(number);
+  return numbers;
+}
+
 Result<CommitResult> Store::Empty(std::string_view name) {
   StoreState& state = impl_->state;
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
@@ -401,6 +410,26 @@ uint64_t Store::CountLive(EntityNumber entity, SequenceNumber after) const {
   const std::shared_lock lock(impl_->state.state_mutex);
   const auto* sets = impl_->state.liveness.Find(entity);
   return sets == nullptr ? 0 : sets->live.CountAfter(after);
+}
+
+uint64_t Store::CountLiveAt(const Cut& cut, EntityNumber entity, SequenceNumber after) const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  return impl_->state.liveness.CountLiveAt(entity, cut.sequence(), after);
+}
+
+std::optional<SequenceNumber> Store::FirstLiveAt(const Cut& cut,
+                                                 EntityNumber entity,
+                                                 SequenceNumber after) const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  std::array<SequenceNumber, 1> first;
+  const size_t found = impl_->state.liveness.Read(
+      entity, cut.sequence(), after, /*live=*/true, /*tombstones=*/false, first);
+  return found == 1 ? std::optional(first[0]) : std::nullopt;
+}
+
+uint64_t Store::pinned_deaths() const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  return impl_->state.liveness.death_count();
 }
 
 uint64_t Store::CountTombstones(EntityNumber entity, SequenceNumber after) const {

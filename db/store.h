@@ -105,6 +105,8 @@ class Store {
   std::optional<EntityInfo> FindEntity(EntityNumber number) const;
   /// By name. `dropped` adds entities that were dropped and still owe deletions to devices.
   std::vector<EntityInfo> ListEntities(bool dropped = false) const;
+  /// Of every entity there is, dropped ones included while they owe deletions.
+  std::vector<EntityNumber> EntityNumbers() const;
   /// Deletes every record or event; devices are told (contract 25).
   Result<CommitResult> Empty(std::string_view entity);
   /// Empties the entity and frees its name for another kind.
@@ -130,6 +132,14 @@ class Store {
   LogCursor ReadLog(std::shared_ptr<const Cut> cut, const std::vector<LogRange>& ranges) const;
   /// Live records of `entity` at the newest committed state with heads above `after`.
   uint64_t CountLive(EntityNumber entity, SequenceNumber after) const;
+  /// Live records of `entity` at `cut` with heads above `after`.
+  uint64_t CountLiveAt(const Cut& cut, EntityNumber entity, SequenceNumber after) const;
+  /// The lowest head above `after` that is live at `cut`.
+  std::optional<SequenceNumber> FirstLiveAt(const Cut& cut,
+                                            EntityNumber entity,
+                                            SequenceNumber after) const;
+  /// Heads remembered for pinned cuts: what long sessions cost in memory, about 64 bytes each.
+  uint64_t pinned_deaths() const;
   uint64_t CountTombstones(EntityNumber entity, SequenceNumber after) const;
   /// True if `head` is current (live or a tombstone) in the newest committed state.
   bool IsCurrent(EntityNumber entity, SequenceNumber head) const;

@@ -23,6 +23,9 @@ struct WriteCondition {
   std::optional<SequenceNumber> if_version;
   /// The writer's own timestamp, kept with the record and its tombstone; equal is not newer.
   std::optional<int64_t> if_newer;
+  /// Makes a new version even when the value is equal: whoever sweeps what was not written again
+  /// tells it by its version.
+  bool renew = false;
 };
 
 /// A record's version at the source it was replicated from: kept beside this store's own.

@@ -92,6 +92,7 @@ rocksdb::DBOptions MakeDbOptions(const StoreOptions& options, Runtime& runtime) 
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   db.avoid_unnecessary_blocking_io = true;
+  db.allow_fallocate = false;  // preallocated logs would cost far more than small stores hold
   return db;
 }
 

@@ -46,10 +46,11 @@ const Liveness::Sets* Liveness::Find(EntityNumber entity) const {
 
 void Liveness::Supersede(EntityNumber entity, SequenceNumber head, SequenceNumber by) {
   Sets& sets = Of(entity);
-  const bool was_current = sets.live.Remove(head) || sets.tombstones.Remove(head);
+  const bool was_live = sets.live.Remove(head);
+  const bool was_current = was_live || sets.tombstones.Remove(head);
   if (!was_current || pins_.empty() || head.value() > pins_.rbegin()->first) return;
   sets.died.Add(head);
-  sets.died_at[head.value()] = by.value();
+  sets.died_at[head.value()] = {by.value(), was_live};
   deaths_.push_back({by.value(), entity, head.value()});
 }
 
@@ -86,6 +87,20 @@ size_t Liveness::pin_count() const {
   return count;
 }
 
+uint64_t Liveness::CountLiveAt(EntityNumber entity,
+                               SequenceNumber cut,
+                               SequenceNumber after) const {
+  const Sets* sets = Find(entity);
+  if (sets == nullptr) return 0;
+  uint64_t count = sets->live.CountRange({after.Next(), cut.Next()});
+  for (auto head = sets->died.NextAfter(after); head.has_value() && *head <= cut;
+       head = sets->died.NextAfter(*head)) {
+    const Sets::End& end = sets->died_at.at(head->value());
+    if (end.at > cut.value() && end.was_live) ++count;
+  }
+  return count;
+}
+
 size_t Liveness::Read(EntityNumber entity,
                       SequenceNumber cut,
                       SequenceNumber after,
@@ -110,8 +125,12 @@ size_t Liveness::Read(EntityNumber entity,
         });
     const uint64_t head = next->head();
     if (head > cut.value()) break;
-    const bool died = next == &readers[2];
-    if (!died || sets->died_at.at(head) > cut.value()) out[size++] = SequenceNumber(head);
+    bool visible = true;
+    if (next == &readers[2]) {
+      const Sets::End& end = sets->died_at.at(head);
+      visible = end.at > cut.value() && (end.was_live ? live : tombstones);
+    }
+    if (visible) out[size++] = SequenceNumber(head);
     next->Advance();
   }
   return size;

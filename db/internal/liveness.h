@@ -25,7 +25,11 @@ class Liveness {
     SequenceSet live;
     SequenceSet tombstones;
     SequenceSet died;
-    std::unordered_map<uint64_t, uint64_t> died_at;  // head -> sequence that replaced it
+    struct End {
+      uint64_t at = 0;        // the sequence that replaced it
+      bool was_live = false;  // else it was a tombstone
+    };
+    std::unordered_map<uint64_t, End> died_at;  // by head
   };
 
   const Sets* Find(EntityNumber entity) const;
@@ -52,6 +56,9 @@ class Liveness {
   /// Requires: something is pinned.
   SequenceNumber oldest_pin() const { return SequenceNumber(pins_.begin()->first); }
   bool pinned() const { return !pins_.empty(); }
+
+  /// Live heads above `after` that were live at `cut`.
+  uint64_t CountLiveAt(EntityNumber entity, SequenceNumber cut, SequenceNumber after) const;
 
   /// Fills `out` with heads above `after` and at or below `cut` that are visible at `cut`, in
   /// order; fewer than asked means there are no more. `live` and `tombstones` choose what is wanted

@@ -1,0 +1,30 @@
+// The row in which a replica remembers where it is.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "format/sequence.h"
+#include "format/status.h"
+
+namespace tidemark {
+
+inline constexpr std::string_view kReplicaStateKey = "R/state";
+
+struct ReplicaState {
+  std::string device;
+  std::string incarnation;  ///< 16 random bytes, made with the replica
+  std::string source;       ///< identity of the store that it replicates; empty before a page
+  std::string position;     ///< token of the page applied last; empty before one
+  uint64_t session = 0;     ///< pages of any other session are refused
+  /// A reset is under way: records not written again since this local sequence are dropped at its
+  /// end.
+  std::optional<SequenceNumber> sweep_through;
+};
+
+std::string EncodeReplicaState(const ReplicaState& state);
+Result<ReplicaState> DecodeReplicaState(std::string_view bytes);
+
+}  // namespace tidemark

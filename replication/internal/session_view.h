@@ -1,0 +1,32 @@
+// What a session reads: the parts of the log that may hold something owed, at its cut.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "db/store.h"
+#include "replication/internal/marks.h"
+
+namespace tidemark {
+
+/// The entry as the marks see it; refers to `entry`.
+EntryState ToEntryState(const LogEntry& entry);
+
+/// Opens the log at `cut` where the newest session of `marks` may be owed something, above
+/// `position`.
+LogCursor ReadOwed(const Store& store,
+                   const std::shared_ptr<const Cut>& cut,
+                   const DeviceMarks& marks,
+                   SequenceNumber position);
+
+/// Counts what the newest session of `marks` is owed at `cut`, reading no more entries than it
+/// must.
+Result<OwedTally> CountOwed(const Store& store,
+                            const std::shared_ptr<const Cut>& cut,
+                            const DeviceMarks& marks);
+
+/// False if nothing in the log is newer than what the device at rest has; true if something may be.
+bool MayOwe(const Store& store, const DeviceMarks& marks, const Selection& selection);
+
+}  // namespace tidemark

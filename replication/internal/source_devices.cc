@@ -1,0 +1,337 @@
+// Devices as operators see them, and the purge of what no device needs.
+#include <algorithm>
+#include <limits>
+
+#include "format/coding.h"
+#include "replication/internal/session_view.h"
+#include "replication/internal/source_impl.h"
+
+namespace tidemark {
+
+Source::Impl::~Impl() {
+  store_.SetLifeFilter(nullptr);
+}
+
+Source::Impl::Epochs Source::Impl::CurrentEpoch() const {
+  const StoreIdentity identity = store_.identity();
+  const Epoch& epoch = identity.epochs.back();
+  return {epoch.ordinal, identity.secret, identity.id, epoch.id};
+}
+
+Status Source::Impl::Load() {
+  std::map<uint32_t, std::vector<MarksRow>> marks;
+  TIDEMARK_RETURN_IF_ERROR(
+      store_.ScanRows(kMarksPrefix, [&](std::string_view key, std::string_view value) {
+        key.remove_prefix(kMarksPrefix.size());
+        if (key.size() < sizeof(uint32_t)) return true;
+        const uint32_t number = LoadBigEndian32(key.data());
+        marks[number].push_back({std::string(key.substr(sizeof(uint32_t))), std::string(value)});
+        return true;
+      }));
+  Status failed;
+  TIDEMARK_RETURN_IF_ERROR(
+      store_.ScanRows(kDescriptorPrefix, [&](std::string_view, std::string_view value) {
+        auto descriptor = DecodeDescriptor(value);
+        if (!descriptor.ok()) {
+          failed = descriptor.status();
+          return false;
+        }
+        auto device = std::make_shared<Device>();
+        device->descriptor = std::move(*descriptor);
+        const uint32_t number = device->descriptor.number;
+        if (const auto rows = marks.find(number); rows != marks.end()) {
+          auto loaded = DeviceMarks::Load(rows->second);
+          if (!loaded.ok()) {
+            failed = loaded.status().WithContext("device " + device->descriptor.id);
+            return false;
+          }
+          device->marks = std::move(*loaded);
+        }
+        next_number_ = std::max(next_number_, number + 1);
+        by_number_[number] = device;
+        by_id_[device->descriptor.id] = std::move(device);
+        return true;
+      }));
+  TIDEMARK_RETURN_IF_ERROR(failed);
+  store_.SetLifeFilter(
+      [this](EntityNumber entity, const EndedLife& life) { return KeepsLife(entity, life); });
+  return {};
+}
+
+DevicePtr Source::Impl::Find(std::string_view id) const {
+  const std::shared_lock lock(devices_mutex_);
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : found->second;
+}
+
+DevicePtr Source::Impl::Find(uint64_t number) const {
+  const std::shared_lock lock(devices_mutex_);
+  const auto found = by_number_.find(number);
+  return found == by_number_.end() ? nullptr : found->second;
+}
+
+Result<DevicePtr> Source::Impl::FindOrMake(std::string_view id) {
+  if (DevicePtr device = Find(id)) return device;
+  const uint64_t epoch = CurrentEpoch().ordinal;
+  const std::unique_lock lock(devices_mutex_);
+  if (const auto found = by_id_.find(id); found != by_id_.end()) return found->second;
+  if (by_id_.size() >= kDevicesMax) {
+    return {ErrorCode::kTooLarge, "the store has 100,000 devices; forget some"};
+  }
+  auto device = std::make_shared<Device>();
+  device->descriptor.id = id;
+  device->descriptor.number = next_number_;
+  device->descriptor.epoch = epoch;
+  // Its descriptor is durable from the start, so that a number never names two devices.
+  WriteBatch batch;
+  device->SaveTo(&batch, /*with_descriptor=*/true);
+  const auto committed = store_.Commit(batch, CommitOptions{.sync = false});
+  if (!committed.ok()) return committed.status();
+  ++next_number_;
+  by_number_[device->descriptor.number] = device;
+  by_id_[device->descriptor.id] = device;
+  return device;
+}
+
+std::vector<DevicePtr> Source::Impl::All() const {
+  const std::shared_lock lock(devices_mutex_);
+  std::vector<DevicePtr> devices;
+  devices.reserve(by_id_.size());
+  for (const auto& [id, device] : by_id_) devices.push_back(device);
+  return devices;
+}
+
+Status Source::Impl::Refresh(Device& device) {
+  if (!device.stale) return {};
+  TIDEMARK_ASSIGN_OR_RETURN(const auto descriptor,
+                            store_.GetRow(DescriptorKey(device.descriptor.id)));
+  if (descriptor.has_value()) {
+    TIDEMARK_ASSIGN_OR_RETURN(device.descriptor, DecodeDescriptor(*descriptor));
+  }
+  std::vector<MarksRow> rows;
+  const std::string prefix = MarksKey(device.descriptor.number, {});
+  TIDEMARK_RETURN_IF_ERROR(
+      store_.ScanRows(prefix, [&](std::string_view key, std::string_view value) {
+        rows.push_back({std::string(key.substr(prefix.size())), std::string(value)});
+        return true;
+      }));
+  device.marks = DeviceMarks();
+  if (!rows.empty()) {
+    TIDEMARK_ASSIGN_OR_RETURN(device.marks, DeviceMarks::Load(rows));
+  }
+  device.session.reset();
+  device.stale = false;
+  return {};
+}
+
+Status Source::Impl::Save(Device& device, bool with_descriptor, bool sync) {
+  WriteBatch batch;
+  device.SaveTo(&batch, with_descriptor);
+  if (batch.empty() && !sync) return {};
+  const auto committed = store_.Commit(batch, CommitOptions{.sync = sync});
+  if (!committed.ok()) device.stale = true;
+  return committed.status();
+}
+
+Selection Source::Impl::Resolve(const DeviceDescriptor& descriptor) const {
+  if (descriptor.everything) return Selection::Everything();
+  std::vector<Part> parts;
+  for (const std::string& name : descriptor.selected) {
+    if (const auto info = store_.FindEntity(name)) parts.push_back(info->number);
+  }
+  return Selection::Of(std::move(parts));
+}
+
+bool Source::Impl::IsExpired(const Device& device) const {
+  return device.session.has_value() &&
+         store_.runtime().clock().Now() - device.session->last_used > options_.session_idle_max;
+}
+
+void Source::Impl::CloseSession(Device& device) {
+  device.session.reset();
+  device.marks.CloseSession();
+}
+
+/// Ends the sessions that were idle for too long; if too many deaths are still pinned, also the one
+/// with the oldest cut.
+void Source::Impl::ExpireSessions() {
+  DevicePtr oldest;
+  SequenceNumber oldest_cut = kSequenceLimit;
+  for (const DevicePtr& device : All()) {
+    const std::unique_lock lock(device->mutex, std::try_to_lock);
+    if (!lock.owns_lock() || !device->session.has_value()) continue;
+    if (IsExpired(*device)) {
+      CloseSession(*device);
+    } else if (device->session->cut->sequence() < oldest_cut) {
+      oldest_cut = device->session->cut->sequence();
+      oldest = device;
+    }
+  }
+  if (oldest == nullptr || store_.pinned_deaths() <= options_.pinned_deaths_max) return;
+  const std::lock_guard lock(oldest->mutex);
+  CloseSession(*oldest);
+}
+
+bool Source::Impl::KeepsLife(EntityNumber entity, const EndedLife& life) const {
+  // Called inside a commit, so a device that is busy is taken to need it.
+  const std::vector<DevicePtr> devices = All();
+  return std::any_of(devices.begin(), devices.end(), [&](const DevicePtr& device) {
+    const std::unique_lock lock(device->mutex, std::try_to_lock);
+    return !lock.owns_lock() || device->stale || device->marks.Keeps(entity, life);
+  });
+}
+
+Result<DeviceInfo> Source::Impl::Describe(Device& device, const std::shared_ptr<const Cut>& cut) {
+  DeviceInfo info;
+  info.id = device.descriptor.id;
+  info.floor = device.marks.floor();
+  info.sessions = device.marks.session();
+  info.unacknowledged = device.marks.outstanding();
+  info.at_rest = device.marks.AtRest();
+  info.reset_pending =
+      device.marks.reset_pending() || device.descriptor.epoch != CurrentEpoch().ordinal;
+  info.forgotten = device.descriptor.forgotten;
+  info.session_open = device.session.has_value();
+  info.selection = Resolve(device.descriptor);
+  if (!device.descriptor.everything) info.selected = device.descriptor.selected;
+  DeviceMarks next = device.marks;
+  next.Select(info.selection);
+  if (info.reset_pending) next.Reset();
+  next.StartSession(cut->sequence());
+  TIDEMARK_ASSIGN_OR_RETURN(const OwedTally tally, CountOwed(store_, cut, next));
+  info.owed = tally.count();
+  return info;
+}
+
+void Source::Impl::CountHolding(std::vector<DeviceInfo>* infos,
+                                const std::vector<DeviceMarks>& marks) const {
+  const auto cut = store_.PinCut();
+  if (!cut.ok()) return;
+  std::vector<LogRange> ranges;
+  for (const EntityNumber entity : store_.EntityNumbers()) {
+    ranges.push_back({.entity = entity, .live = false});
+  }
+  LogCursor cursor = store_.ReadLog(*cut, ranges);
+  while (cursor.Next()) {
+    const LogEntry& entry = cursor.entry();
+    for (size_t i = 0; i < marks.size(); ++i) {
+      const bool holds =
+          std::any_of(entry.ended.begin(), entry.ended.end(), [&](const EndedLife& life) {
+            return marks[i].Keeps(entry.entity, life);
+          });
+      if (holds) ++(*infos)[i].holding;
+    }
+  }
+}
+
+std::vector<DeviceInfo> Source::Impl::ListDevices() {
+  std::vector<DeviceInfo> infos;
+  std::vector<DeviceMarks> marks;
+  const auto cut = store_.PinCut();
+  if (!cut.ok()) return infos;
+  for (const DevicePtr& device : All()) {
+    const std::lock_guard lock(device->mutex);
+    auto info = Describe(*device, *cut);
+    if (!info.ok()) continue;
+    infos.push_back(std::move(*info));
+    marks.push_back(device->marks);
+  }
+  CountHolding(&infos, marks);
+  return infos;
+}
+
+Result<DeviceInfo> Source::Impl::GetDevice(std::string_view id) {
+  const DevicePtr device = Find(id);
+  if (device == nullptr) {
+    return {ErrorCode::kNotFound, "there is no device " + std::string(id)};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store_.PinCut());
+  std::vector<DeviceInfo> infos(1);
+  std::vector<DeviceMarks> marks;
+  {
+    const std::lock_guard lock(device->mutex);
+    TIDEMARK_ASSIGN_OR_RETURN(infos[0], Describe(*device, cut));
+    marks.push_back(device->marks);
+  }
+  CountHolding(&infos, marks);
+  return std::move(infos[0]);
+}
+
+Status Source::Impl::Reset(std::string_view id, bool forget) {
+  const DevicePtr device = Find(id);
+  if (device == nullptr) {
+    return {ErrorCode::kNotFound, "there is no device " + std::string(id)};
+  }
+  const std::lock_guard lock(device->mutex);
+  TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+  CloseSession(*device);
+  device->marks.Reset();
+  device->descriptor.forgotten = forget;
+  device->descriptor.acked_session = 0;
+  device->descriptor.acked_page = 0;
+  return Save(*device, /*with_descriptor=*/true, /*sync=*/true);
+}
+
+Status Source::Impl::Select(std::string_view id,
+                            bool everything,
+                            const std::vector<std::string>& names) {
+  TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(id));
+  if (names.size() > kSelectionPartsMax) {
+    return {ErrorCode::kTooLarge, "a selection has at most 4,096 entities"};
+  }
+  for (const std::string& name : names) TIDEMARK_RETURN_IF_ERROR(CheckName(name));
+  TIDEMARK_ASSIGN_OR_RETURN(const DevicePtr device, FindOrMake(id));
+  const std::lock_guard lock(device->mutex);
+  TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+  device->descriptor.everything = everything;
+  device->descriptor.selected = names;
+  device->marks.Select(Resolve(device->descriptor));
+  return Save(*device, /*with_descriptor=*/true, /*sync=*/true);
+}
+
+Result<PurgeResult> Source::Impl::Purge() {
+  ExpireSessions();
+  // Marks as of now. A device that moves on meanwhile needs no more than it did: what a later
+  // session may be owed was not dead at its cut.
+  RestingFloors resting;
+  std::vector<DeviceMarks> restless;
+  TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store_.PinCut());
+  for (const DevicePtr& device : All()) {
+    const std::lock_guard lock(device->mutex);
+    TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+    if (device->marks.AtRest()) {
+      resting.Add(device->marks);
+    } else {
+      restless.push_back(device->marks);
+    }
+  }
+  resting.Seal();
+  const auto is_needed = [&](EntityNumber entity, const EndedLife& life) {
+    return resting.Keeps(entity, life) ||
+           std::any_of(restless.begin(), restless.end(), [&](const DeviceMarks& marks) {
+             return marks.Keeps(entity, life);
+           });
+  };
+
+  PurgeResult result;
+  for (const EntityNumber entity : store_.EntityNumbers()) {
+    if (store_.CountTombstones(entity, kSequenceZero) == 0) continue;
+    std::vector<SequenceNumber> heads;
+    LogCursor cursor = store_.ReadLog(cut, {{.entity = entity, .live = false}});
+    while (cursor.Next()) {
+      const LogEntry& entry = cursor.entry();
+      ++result.examined;
+      const bool needed =
+          std::any_of(entry.ended.begin(), entry.ended.end(), [&](const EndedLife& life) {
+            return is_needed(entity, life);
+          });
+      if (!needed) heads.push_back(entry.head);
+    }
+    TIDEMARK_RETURN_IF_ERROR(cursor.status());
+    result.purged += heads.size();
+    TIDEMARK_RETURN_IF_ERROR(store_.PurgeTombstones(entity, heads));
+  }
+  return result;
+}
+
+}  // namespace tidemark

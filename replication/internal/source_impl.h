@@ -1,0 +1,82 @@
+// The parts of a source.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "format/token.h"
+#include "replication/internal/device.h"
+#include "replication/source.h"
+
+namespace tidemark {
+
+using DevicePtr = std::shared_ptr<Device>;
+
+/// Lock order: a device's mutex, then `devices_mutex`, then the store's.
+class Source::Impl {
+ public:
+  Impl(Store& store, const SourceOptions& options) : store_(store), options_(options) {}
+  ~Impl();
+
+  Status Load();
+
+  Result<std::optional<SessionInfo>> StartSession(const Hello& hello);
+  Result<std::optional<Page>> NextPage(std::string_view session, const PageOptions& options);
+  Result<AckResult> Acknowledge(std::string_view device, const std::vector<std::string>& keys);
+  std::string AckKeyOf(std::string_view session,
+                       std::string_view entity,
+                       const BatchRow& row) const;
+
+  std::vector<DeviceInfo> ListDevices();
+  Result<DeviceInfo> GetDevice(std::string_view device);
+  Status Reset(std::string_view device, bool forget);
+  Status Select(std::string_view device, bool everything, const std::vector<std::string>& names);
+  Result<PurgeResult> Purge();
+
+ private:
+  struct Epochs {
+    uint64_t ordinal;
+    HashSecret secret;
+    std::string store;
+    std::string epoch;
+  };
+  Epochs CurrentEpoch() const;
+
+  DevicePtr Find(std::string_view id) const;
+  DevicePtr Find(uint64_t number) const;
+  Result<DevicePtr> FindOrMake(std::string_view id);
+  std::vector<DevicePtr> All() const;
+  /// Brings marks back from their rows after a commit failed. Requires the device's mutex.
+  Status Refresh(Device& device);
+  /// Commits what changed; on an error the device is stale. Requires the device's mutex.
+  Status Save(Device& device, bool with_descriptor, bool sync);
+  Selection Resolve(const DeviceDescriptor& descriptor) const;
+  /// Resets the marks where the device cannot be what they say (contract 20). True: the descriptor
+  /// changed.
+  bool CheckWitness(Device& device, const Hello& hello, const Epochs& epoch) const;
+  Result<SessionInfo> Begin(Device& device, const Epochs& epoch, bool with_descriptor);
+  Result<std::optional<Page>> BuildPage(Device& device,
+                                        const Epochs& epoch,
+                                        const PageOptions& options);
+  bool IsExpired(const Device& device) const;
+  void CloseSession(Device& device);
+  void ExpireSessions();
+  bool KeepsLife(EntityNumber entity, const EndedLife& life) const;
+  Status AcknowledgeOne(Device& device, const Token& token, AckResult* result);
+  Result<DeviceInfo> Describe(Device& device, const std::shared_ptr<const Cut>& cut);
+  void CountHolding(std::vector<DeviceInfo>* infos, const std::vector<DeviceMarks>& marks) const;
+
+  Store& store_;
+  const SourceOptions options_;
+  mutable std::shared_mutex devices_mutex_;
+  std::map<std::string, DevicePtr, std::less<>> by_id_;
+  std::unordered_map<uint64_t, DevicePtr> by_number_;
+  uint32_t next_number_ = 1;
+};
+
+}  // namespace tidemark

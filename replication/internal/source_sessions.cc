@@ -1,0 +1,348 @@
+// Sessions: start, pages, acknowledgements.
+#include <algorithm>
+
+#include "format/coding.h"
+#include "replication/internal/session_view.h"
+#include "replication/internal/source_impl.h"
+
+namespace tidemark {
+namespace {
+
+constexpr size_t kReasonsMax = 100;
+
+Status CheckPageOptions(const PageOptions& options) {
+  if (options.records_max < 1 || options.records_max > kBatchRecordsMax) {
+    return {ErrorCode::kInvalidArgument, "a page has 1 to 1,000 records"};
+  }
+  if (options.bytes_max < 1 || options.bytes_max > kBatchBytesMax) {
+    return {ErrorCode::kInvalidArgument, "a page has at most 4 MiB"};
+  }
+  return {};
+}
+
+uint64_t RecordHash(std::string_view entity, std::string_view id) {
+  std::string key;
+  AppendBytes(&key, entity);
+  AppendBytes(&key, id);
+  return Hash64(key);
+}
+
+void Ignore(AckResult* result, std::string reason) {
+  ++result->ignored;
+  if (result->reasons.size() < kReasonsMax) result->reasons.push_back(std::move(reason));
+}
+
+}  // namespace
+
+bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs& epoch) const {
+  DeviceDescriptor& descriptor = device.descriptor;
+  bool is_known = !hello.fresh || device.marks.session() == 0;
+  if (!hello.incarnation.empty() && !descriptor.incarnation.empty() &&
+      hello.incarnation != descriptor.incarnation) {
+    is_known = false;  // wiped, or another copy of the device
+  }
+  // The witness is the token of the page that the replica applied last.
+  const auto position = OpenToken(epoch.secret, TokenKind::kPage, hello.position);
+  const bool shown = position.ok() && position->device == descriptor.number;
+  if (descriptor.epoch != epoch.ordinal) {
+    // A device of an older epoch is what its marks say only if it saw nothing that they do not
+    // know: no session beyond theirs, and of theirs nothing after what they have.
+    const bool at_or_before_branch =
+        shown && (position->session < device.marks.session() ||
+                  (position->session == device.marks.session() && device.marks.AtRest()));
+    const bool never_served = device.marks.session() == 0;
+    if (!at_or_before_branch && !never_served) is_known = false;
+  } else if (shown) {
+    const bool lost_pages =
+        position->session < descriptor.acked_session ||
+        (position->session == descriptor.acked_session && position->page < descriptor.acked_page);
+    if (lost_pages) is_known = false;  // restored from a backup of its own
+  }
+  if (!is_known) device.marks.Reset();
+  const bool changed = descriptor.epoch != epoch.ordinal || descriptor.forgotten ||
+                       (!hello.incarnation.empty() && descriptor.incarnation != hello.incarnation);
+  descriptor.epoch = epoch.ordinal;
+  descriptor.forgotten = false;
+  if (!hello.incarnation.empty()) descriptor.incarnation = hello.incarnation;
+  if (!is_known) {
+    descriptor.acked_session = 0;
+    descriptor.acked_page = 0;
+  }
+  return changed || !is_known;
+}
+
+Result<std::optional<SessionInfo>> Source::Impl::StartSession(const Hello& hello) {
+  TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(hello.device));
+  if (store_.pinned_deaths() > options_.pinned_deaths_max) ExpireSessions();
+  TIDEMARK_ASSIGN_OR_RETURN(const DevicePtr device, FindOrMake(hello.device));
+  const std::lock_guard lock(device->mutex);
+  TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+  const Epochs epoch = CurrentEpoch();
+  const bool descriptor_changed = CheckWitness(*device, hello, epoch);
+  const Selection selection = Resolve(device->descriptor);
+  if (!descriptor_changed && !MayOwe(store_, device->marks, selection)) {
+    return std::optional<SessionInfo>{};
+  }
+  device->marks.Select(selection);
+  TIDEMARK_ASSIGN_OR_RETURN(SessionInfo info, Begin(*device, epoch, descriptor_changed));
+  if (info.owed > 0 || info.reset) return std::optional<SessionInfo>(std::move(info));
+  // Nothing is owed: the session settles at once, or stays as unsettled as the older ones left it.
+  device->marks.FinishDrain(info.number);
+  CloseSession(*device);
+  TIDEMARK_RETURN_IF_ERROR(Save(*device, /*with_descriptor=*/false, /*sync=*/false));
+  return std::optional<SessionInfo>{};
+}
+
+Result<SessionInfo> Source::Impl::Begin(Device& device, const Epochs& epoch, bool with_descriptor) {
+  CloseSession(device);
+  const bool reset = device.marks.reset_pending();
+  CommitOptions options;
+  options.pin_cut = true;
+  // The cut is known in the commit only, and the fence must be durable with it.
+  options.precondition = [&](CommitContext& context) -> Status {
+    device.marks.StartSession(context.sequence());
+    WriteBatch rows;
+    device.SaveTo(&rows, with_descriptor);
+    for (const WriteBatch::Row& row : rows.rows()) {
+      if (row.value.has_value()) {
+        context.SetRow(row.key, *row.value);
+      } else {
+        context.DeleteRow(row.key);
+      }
+    }
+    return {};
+  };
+  auto committed = store_.Commit(WriteBatch(), options);
+  if (!committed.ok()) {
+    device.stale = true;
+    return committed.status();
+  }
+  OpenSession session;
+  session.cut = committed->cut;
+  session.reset = reset;
+  session.last_used = store_.runtime().clock().Now();
+  TIDEMARK_ASSIGN_OR_RETURN(const OwedTally tally, CountOwed(store_, session.cut, device.marks));
+  device.marks.AdvanceFloor(tally);
+  session.left = tally.count();
+
+  SessionInfo info;
+  info.number = device.marks.session();
+  info.cut = session.cut->sequence();
+  info.owed = tally.count();
+  info.pages = (info.owed + kPageRecordsDefault - 1) / kPageRecordsDefault;
+  info.reset = reset;
+  info.id = SealToken(epoch.secret,
+                      {.kind = TokenKind::kSession,
+                       .epoch = epoch.ordinal,
+                       .device = device.descriptor.number,
+                       .session = info.number});
+  device.session = std::move(session);
+  return info;
+}
+
+Result<std::optional<Page>> Source::Impl::NextPage(std::string_view session_id,
+                                                   const PageOptions& options) {
+  TIDEMARK_RETURN_IF_ERROR(CheckPageOptions(options));
+  const Epochs epoch = CurrentEpoch();
+  auto token = OpenToken(epoch.secret, TokenKind::kSession, session_id);
+  if (!token.ok()) return {ErrorCode::kNotFound, "there is no such session"};
+  const DevicePtr device = Find(token->device);
+  if (device == nullptr) return {ErrorCode::kNotFound, "there is no such session"};
+  const std::lock_guard lock(device->mutex);
+  TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+  if (token->session < device->marks.session()) {
+    return {ErrorCode::kSuperseded, "a newer session of the device fences this one"};
+  }
+  if (token->epoch != epoch.ordinal || !device->session.has_value() || IsExpired(*device)) {
+    CloseSession(*device);
+    return {ErrorCode::kSessionExpired, "the session has expired; start a new one"};
+  }
+  device->session->last_used = store_.runtime().clock().Now();
+  device->marks.Select(Resolve(device->descriptor));
+  return BuildPage(*device, epoch, options);
+}
+
+Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
+                                                    const Epochs& epoch,
+                                                    const PageOptions& options) {
+  OpenSession& session = *device.session;
+  BatchBuilder builder;
+  std::vector<Instruction> instructions;
+  LogCursor cursor = ReadOwed(store_, session.cut, device.marks, session.position);
+  SequenceNumber position = session.position;
+  bool full = false;
+  EntityNumber named_entity = 0;
+  uint16_t name = 0;
+  while (!full && cursor.Next()) {
+    const LogEntry& entry = cursor.entry();
+    Instruction instruction;
+    switch (device.marks.Examine(ToEntryState(entry), &instruction)) {
+      case Verdict::kNothing:
+        break;
+      case Verdict::kWithheld:
+        device.marks.NoteWithheld();
+        break;
+      case Verdict::kHandOut: {
+        const std::string_view value = instruction.deleted() ? std::string_view() : entry.value;
+        const size_t bytes = builder.payload_bytes() + entry.id.size() + value.size();
+        if (!builder.empty() && bytes > options.bytes_max) {
+          full = true;
+          continue;  // the entry begins the next page
+        }
+        if (builder.empty() || entry.entity != named_entity) {
+          named_entity = entry.entity;
+          const auto info = store_.FindEntity(entry.entity);
+          if (!info.has_value()) return {ErrorCode::kInternal, "an entry without its entity"};
+          name = builder.Entity(info->name);
+        }
+        builder.Add({.entity = name,
+                     .op = instruction.op,
+                     .id_form = entry.id_form,
+                     .value_kind = entry.value_kind,
+                     .sequence = instruction.place,
+                     .birth = instruction.birth,
+                     .id = entry.id,
+                     .value = value,
+                     .writer_time = entry.writer_time});
+        instructions.push_back(std::move(instruction));
+        break;
+      }
+    }
+    position = entry.head;
+    full = full || builder.size() == options.records_max;
+  }
+  TIDEMARK_RETURN_IF_ERROR(cursor.status());
+
+  const uint64_t number = device.marks.session();
+  std::optional<Page> page;
+  if (!builder.empty()) {
+    page.emplace();
+    page->records = builder.size();
+    TIDEMARK_RETURN_IF_ERROR(device.marks.HandOut(number, session.pages + 1, instructions));
+    session.pages += 1;
+    session.left -= std::min(session.left, page->records);
+    page->left = session.left;
+    page->token = SealToken(epoch.secret,
+                            {.kind = TokenKind::kPage,
+                             .epoch = epoch.ordinal,
+                             .device = device.descriptor.number,
+                             .session = number,
+                             .page = session.pages});
+    page->bytes = builder.Finish({.kind = BatchKind::kPage,
+                                  .store = epoch.store,
+                                  .epoch = epoch.epoch,
+                                  .device = device.descriptor.id,
+                                  .session = number,
+                                  .page = session.pages,
+                                  .cut = session.cut->sequence(),
+                                  .cut_chain = session.cut->chain(),
+                                  .reset = session.reset,
+                                  .token = page->token});
+  }
+  session.position = position;
+  if (!full) device.marks.FinishDrain(number);
+  // What was served is durable before the page leaves; an empty page leaves nothing.
+  TIDEMARK_RETURN_IF_ERROR(Save(device, /*with_descriptor=*/false, /*sync=*/page.has_value()));
+  if (!full && !page.has_value()) CloseSession(device);
+  return page;
+}
+
+std::string Source::Impl::AckKeyOf(std::string_view session,
+                                   std::string_view entity,
+                                   const BatchRow& row) const {
+  const Epochs epoch = CurrentEpoch();
+  const auto token = OpenToken(epoch.secret, TokenKind::kSession, session);
+  if (!token.ok()) return {};
+  return SealToken(epoch.secret,
+                   {.kind = TokenKind::kAck,
+                    .epoch = token->epoch,
+                    .device = token->device,
+                    .session = token->session,
+                    .head = row.sequence,
+                    .birth = row.birth,
+                    .op = static_cast<uint8_t>(row.op),
+                    .record = RecordHash(entity, row.id)});
+}
+
+Status Source::Impl::AcknowledgeOne(Device& device, const Token& token, AckResult* result) {
+  if (token.kind == TokenKind::kPage) {
+    if (const auto rows = device.marks.AcknowledgePage(token.session, token.page)) {
+      result->applied += *rows;
+    } else {
+      ++result->repeated;
+    }
+    DeviceDescriptor& descriptor = device.descriptor;
+    if (std::pair(token.session, token.page) >
+        std::pair(descriptor.acked_session, descriptor.acked_page)) {
+      descriptor.acked_session = token.session;
+      descriptor.acked_page = token.page;
+    }
+    return {};
+  }
+  const AckOutcome outcome = device.marks.Acknowledge({.session = token.session,
+                                                       .birth = token.birth,
+                                                       .head = token.head,
+                                                       .op = static_cast<RowOp>(token.op)});
+  switch (outcome) {
+    case AckOutcome::kApplied:
+      ++result->applied;
+      break;
+    case AckOutcome::kRepeated:
+      ++result->repeated;
+      break;
+    case AckOutcome::kOvertaken:
+      Ignore(result, "overtaken: a later instruction was handed out for this record");
+      break;
+    case AckOutcome::kUnknown:
+      Ignore(result, "unknown: this was never handed out to the device");
+      break;
+  }
+  return {};
+}
+
+Result<AckResult> Source::Impl::Acknowledge(std::string_view id,
+                                            const std::vector<std::string>& keys) {
+  if (keys.size() > kAckKeysMax) {
+    return {ErrorCode::kTooLarge, "an acknowledgement has at most 10,000 keys"};
+  }
+  AckResult result;
+  const DevicePtr device = Find(id);
+  if (device == nullptr) {
+    for (size_t i = 0; i < keys.size(); ++i) Ignore(&result, "unknown device");
+    return result;
+  }
+  const std::lock_guard lock(device->mutex);
+  TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+  const Epochs epoch = CurrentEpoch();
+  bool with_page = false;
+  bool rewound = false;
+  for (const std::string& key : keys) {
+    auto token = OpenToken(epoch.secret, TokenKind::kPage, key);
+    if (!token.ok()) token = OpenToken(epoch.secret, TokenKind::kAck, key);
+    if (!token.ok()) {
+      Ignore(&result, "malformed or forged key");
+    } else if (token->device != device->descriptor.number) {
+      Ignore(&result, "a key of another device");
+    } else if (token->epoch != epoch.ordinal || device->descriptor.epoch != epoch.ordinal) {
+      Ignore(&result, "a key of an older epoch");
+    } else if (token->session > device->marks.session() || token->head > store_.last_sequence()) {
+      rewound = true;
+      Ignore(&result, "a key of a history that this store has lost");
+    } else {
+      with_page = with_page || token->kind == TokenKind::kPage;
+      TIDEMARK_RETURN_IF_ERROR(AcknowledgeOne(*device, *token, &result));
+    }
+  }
+  if (rewound) {
+    // The seal is ours and what it names never happened here: the store was rewound unnoticed.
+    CloseSession(*device);
+    device->stale = true;
+    TIDEMARK_RETURN_IF_ERROR(store_.BeginEpoch("an acknowledgement proves that history was lost"));
+    return result;
+  }
+  TIDEMARK_RETURN_IF_ERROR(Save(*device, with_page, /*sync=*/true));
+  if (device->marks.AtRest()) CloseSession(*device);
+  return result;
+}
+
+}  // namespace tidemark

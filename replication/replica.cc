@@ -1,0 +1,273 @@
+#include "replication/replica.h"
+
+#include <array>
+#include <mutex>
+#include <optional>
+
+#include "format/batch.h"
+#include "replication/internal/replica_state.h"
+
+namespace tidemark {
+namespace {
+
+constexpr int kPullAttempts = 3;
+constexpr size_t kSweepBatch = 1000;
+
+}  // namespace
+
+class Replica::Impl {
+ public:
+  Impl(std::unique_ptr<Store> opened, std::string_view device, ReplicaOptions options)
+      : store(std::move(opened)), device_id(device), options_(std::move(options)) {}
+
+  Status Load();
+  Hello MakeHello() const;
+  Status BeginSession(const SessionInfo& session);
+  Result<ApplyResult> Apply(std::string_view page);
+  Status FinishSession();
+  Result<PullResult> Pull(Transport& transport,
+                          const std::function<void(const PullProgress&)>& progress);
+
+  std::unique_ptr<Store> store;
+  const std::string device_id;
+
+ private:
+  Status CheckPage(const BatchHeader& header) const;
+  Result<ApplyResult> ApplyRows(const BatchView& rows, const BatchHeader& header);
+  Status Save();
+  Status Sweep();
+  Status Drain(Transport& transport,
+               const SessionInfo& session,
+               const std::function<void(const PullProgress&)>& progress,
+               PullResult* result);
+
+  const ReplicaOptions options_;
+  std::mutex mutex_;
+  ReplicaState state_;  // as stored; guarded by mutex_
+};
+
+Status Replica::Impl::Load() {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto row, store->GetRow(kReplicaStateKey));
+  if (row.has_value()) {
+    TIDEMARK_ASSIGN_OR_RETURN(state_, DecodeReplicaState(*row));
+    if (state_.device == device_id) return {};
+    return {ErrorCode::kWrongDevice, "this replica belongs to device " + state_.device};
+  }
+  state_.device = device_id;
+  std::array<uint8_t, 16> incarnation{};
+  store->runtime().random().Fill(incarnation);
+  state_.incarnation.assign(incarnation.begin(), incarnation.end());
+  return Save();
+}
+
+Status Replica::Impl::Save() {
+  WriteBatch batch;
+  batch.SetRow(kReplicaStateKey, EncodeReplicaState(state_));
+  return store->Commit(batch).status();
+}
+
+Hello Replica::Impl::MakeHello() const {
+  return {.device = device_id,
+          .position = state_.position,
+          .incarnation = state_.incarnation,
+          .fresh = state_.position.empty()};
+}
+
+Status Replica::Impl::BeginSession(const SessionInfo& session) {
+  if (session.number < state_.session) {
+    return {ErrorCode::kStalePage, "a newer session of this device was begun here"};
+  }
+  // A session that is no reset follows only one that settled: everything listed has arrived.
+  if (!session.reset) TIDEMARK_RETURN_IF_ERROR(Sweep());
+  if (session.number == state_.session) return {};
+  state_.session = session.number;
+  if (session.reset) state_.sweep_through = store->last_sequence();
+  return Save();
+}
+
+Status Replica::Impl::CheckPage(const BatchHeader& header) const {
+  if (header.device != device_id) {
+    return {ErrorCode::kWrongDevice, "the page is for device " + header.device};
+  }
+  if (!state_.source.empty() && header.store != state_.source) {
+    return {ErrorCode::kWrongDevice, "the page is from another store than the earlier ones"};
+  }
+  if (header.session != state_.session) {
+    return {ErrorCode::kStalePage,
+            "the page belongs to session " + std::to_string(header.session) +
+                ", the replica is in session " + std::to_string(state_.session)};
+  }
+  return {};
+}
+
+Result<ApplyResult> Replica::Impl::Apply(std::string_view page) {
+  TIDEMARK_ASSIGN_OR_RETURN(const BatchView rows, BatchView::Parse(page, BatchKind::kPage));
+  const BatchHeader header = rows.header();
+  TIDEMARK_RETURN_IF_ERROR(CheckPage(header));
+  return ApplyRows(rows, header);
+}
+
+Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows, const BatchHeader& header) {
+  ApplyResult result;
+  WriteBatch batch;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const BatchRow row = rows.row(i);
+    const std::string_view entity = rows.entity_name(row.entity);
+    const RecordId id(row.id, row.id_form);
+    TIDEMARK_ASSIGN_OR_RETURN(const auto current, store->Get(entity, id));
+    const bool newer_here = current.has_value() && current->origin.has_value() &&
+                            current->origin->head > row.sequence && !header.reset;
+    if (newer_here) {
+      ++result.unchanged;
+    } else if (row.op == RowOp::kDelete) {
+      ++(current.has_value() ? result.deleted : result.unchanged);
+      batch.Delete(entity, id);
+    } else {
+      const bool same = current.has_value() && current->value == row.value &&
+                        current->value_kind == row.value_kind;
+      ++(same ? result.unchanged : current.has_value() ? result.updated : result.created);
+      batch.Put(entity,
+                id,
+                row.value,
+                row.value_kind,
+                WriteCondition{.renew = header.reset},
+                OriginVersion{row.birth, row.sequence});
+    }
+  }
+  ReplicaState next = state_;
+  next.source = header.store;
+  next.position = header.token;
+  batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
+  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch).status());
+  state_ = std::move(next);
+  result.token = header.token;
+  return result;
+}
+
+/// Ends a reset: what was not written again since it began was not listed.
+Status Replica::Impl::Sweep() {
+  if (!state_.sweep_through.has_value()) return {};
+  TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store->PinCut());
+  std::vector<LogRange> ranges;
+  for (const EntityNumber entity : store->EntityNumbers()) {
+    ranges.push_back({.entity = entity, .tombstones = false});
+  }
+  LogCursor cursor = store->ReadLog(cut, ranges);
+  WriteBatch batch;
+  while (cursor.Next() && cursor.entry().head <= *state_.sweep_through) {
+    const LogEntry& entry = cursor.entry();
+    const auto info = store->FindEntity(entry.entity);
+    if (!info.has_value() || info->declaration.kind != EntityKind::kSnapshot) continue;
+    batch.Delete(info->name, RecordId(entry.id, entry.id_form));
+    if (batch.size() < kSweepBatch) continue;
+    TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, CommitOptions{.sync = false}).status());
+    batch.Clear();
+  }
+  TIDEMARK_RETURN_IF_ERROR(cursor.status());
+  ReplicaState next = state_;
+  next.sweep_through.reset();
+  batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
+  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch).status());
+  state_ = std::move(next);
+  return {};
+}
+
+Status Replica::Impl::FinishSession() {
+  return Sweep();
+}
+
+Status Replica::Impl::Drain(Transport& transport,
+                            const SessionInfo& session,
+                            const std::function<void(const PullProgress&)>& progress,
+                            PullResult* result) {
+  std::vector<std::string> tokens;
+  PullProgress sofar{.owed = session.owed};
+  while (true) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto page, transport.Next(session.id, options_.page));
+    if (!page.has_value()) break;
+    TIDEMARK_ASSIGN_OR_RETURN(const ApplyResult applied, Apply(page->bytes));
+    tokens.push_back(applied.token);
+    if (tokens.size() >= options_.pages_per_ack) {
+      TIDEMARK_RETURN_IF_ERROR(transport.Acknowledge(device_id, tokens).status());
+      tokens.clear();
+    }
+    result->pages += 1;
+    result->bytes += page->bytes.size();
+    result->created += applied.created;
+    result->updated += applied.updated;
+    result->deleted += applied.deleted;
+    result->unchanged += applied.unchanged;
+    sofar.pages = result->pages;
+    sofar.bytes = result->bytes;
+    sofar.records += page->records;
+    if (progress) progress(sofar);
+  }
+  TIDEMARK_RETURN_IF_ERROR(Sweep());
+  if (tokens.empty()) return {};
+  return transport.Acknowledge(device_id, tokens).status();
+}
+
+Result<PullResult> Replica::Impl::Pull(Transport& transport,
+                                       const std::function<void(const PullProgress&)>& progress) {
+  const std::lock_guard lock(mutex_);
+  PullResult result;
+  for (int attempt = 1;; ++attempt) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto session, transport.Start(MakeHello()));
+    if (!session.has_value()) {
+      TIDEMARK_RETURN_IF_ERROR(Sweep());
+      result.nothing_owed = result.pages == 0;
+      return result;
+    }
+    result.reset = result.reset || session->reset;
+    result.gaps.insert(result.gaps.end(), session->gaps.begin(), session->gaps.end());
+    TIDEMARK_RETURN_IF_ERROR(BeginSession(*session));
+    const Status drained = Drain(transport, *session, progress, &result);
+    if (drained.ok()) return result;
+    // An expired session costs a new one; its pages are not repeated once acknowledged.
+    if (drained.code() != ErrorCode::kSessionExpired || attempt == kPullAttempts) return drained;
+  }
+}
+
+Result<std::unique_ptr<Replica>> Replica::Open(const std::filesystem::path& directory,
+                                               std::string_view device,
+                                               const ReplicaOptions& options,
+                                               std::shared_ptr<Runtime> runtime) {
+  TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(device));
+  if (options.pages_per_ack == 0) {
+    return {ErrorCode::kInvalidArgument, "pages_per_ack must be at least 1"};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(auto store, Store::Open(directory, options.store, std::move(runtime)));
+  auto impl = std::make_unique<Impl>(std::move(store), device, options);
+  TIDEMARK_RETURN_IF_ERROR(impl->Load());
+  return std::unique_ptr<Replica>(new Replica(std::move(impl)));
+}
+
+Replica::Replica(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Replica::~Replica() = default;
+
+Hello Replica::MakeHello() const {
+  return impl_->MakeHello();
+}
+Status Replica::BeginSession(const SessionInfo& session) {
+  return impl_->BeginSession(session);
+}
+Result<ApplyResult> Replica::Apply(std::string_view page) {
+  return impl_->Apply(page);
+}
+Status Replica::FinishSession() {
+  return impl_->FinishSession();
+}
+
+Result<PullResult> Replica::Pull(Transport& transport,
+                                 const std::function<void(const PullProgress&)>& progress) {
+  return impl_->Pull(transport, progress);
+}
+
+Store& Replica::store() {
+  return *impl_->store;
+}
+const std::string& Replica::device() const {
+  return impl_->device_id;
+}
+
+}  // namespace tidemark

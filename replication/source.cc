@@ -1,0 +1,62 @@
+#include "replication/source.h"
+
+#include "replication/internal/source_impl.h"
+
+namespace tidemark {
+
+Result<std::unique_ptr<Source>> Source::Open(Store& store, const SourceOptions& options) {
+  auto impl = std::make_unique<Impl>(store, options);
+  TIDEMARK_RETURN_IF_ERROR(impl->Load());
+  return std::unique_ptr<Source>(new Source(std::move(impl)));
+}
+
+Source::Source(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Source::~Source() = default;
+
+Result<std::optional<SessionInfo>> Source::StartSession(const Hello& hello) {
+  return impl_->StartSession(hello);
+}
+
+Result<std::optional<Page>> Source::NextPage(std::string_view session, const PageOptions& options) {
+  return impl_->NextPage(session, options);
+}
+
+Result<AckResult> Source::Acknowledge(std::string_view device,
+                                      const std::vector<std::string>& keys) {
+  return impl_->Acknowledge(device, keys);
+}
+
+std::string Source::AckKey(std::string_view session,
+                           std::string_view entity,
+                           const BatchRow& row) const {
+  return impl_->AckKeyOf(session, entity, row);
+}
+
+std::vector<DeviceInfo> Source::ListDevices() const {
+  return impl_->ListDevices();
+}
+
+Result<DeviceInfo> Source::GetDevice(std::string_view device) const {
+  return impl_->GetDevice(device);
+}
+
+Status Source::Reset(std::string_view device) {
+  return impl_->Reset(device, /*forget=*/false);
+}
+Status Source::Forget(std::string_view device) {
+  return impl_->Reset(device, /*forget=*/true);
+}
+
+Status Source::Select(std::string_view device, const std::vector<std::string>& entities) {
+  return impl_->Select(device, /*everything=*/false, entities);
+}
+
+Status Source::SelectEverything(std::string_view device) {
+  return impl_->Select(device, /*everything=*/true, {});
+}
+
+Result<PurgeResult> Source::Purge() {
+  return impl_->Purge();
+}
+
+}  // namespace tidemark
