@@ -1,0 +1,762 @@
+#!/usr/bin/env python3
+"""Runs the real executable as a user would: every command, its exit codes, bad input.
+
+usage: cli_test.py TIDEMARK [unittest arguments]
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TIDEMARK = None
+MEMORY = "/dev/shm"
+OK, ERROR, USAGE, NOT_FOUND, CORRUPT, CONFLICT, NOT_ALLOWED, BUSY = 0, 1, 2, 3, 4, 5, 7, 8
+
+
+class Answer:
+    """What one run said."""
+
+    def __init__(self, process):
+        self.code = process.returncode
+        self.out = process.stdout
+        self.err = process.stderr.decode()
+
+    @property
+    def text(self):
+        return self.out.decode()
+
+    def json(self):
+        return json.loads(self.out)
+
+    def lines(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class CliTest(unittest.TestCase):
+    def setUp(self):
+        parent = MEMORY if os.access(MEMORY, os.W_OK) else None
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tidemark-cli-", dir=parent))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.data = self.folder / "data"
+
+    def run_raw(self, *arguments, stdin=b""):
+        if isinstance(stdin, str):
+            stdin = stdin.encode()
+        environment = {key: value for key, value in os.environ.items() if "TIDEMARK_" not in key}
+        process = subprocess.run([TIDEMARK, *map(str, arguments)], input=stdin, capture_output=True,
+                                 env=environment, timeout=60, check=False)
+        return Answer(process)
+
+    def run_any(self, *arguments, stdin=b"", data=None):
+        return self.run_raw("--data", data or self.data, *arguments, stdin=stdin)
+
+    def run_ok(self, *arguments, stdin=b"", data=None):
+        answer = self.run_any(*arguments, stdin=stdin, data=data)
+        self.assertEqual(answer.code, OK, f"{arguments}: {answer.err}")
+        return answer
+
+    def run_json(self, *arguments, stdin=b"", data=None):
+        return self.run_ok(*arguments, "--output", "json", stdin=stdin, data=data).json()
+
+    def refuse(self, code, *arguments, stdin=b"", data=None, says=""):
+        """The command fails with this exit code and says these words, in text and in JSON."""
+        answer = self.run_any(*arguments, stdin=stdin, data=data)
+        self.assertEqual(answer.code, code, f"{arguments}: {answer.err}")
+        self.assertTrue(answer.err.startswith("tidemark: "), answer.err)
+        self.assertIn(says, answer.err)
+        return answer
+
+    def file(self, name, text):
+        path = self.folder / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def store_path(self, data=None):
+        return (data or self.data) / "instance-default"
+
+
+class GeneralTest(CliTest):
+    def test_version(self):
+        answer = self.run_raw("--version")
+        self.assertEqual(answer.code, OK)
+        self.assertRegex(answer.text, r"tidemark \d+\.\d+\.\d+\nstorage format \d+\nbatch format \d+\.\d+\n")
+        fields = self.run_raw("--version", "--output", "json").json()
+        self.assertEqual(set(fields), {"version", "storage_format", "batch_format"})
+
+    def commands(self):
+        """Every command, as the help lists it."""
+        found = []
+        for name in re.findall(r"^  ([a-z]+)  ", self.run_raw("--help").text, re.M):
+            inner = re.findall(r"^  ([a-z]+)  ", self.run_raw(name, "--help").text.split("Subcommands:")[-1], re.M)
+            if "Subcommands:" in self.run_raw(name, "--help").text:
+                found += [[name, sub] for sub in inner]
+            else:
+                found.append([name])
+        return found
+
+    def test_every_command_has_help_with_examples(self):
+        commands = self.commands()
+        self.assertGreaterEqual(len(commands), 30, commands)
+        for command in commands:
+            answer = self.run_raw(*command, "--help")
+            self.assertEqual(answer.code, OK, command)
+            self.assertIn("Examples:\n  ", answer.text, command)
+            self.assertIn("tidemark " + " ".join(command), answer.text, command)
+
+    def test_every_command_is_documented(self):
+        source = os.environ.get("TIDEMARK_SOURCE_DIR")
+        if not source:
+            self.skipTest("TIDEMARK_SOURCE_DIR is not set")
+        document = pathlib.Path(source, "docs/command_line.md").read_text(encoding="utf-8")
+        for command in self.commands():
+            self.assertIn("tidemark " + " ".join(command), document, command)
+
+    def test_usage_errors(self):
+        for arguments in (["frobnicate"], [], ["uploads"], ["get", "contact"], ["put", "--wrong"],
+                          ["scan", "contact", "--limit", "many"], ["scan", "contact", "--limit", "-1"],
+                          ["scan", "contact", "--limit", "0"], ["scan", "c", "--output", "xml"],
+                          ["scan", "c", "extra", "arguments"], ["apply", "-", "--batch", "0"],
+                          ["import", "--entity", "c", "-", "--kind", "other"],
+                          ["import", "--entity", "c", "-", "--force"],
+                          ["put", "c", "1"], ["put", "c", "1", "{}", "--file", "x"],
+                          ["entities", "trim", "c"], ["devices", "select", "d"]):
+            answer = self.run_any(*arguments)
+            self.assertEqual(answer.code, USAGE, (arguments, answer.err))
+            self.assertTrue(answer.err.startswith("tidemark: "), answer.err)
+            self.assertEqual(answer.text, "", arguments)
+
+    def test_no_data_root(self):
+        answer = self.run_raw("get", "contact", "1")
+        self.assertEqual(answer.code, USAGE)
+        self.assertIn("--data", answer.err)
+
+    def test_missing_store(self):
+        for arguments in (["get", "c", "1"], ["scan", "c"], ["delete", "c", "1"], ["export"],
+                          ["uploads", "list"], ["entities", "list"], ["log", "stat"], ["log", "tail"],
+                          ["devices", "list"], ["verify"], ["recover"], ["entities", "drop", "c"],
+                          ["backup", "create", self.folder / "b"], ["backup", "list", self.folder / "b"],
+                          ["pull", "--replica", self.folder / "r", "--device", "d"]):
+            self.refuse(NOT_FOUND, *arguments)
+        self.assertFalse(self.data.exists())
+
+    def test_errors_as_json(self):
+        answer = self.run_any("get", "c", "1", "--output", "json")
+        error = json.loads(answer.err)["error"]
+        self.assertEqual((error["code"], error["exit_code"]), ("not_found", NOT_FOUND))
+        self.assertTrue(error["advice"])
+        answer = self.run_any("--output", "json", "frobnicate")
+        self.assertEqual(json.loads(answer.err)["error"]["exit_code"], USAGE)
+
+    def test_instances_are_apart(self):
+        self.run_ok("--instance", "North", "put", "c", "1", '"north"')
+        self.run_ok("--instance", "north", "put", "c", "1", '"small"')
+        self.assertEqual(self.run_ok("--instance", "North", "get", "c", "1").text, '"north"\n')
+        self.refuse(NOT_FOUND, "get", "c", "1")
+        self.refuse(USAGE, "--instance", "../x", "put", "c", "1", "1")
+        self.refuse(NOT_ALLOWED, "--instance", "_x", "put", "c", "1", "1")
+
+    def test_unwritable_folder(self):
+        blocked = self.file("file", "x") / "below"
+        self.refuse(ERROR, "put", "c", "1", "1", data=blocked)
+
+    def test_full_standard_output(self):
+        self.run_ok("put", "c", "1", "1")
+        with open("/dev/full", "wb") as full:
+            process = subprocess.run([TIDEMARK, "--data", str(self.data), "export"], stdout=full,
+                                     stderr=subprocess.PIPE, timeout=60, check=False)
+        self.assertEqual(process.returncode, ERROR)
+        self.assertIn(b"disk_full", process.stderr)
+
+    def test_reader_that_leaves(self):
+        lines = "".join('{"entity":"c","id":%d,"data":"%s"}\n' % (i, "x" * 500) for i in range(2000))
+        self.run_ok("apply", "-", stdin=lines)
+        command = f"'{TIDEMARK}' --data '{self.data}' export; echo $? >&2"
+        process = subprocess.run(["bash", "-c", f"({command}) | head -1"], capture_output=True,
+                                 timeout=60, check=False)
+        self.assertEqual(process.stdout.count(b"\n"), 1)
+        self.assertNotIn(b"tidemark:", process.stderr)
+
+
+class RecordsTest(CliTest):
+    def test_put_get_delete(self):
+        first = self.run_json("put", "contact", "1001", '{ "name" : "Ada" }')
+        self.assertEqual((first["outcome"], first["id"], first["applied"]), ("created", 1001, 1))
+        self.assertEqual(self.run_ok("get", "contact", "1001").text, '{"name":"Ada"}\n')
+        record = self.run_json("get", "contact", "1001")
+        self.assertEqual(record["data"], {"name": "Ada"})
+        self.assertEqual(record["version"], first["version"])
+        again = self.run_json("put", "contact", "1001", '{"name":"Ada"}')
+        self.assertEqual((again["outcome"], again["unchanged"]), ("unchanged", 1))
+        self.assertEqual(again["version"], first["version"])
+        self.assertEqual(self.run_json("delete", "contact", "1001")["outcome"], "deleted")
+        self.refuse(NOT_FOUND, "get", "contact", "1001")
+        self.refuse(NOT_FOUND, "delete", "contact", "1001")
+        self.run_ok("delete", "contact", "1001", "--if-exists")
+
+    def test_ids(self):
+        self.run_ok("put", "c", "7", "1")
+        self.run_ok("put", "c", "8", "1", "--text-id")
+        self.run_ok("put", "c", "007", "1")
+        self.run_ok("put", "c", "--", "-5", "1")
+        ids = [line["id"] for line in self.run_json("scan", "c")]
+        self.assertEqual(sorted(map(str, ids)), ["-5", "007", "7", "8"])
+        self.assertIn(7, ids)
+        self.assertIn("8", ids)
+        self.refuse(USAGE, "put", "c", "", "1")
+        self.refuse(USAGE, "put", "c", "a\nb", "1")
+        self.refuse(USAGE, "put", "c d", "1", "1")
+        self.refuse(NOT_ALLOWED, "put", "_c", "1", "1")
+        self.run_ok("put", "c", "x" * 512, "1")
+        self.refuse(USAGE, "put", "c", "x" * 513, "1")
+
+    def test_values(self):
+        self.refuse(USAGE, "put", "c", "1", "{oops}", says="malformed_json")
+        self.refuse(USAGE, "put", "c", "1", '{"a":1,"a":2}')
+        blob = self.file("blob", bytes(range(256)))
+        self.run_ok("put", "c", "bin", "--file", blob, "--bytes")
+        self.assertEqual(self.run_ok("get", "c", "bin").out, bytes(range(256)))
+        self.assertIn("$base64", self.run_json("get", "c", "bin")["data"])
+        self.run_ok("put", "c", "again", '{"$base64":"AAEC"}')
+        self.assertEqual(self.run_ok("get", "c", "again").out, b"\0\1\2")
+        self.run_ok("put", "c", "in", "--file", "-", stdin='{"from":"stdin"}')
+        self.assertEqual(self.run_json("get", "c", "in")["data"], {"from": "stdin"})
+        self.run_ok("put", "c", "max", "--bytes", "--file", self.file("max", b"x" * 1048576))
+        self.refuse(USAGE, "put", "c", "over", "--bytes", "--file", self.file("over", b"x" * 1048577),
+                    says="too_large")
+        self.refuse(NOT_FOUND, "put", "c", "1", "--file", self.folder / "missing")
+
+    def test_conditions(self):
+        version = self.run_json("put", "c", "1", '"a"', "--if-absent")["version"]
+        self.refuse(CONFLICT, "put", "c", "1", '"b"', "--if-absent", says="condition_failed")
+        self.refuse(CONFLICT, "put", "c", "1", '"b"', "--if-version", version + 1)
+        self.run_ok("put", "c", "1", '"b"', "--if-version", version)
+        self.run_ok("put", "c", "2", '"a"', "--if-newer", 100)
+        self.refuse(CONFLICT, "put", "c", "2", '"b"', "--if-newer", 100)
+        self.run_ok("delete", "c", "2", "--if-newer", 101)
+
+    def test_operation_id(self):
+        first = self.run_json("put", "c", "1", '"a"', "--operation-id", "op-1")
+        again = self.run_json("put", "c", "1", '"a"', "--operation-id", "op-1")
+        self.assertTrue(again["replayed"])
+        self.assertEqual(first["sequence"], again["sequence"])
+        self.refuse(CONFLICT, "put", "c", "1", '"b"', "--operation-id", "op-1",
+                    says="idempotency_mismatch")
+
+    def test_append(self):
+        made = self.run_json("append", "visits", '{"n":1}')
+        self.assertEqual(made["outcome"], "appended")
+        self.run_ok("append", "visits", '{"n":2}', "--id", "v2")
+        self.assertEqual(self.run_json("append", "visits", '{"n":2}', "--id", "v2")["outcome"], "unchanged")
+        self.assertEqual(len(self.run_json("scan", "visits")), 2)
+        self.refuse(CONFLICT, "put", "visits", "1", "{}", says="wrong_kind")
+        self.refuse(CONFLICT, "delete", "visits", "v2", says="wrong_kind")
+        self.run_ok("put", "c", "1", "{}")
+        self.refuse(CONFLICT, "append", "c", "{}", says="wrong_kind")
+
+    def test_scan(self):
+        lines = "".join(json.dumps({"entity": "c", "id": f"{p}-{i}", "data": {"i": i}}) + "\n"
+                        for p in "ab" for i in range(5))
+        self.run_ok("apply", "-", stdin=lines)
+
+        def ids(*arguments):
+            return [row["id"] for row in self.run_ok("scan", "c", "--output", "ndjson", *arguments).lines()]
+
+        everything = [f"{p}-{i}" for p in "ab" for i in range(5)]
+        self.assertEqual(ids(), everything)
+        self.assertEqual(ids("--reverse"), everything[::-1])
+        self.assertEqual(ids("--prefix", "b"), everything[5:])
+        self.assertEqual(ids("--limit", 3), everything[:3])
+        self.assertEqual(ids("--after", "a-3", "--limit", 2), everything[4:6])
+        self.assertEqual(ids("--reverse", "--after", "b-0"), everything[4::-1])
+        self.assertEqual(ids("--prefix", "a", "--reverse", "--limit", 1), ["a-4"])
+        self.assertEqual(self.run_json("scan", "nothing"), [])
+        self.assertNotIn("data", self.run_json("scan", "c", "--ids")[0])
+        self.assertEqual(self.run_ok("scan", "c").text.splitlines()[0].split(), ["ID", "VERSION", "DATA"])
+
+
+class ApplyTest(CliTest):
+    def test_apply_prints_what_it_did(self):
+        lines = ('{"op":"put","entity":"c","id":1,"data":{"a":1}}\n'
+                 '{"op":"append","entity":"v","data":{"a":1}}\n\n'
+                 '{"op":"put","entity":"c","id":2,"data":{"a":2}}\n'
+                 '{"op":"delete","entity":"c","id":9}\n')
+        result = self.run_json("apply", "-", stdin=lines)
+        self.assertEqual((result["applied"], result["unchanged"], result["batches"]), (3, 1, 1))
+        self.assertEqual(result["lines"], 5)
+        self.assertEqual(self.run_json("log", "stat")["sequence"], result["sequence"])
+
+    def test_bad_line_refuses_its_batch_only(self):
+        good = "".join('{"entity":"c","id":%d,"data":1}\n' % i for i in range(25))
+        answer = self.refuse(USAGE, "apply", "--batch", "10", "--output", "table", "-",
+                             stdin=good + '{"entity":"c","id":25,"data":}\n', says="line 26, column ")
+        self.assertIn("batches", answer.text)
+        self.assertEqual(len(self.run_json("scan", "c")), 20)
+        answer = self.refuse(USAGE, "apply", "-", stdin=good + '{"entity":"c","id":true,"data":1}\n')
+        self.assertIn('line 26: field "id"', answer.err)
+        self.assertEqual(len(self.run_json("scan", "c")), 20)
+
+    def test_conditions_refuse_the_batch(self):
+        self.run_ok("put", "c", "1", "1")
+        lines = '{"entity":"c","id":5,"data":1}\n{"entity":"c","id":1,"data":2,"if_absent":true}\n'
+        self.refuse(CONFLICT, "apply", "-", stdin=lines, says="lines 1 to 2")
+        self.refuse(NOT_FOUND, "get", "c", "5")
+
+    def test_limits(self):
+        large = "".join('{"entity":"c","id":%d,"data":"%s"}\n' % (i, "x" * 1_000_000) for i in range(20))
+        self.refuse(USAGE, "apply", "--batch", "20", "-", stdin=large, says="smaller --batch")
+        result = self.run_json("apply", "-", stdin=large)
+        self.assertEqual((result["applied"], result["batches"]), (20, 2))
+        long = '{"entity":"c","id":1,"data":"' + "x" * 3_000_000 + '"}\n'
+        self.refuse(USAGE, "apply", "-", stdin=long, says="line 1")
+
+    def test_export_round_trips(self):
+        self.run_ok("put", "contact", "1", '{"name":"Ada","n":1.50}')
+        self.run_ok("put", "contact", "x", '{"$base64":"AAEC"}')
+        self.run_ok("append", "visits", '{"n":1}')
+        dump = self.run_ok("export")
+        self.assertEqual([line["entity"] for line in dump.lines()], ["contact", "contact", "visits"])
+        copy = self.folder / "copy"
+        self.run_ok("apply", "-", stdin=dump.out, data=copy)
+        self.assertEqual(self.run_ok("export", data=copy).out, dump.out)
+        self.assertEqual(self.run_json("apply", "-", stdin=dump.out, data=copy)["applied"], 0)
+        target = self.folder / "dump.ndjson"
+        self.assertEqual(self.run_json("export", "contact", "--file", target)["records"], 2)
+        self.assertEqual(target.read_bytes().count(b"\n"), 2)
+        self.refuse(NOT_FOUND, "export", "nothing")
+        self.assertEqual([p.name for p in self.folder.iterdir() if "partial" in p.name], [])
+
+    def test_log_tail_round_trips(self):
+        self.run_ok("put", "c", "1", "1")
+        self.run_ok("put", "c", "2", "2")
+        copy = self.folder / "copy"
+        self.run_ok("apply", "-", stdin=self.run_ok("log", "tail", "--after", "0").out, data=copy)
+        self.assertEqual(self.run_ok("export", data=copy).out, self.run_ok("export").out)
+
+
+class ImportTest(CliTest):
+    USERS = "id,email,name\nu1,a@x.test,Ada\nu2,b@x.test,\"Grace, H.\"\n"
+
+    def test_rows(self):
+        path = self.file("c.ndjson", '{"id":1,"n":"a"}\n{"id":2,"n":"b"}\n')
+        result = self.run_json("import", "--entity", "c", path)
+        self.assertEqual((result["rows"], result["created"], result["unchanged"]), (2, 2, 0))
+        result = self.run_json("import", "--entity", "c", path)
+        self.assertEqual((result["created"], result["unchanged"]), (0, 2))
+        self.assertEqual(self.run_json("get", "c", "1")["data"], {"id": 1, "n": "a"})
+
+    def test_incremental(self):
+        result = self.run_json("import", "--entity", "v", "--kind", "incremental", "-",
+                               stdin='{"n":1}\n{"id":"e1","n":2}\n')
+        self.assertEqual(result["appended"], 2)
+        self.refuse(CONFLICT, "import", "--entity", "v", "--kind", "snapshot", "-", says="wrong_kind")
+
+    def test_csv_and_id_field(self):
+        path = self.file("c.csv", "email,age\na@x.test,007\nb@x.test,\n")
+        self.run_ok("import", "--entity", "c", "--id-field", "email", path)
+        self.assertEqual(self.run_json("get", "c", "a@x.test")["data"], {"email": "a@x.test", "age": "007"})
+        self.assertEqual(self.run_json("get", "c", "b@x.test")["data"], {"email": "b@x.test"})
+        self.refuse(CONFLICT, "import", "--entity", "c", "--id-field", "age", path)
+
+    def test_csv_typed_by_the_schema(self):
+        self.run_ok("entities", "declare", "c", "--schema",
+                    '{"kind":"snapshot","fields":[{"name":"age","type":"integer"}]}')
+        self.run_ok("import", "--entity", "c", "--format", "csv", "-", stdin="id,age\n1,42\n")
+        self.assertEqual(self.run_json("get", "c", "1")["data"], {"id": "1", "age": 42})
+        self.refuse(USAGE, "import", "--entity", "c", "--format", "csv", "-", stdin="id,age\n1,old\n",
+                    says="line 2, column 3")
+
+    def test_bad_input_is_named(self):
+        cases = [("ndjson", '{"id":1}\n{"id":2,}\n', "line 2, column 9"),
+                 ("ndjson", '{"id":1}\n[2]\n', "line 2, column 1"),
+                 ("ndjson", '{"id":1}\n{"n":2}\n', 'line 2: the id field "id" is missing'),
+                 ("ndjson", '{"id":1}\n{"id":[2]}\n', 'line 2: field "id"'),
+                 ("csv", "id,a\n1\n", "line 2"), ("csv", 'id,a\n1,"x\n', "line 2, column 3"),
+                 ("csv", 'id,a\n1,x"y\n', "line 2, column 4"), ("csv", "", "header row"),
+                 ("csv", "id,id\n", "line 1, column 4")]
+        for kind, text, place in cases:
+            for replace in ([], ["--replace"]):
+                if "the id field" in place and replace or 'field "id"' in place and replace:
+                    continue  # an upload sets such a row aside
+                self.refuse(USAGE, "import", "--entity", "c", "--format", kind, *replace, "-",
+                            stdin=text, says=place)
+        answer = self.run_any("uploads", "list", "--output", "json")
+        self.assertTrue(all(upload["state"] == "aborted" for upload in answer.json()))
+
+    def test_replace(self):
+        path = self.file("users.csv", self.USERS)
+        result = self.run_json("import", "--entity", "users", "--replace", path)
+        self.assertEqual((result["created"], result["deleted"], result["state"]), (2, 0, "finished"))
+        result = self.run_json("import", "--entity", "users", "--replace", path)
+        self.assertEqual((result["unchanged"], result["created"], result["updated"]), (2, 0, 0))
+        changed = self.file("users.csv", "id,email\nu2,new@x.test\nu3,c@x.test\n")
+        dry = self.run_json("import", "--entity", "users", "--replace", "--dry-run", changed)
+        self.assertEqual((dry["created"], dry["updated"], dry["deleted"]), (1, 1, 1))
+        self.assertEqual(len(self.run_json("scan", "users")), 2)
+        result = self.run_json("import", "--entity", "users", "--replace", changed)
+        self.assertEqual((result["created"], result["updated"], result["deleted"]), (1, 1, 1))
+        self.assertEqual([r["id"] for r in self.run_json("scan", "users")], ["u2", "u3"])
+        self.assertEqual(self.run_any("uploads", "show").code, NOT_FOUND)
+
+    def test_replace_large_in_pages(self):
+        rows = "".join(json.dumps({"id": i, "email": f"{i}@x.test"}) + "\n" for i in range(2500))
+        result = self.run_json("import", "--entity", "users", "--replace", "--progress", "json", "-",
+                               stdin=rows)
+        self.assertEqual(result["created"], 2500)
+        upload = self.run_json("uploads", "list")[0]
+        pages = self.run_json("uploads", "show", upload["sync_id"], "--pages")
+        self.assertEqual([page["accepted"] for page in pages], [1000, 1000, 500])
+
+    def test_progress_is_json(self):
+        answer = self.run_ok("import", "--entity", "c", "--progress", "json", "-", stdin='{"id":1}\n')
+        self.assertTrue(all("progress" in json.loads(line) for line in answer.err.splitlines()))
+        self.assertTrue(answer.err)
+
+    def test_rows_set_aside(self):
+        rows = '{"id":"u1","email":"a@x.test"}\n{"id":"u2"}\n'
+        answer = self.run_ok("import", "--entity", "users", "--replace", "--output", "json", "-", stdin=rows)
+        self.assertEqual((answer.json()["created"], answer.json()["rejected"]), (1, 1))
+        self.assertIn("line 2", answer.err)
+        self.assertIn("email", answer.err)
+        upload = self.run_json("uploads", "list")[0]["sync_id"]
+        rejected = self.run_json("uploads", "show", upload, "--rejected")
+        self.assertEqual([(row["row"], row["field"], row["code"]) for row in rejected],
+                         [(1, "email", "required")])
+
+    def test_guards(self):
+        rows = "".join(json.dumps({"id": i}) + "\n" for i in range(200))
+        self.run_ok("import", "--entity", "c", "--replace", "-", stdin=rows)
+        self.refuse(CONFLICT, "import", "--entity", "c", "--replace", "-", stdin="", says="delete_guard")
+        self.refuse(CONFLICT, "import", "--entity", "c", "--replace", "--max-delete-share", "0.3", "-",
+                    stdin='{"id":1}\n', says="delete_guard")
+        self.assertEqual(len(self.run_json("scan", "c", "--ids")), 200)
+        self.run_ok("import", "--entity", "c", "--replace", "--allow-empty", "-", stdin="")
+        self.assertEqual(self.run_json("scan", "c"), [])
+
+    def test_dry_run_writes_nothing(self):
+        self.run_ok("put", "c", "1", "1")
+        self.run_ok("import", "--entity", "d", "--dry-run", "-", stdin='{"id":1}\n')
+        self.run_ok("import", "--entity", "d", "--replace", "--dry-run", "-", stdin='{"id":1}\n')
+        self.assertEqual([e["name"] for e in self.run_json("entities", "list")], ["c"])
+
+
+class UploadsTest(CliTest):
+    def start_and_die(self):
+        """An uploader that is killed before it finishes."""
+        rows = "".join(json.dumps({"id": i}) + "\n" for i in range(1500)).encode()
+        process = subprocess.Popen([TIDEMARK, "--data", str(self.data), "import", "--entity", "c",
+                                    "--replace", "-"], stdin=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process.stdin.write(rows)
+        process.stdin.flush()
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            answer = self.run_any("uploads", "show", "--pages", "--output", "json")
+            if answer.code == OK and answer.json():
+                break
+            time.sleep(0.1)
+        process.kill()
+        process.stdin.close()
+        process.wait()
+
+    def test_list_show_abort(self):
+        self.start_and_die()
+        active = self.run_json("uploads", "list")[0]
+        self.assertEqual(active["state"], "started")
+        self.refuse(CONFLICT, "import", "--entity", "c", "--replace", "-", stdin='{"id":1}\n',
+                    says=active["sync_id"])
+        self.assertEqual(self.run_json("uploads", "abort")["state"], "aborted")
+        self.refuse(CONFLICT, "uploads", "abort", active["sync_id"], says="sync_closed")
+        self.refuse(NOT_FOUND, "uploads", "show", "0" * 32)
+
+    def test_force_supersedes(self):
+        self.start_and_die()
+        self.run_ok("import", "--entity", "c", "--replace", "--force", "-", stdin='{"id":1}\n')
+        states = [upload["state"] for upload in self.run_json("uploads", "list")]
+        self.assertEqual(states, ["finished", "superseded"])
+
+    def test_resume(self):
+        self.start_and_die()
+        self.refuse(USAGE, "uploads", "resume")
+        path = self.file("c.ndjson", "".join(json.dumps({"id": i}) + "\n" for i in range(700)))
+        result = self.run_json("uploads", "resume", "--entity", "c", "--file", path)
+        self.assertEqual(result["entities"]["c"]["created"], 700)
+        self.assertEqual(len(self.run_json("scan", "c", "--ids")), 700)
+
+    def test_resume_as_is(self):
+        self.start_and_die()
+        result = self.run_json("uploads", "resume", "--as-is")
+        self.assertEqual(result["entities"]["c"]["created"], 1000)
+
+    def test_interrupt_leaves_nothing(self):
+        process = subprocess.Popen([TIDEMARK, "--data", str(self.data), "import", "--entity", "c",
+                                    "--replace", "-"], stdin=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.run_any("uploads", "show").code == OK:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=30), 130)
+        process.stdin.close()
+        process.stderr.close()
+        self.assertEqual(self.run_any("uploads", "show").code, NOT_FOUND)
+
+
+class EntitiesTest(CliTest):
+    def test_declare_show_list(self):
+        self.run_ok("entities", "declare", "contact", "--id-field", "email", "--label", "person")
+        shown = self.run_json("entities", "show", "contact")
+        self.assertEqual((shown["kind"], shown["label"], shown["id_fields"]),
+                         ("snapshot", "person", ["email"]))
+        schema = self.file("s.json", json.dumps(shown["declaration"]))
+        self.run_ok("entities", "declare", "other", "--file", schema)
+        names = [entity["name"] for entity in self.run_json("entities", "list")]
+        self.assertEqual(names, ["contact", "other"])
+        self.refuse(NOT_FOUND, "entities", "show", "nothing")
+        self.refuse(CONFLICT, "entities", "declare", "contact", "--kind", "incremental")
+        self.refuse(USAGE, "entities", "declare", "x", "--schema", '{"kind":"odd"}', says="kind")
+        self.refuse(NOT_ALLOWED, "entities", "declare", "_x")
+
+    def test_retention(self):
+        self.run_ok("entities", "declare", "v", "--kind", "incremental", "--retain-age", "30d",
+                    "--retain-count", "5", "--retain-bytes", "1MiB")
+        self.refuse(USAGE, "entities", "declare", "v", "--retain-age", "soon")
+
+    def test_empty_and_drop(self):
+        self.run_ok("put", "c", "1", "1")
+        self.run_ok("put", "c", "2", "2")
+        self.assertEqual(self.run_json("entities", "empty", "c")["deleted"], 2)
+        self.assertEqual(self.run_json("scan", "c"), [])
+        self.run_ok("entities", "drop", "c")
+        self.run_ok("append", "c", "{}")
+        self.refuse(NOT_FOUND, "entities", "empty", "nothing")
+        self.refuse(NOT_FOUND, "entities", "drop", "nothing")
+
+    def test_trim(self):
+        sequences = [self.run_json("append", "v", '{"n":%d}' % n)["sequence"] for n in range(5)]
+        self.assertEqual(self.run_json("entities", "trim", "v", "--through", sequences[2])["trimmed"], 3)
+        self.assertEqual(len(self.run_json("scan", "v")), 2)
+        self.assertEqual(self.run_json("entities", "show", "v")["trimmed"], 3)
+
+
+class LogTest(CliTest):
+    def test_tail(self):
+        for i in range(30):
+            self.run_ok("put", "c" if i % 2 else "d", str(i), str(i)) if i < 4 else None
+        lines = "".join('{"entity":"%s","id":%d,"data":%d}\n' % ("cd"[i % 2], i, i) for i in range(30))
+        self.run_ok("apply", "-", stdin=lines)
+        self.run_ok("delete", "c", "4")
+        tail = self.run_ok("log", "tail").lines()
+        self.assertEqual(len(tail), 10)
+        self.assertEqual(tail[-1]["op"], "delete")
+        self.assertEqual(set(tail[0]), {"sequence", "op", "entity", "id", "version", "data"})
+        self.assertEqual(len(self.run_ok("log", "tail", "-n", "3", "--entity", "d").lines()), 3)
+        everything = self.run_ok("log", "tail", "--after", "0").lines()
+        self.assertEqual([e["sequence"] for e in everything], sorted(e["sequence"] for e in everything))
+        after = self.run_ok("log", "tail", "--after", everything[-3]["sequence"]).lines()
+        self.assertEqual(after, everything[-2:])
+        self.assertIn("SEQUENCE", self.run_ok("log", "tail", "--output", "table").text)
+
+    def test_follow(self):
+        self.run_ok("put", "c", "1", "1")
+        process = subprocess.Popen([TIDEMARK, "--data", str(self.data), "log", "tail", "-f"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(json.loads(process.stdout.readline())["id"], 1)
+        self.run_ok("put", "c", "2", "2")
+        self.assertEqual(json.loads(process.stdout.readline())["id"], 2)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=30), 0)
+        process.stdout.close()
+        process.stderr.close()
+
+    def test_stat(self):
+        self.run_ok("put", "c", "1", "1")
+        stat = self.run_json("log", "stat")
+        self.assertEqual((stat["records"], stat["entities"]), (1, 1))
+        self.assertGreater(stat["sequence"], 0)
+
+
+class DevicesTest(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.replica = self.folder / "replica"
+
+    def pull(self, device="tablet-7"):
+        return self.run_json("pull", "--replica", self.replica, "--device", device)
+
+    def test_pull(self):
+        for i in range(5):
+            self.run_ok("put", "contact", str(i), '{"n":%d}' % i)
+        first = self.pull()
+        self.assertEqual((first["created"], first["updated"], first["deleted"]), (5, 0, 0))
+        self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
+        self.assertTrue(self.pull()["nothing_owed"])
+        self.run_ok("put", "contact", "1", '{"n":"new"}')
+        self.run_ok("delete", "contact", "2")
+        self.run_ok("put", "contact", "9", "{}")
+        again = self.pull()
+        self.assertEqual((again["created"], again["updated"], again["deleted"]), (1, 1, 1))
+        self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
+
+    def test_lag_and_show(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.pull()
+        self.run_ok("put", "contact", "2", "2")
+        lag = self.run_json("devices", "lag")
+        self.assertEqual([(row["device"], row["owed"]) for row in lag], [("tablet-7", 1)])
+        self.assertEqual(self.run_json("devices", "show", "tablet-7")["owed"], 1)
+        self.assertEqual(self.run_json("devices", "list")[0]["selection"], "everything")
+        self.refuse(NOT_FOUND, "devices", "show", "nobody")
+
+    def test_reset(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.pull()
+        self.assertTrue(self.run_json("devices", "reset", "tablet-7")["reset_pending"])
+        self.assertTrue(self.pull()["reset"])
+        self.assertEqual(len(self.run_json("scan", "contact", data=self.replica)), 1)
+
+    def test_forget(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.run_ok("put", "contact", "2", "2")
+        self.pull()
+        self.run_ok("delete", "contact", "1")
+        self.assertEqual(self.run_json("devices", "show", "tablet-7")["holding"], 1)
+        self.assertTrue(self.run_json("devices", "forget", "tablet-7")["forgotten"])
+        self.assertTrue(self.pull()["reset"])
+        self.assertEqual([r["id"] for r in self.run_json("scan", "contact", data=self.replica)], [2])
+
+    def test_select(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.run_ok("put", "deal", "1", "1")
+        self.run_ok("devices", "select", "tablet-7", "--entity", "contact")
+        self.assertEqual(self.pull()["created"], 1)
+        self.run_ok("devices", "select", "tablet-7", "--entity", "deal")
+        moved = self.pull()
+        self.assertEqual((moved["created"], moved["deleted"]), (1, 1))
+        self.run_ok("devices", "select", "tablet-7", "--everything")
+        self.assertEqual(self.pull()["created"], 1)
+
+    def test_wrong_device_and_same_folder(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.pull()
+        self.refuse(CONFLICT, "pull", "--replica", self.replica, "--device", "other")
+        self.refuse(USAGE, "pull", "--replica", self.data, "--device", "d")
+        self.refuse(USAGE, "pull", "--replica", self.replica, "--device", " ")
+
+
+class BackupTest(CliTest):
+    def test_create_list_verify_restore(self):
+        backups, restored = self.folder / "backups", self.folder / "restored"
+        self.run_ok("put", "c", "1", "1")
+        self.assertEqual(self.run_json("backup", "create", backups)["number"], 1)
+        self.run_ok("put", "c", "2", "2")
+        self.run_ok("backup", "create", backups)
+        self.assertEqual([b["number"] for b in self.run_json("backup", "list", backups)], [1, 2])
+        self.assertTrue(self.run_json("backup", "verify", backups)["verified"])
+        before = self.run_json("log", "stat")
+        self.run_ok("backup", "restore", backups, data=restored)
+        self.assertEqual(self.run_ok("export", data=restored).out, self.run_ok("export").out)
+        after = self.run_json("log", "stat", data=restored)
+        self.assertGreater(after["epoch"], before["epoch"])
+        self.refuse(CONFLICT, "backup", "restore", backups)
+        self.run_ok("backup", "restore", backups, "--number", "1", "--as", "first")
+        self.assertEqual(len(self.run_json("--instance", "first", "scan", "c")), 1)
+        self.refuse(NOT_FOUND, "backup", "verify", backups, "--number", "9")
+        self.refuse(NOT_FOUND, "backup", "list", self.folder / "none")
+
+    def test_damaged_backup(self):
+        backups = self.folder / "backups"
+        self.run_ok("put", "c", "1", '"' + "x" * 5000 + '"')
+        self.run_ok("backup", "create", backups)
+        files = [p for p in backups.rglob("*") if p.is_file() and p.stat().st_size > 1000]
+        self.assertTrue(files)
+        for path in files:
+            damage(path)
+        self.refuse(CORRUPT, "backup", "verify", backups)
+
+
+def damage(path):
+    """Flips a bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+
+
+class IntegrityTest(CliTest):
+    def test_verify(self):
+        self.run_ok("put", "c", "1", "1")
+        result = self.run_json("verify")
+        self.assertEqual((result["problems"], result["ok"]), (0, True))
+
+    def test_doctor(self):
+        checks = {row["check"]: row["verdict"] for row in self.run_json("doctor")}
+        self.assertEqual(checks["store default"], "warning")
+        self.run_ok("put", "c", "1", "1")
+        checks = {row["check"]: row["verdict"] for row in self.run_json("doctor")}
+        for name in ("free disk", "file system", "open files", "store default", "guard", "device lag",
+                     "held back", "uploads"):
+            self.assertIn(name, checks)
+
+    def test_recover(self):
+        self.run_ok("put", "c", "1", "1")
+        before = self.run_json("recover")
+        self.assertEqual(before["records"], 1)
+
+    def test_lost_writes(self):
+        """The database is put back to an earlier state while its guard says more was acknowledged."""
+        self.run_ok("put", "c", "1", "1")
+        kept = self.folder / "kept"
+        shutil.copytree(self.store_path() / "db", kept)
+        self.run_ok("put", "c", "2", "2")
+        shutil.rmtree(self.store_path() / "db")
+        shutil.move(kept, self.store_path() / "db")
+        self.refuse(CORRUPT, "put", "c", "3", "3", says="data_loss")
+        self.refuse(CORRUPT, "recover", says="data_loss")
+        recovered = self.run_json("recover", "--accept-loss")
+        self.assertEqual(recovered["epoch"], 2)
+        self.run_ok("put", "c", "3", "3")
+        self.assertEqual(len(self.run_json("scan", "c")), 2)
+
+
+class OwnerTest(CliTest):
+    def test_readers_beside_an_owner_and_writers_busy(self):
+        self.run_ok("put", "c", "1", "1")
+        owner = subprocess.Popen([TIDEMARK, "--data", str(self.data), "apply", "-"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 30
+            while self.run_any("put", "c", "2", "2").code != BUSY:
+                self.assertLess(time.monotonic(), deadline)
+            self.refuse(BUSY, "entities", "empty", "c", says="busy")
+            self.refuse(BUSY, "pull", "--replica", self.folder / "r", "--device", "d")
+            self.assertEqual(self.run_ok("get", "c", "1").text, "1\n")
+            for command in (["scan", "c"], ["export"], ["entities", "list"], ["log", "stat"],
+                            ["log", "tail"], ["devices", "list"], ["devices", "lag"],
+                            ["uploads", "list"], ["doctor"], ["verify"]):
+                self.run_ok(*command)
+        finally:
+            owner.stdin.close()
+            owner.wait(timeout=30)
+
+
+def main():
+    global TIDEMARK
+    if len(sys.argv) < 2 or not os.access(sys.argv[1], os.X_OK):
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
+    TIDEMARK = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=1)
+
+
+if __name__ == "__main__":
+    main()

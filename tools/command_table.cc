@@ -1,0 +1,23 @@
+#include "tools/command.h"
+
+namespace tidemark::tools {
+
+CommandTable AllCommands() {
+  CommandTable table;
+  AddRecordCommands(table);
+  AddScanCommand(table);
+  AddImportCommand(table);
+  AddExportCommand(table);
+  AddApplyCommand(table);
+  AddUploadCommands(table);
+  AddEntityCommands(table);
+  AddLogCommands(table);
+  AddDeviceCommands(table);
+  AddPullCommand(table);
+  AddBackupCommands(table);
+  AddIntegrityCommands(table);
+  AddDoctorCommand(table);
+  return table;
+}
+
+}  // namespace tidemark::tools

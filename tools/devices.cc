@@ -1,0 +1,177 @@
+// devices: marks, what is owed, what is held back, selections.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "replication/source.h"
+#include "tools/command.h"
+#include "tools/data_root.h"
+
+namespace tidemark::tools {
+namespace {
+
+struct OpenSource {
+  std::unique_ptr<Store> store;  // outlives `source`
+  std::unique_ptr<Source> source;
+};
+
+Result<OpenSource> Open(Context& context, Access access) {
+  OpenSource open;
+  TIDEMARK_ASSIGN_OR_RETURN(open.store, OpenInstance(context.globals, access));
+  TIDEMARK_ASSIGN_OR_RETURN(open.source, Source::Open(*open.store));
+  return open;
+}
+
+std::string_view StateOf(const DeviceInfo& device) {
+  if (device.forgotten) return "forgotten";
+  if (device.reset_pending) return "reset pending";
+  if (device.session_open) return "in session";
+  return device.at_rest ? "at rest" : "not settled";
+}
+
+Cell SelectionCell(const DeviceInfo& device) {
+  if (device.selection.everything()) return "everything";
+  if (device.selected.empty()) return "nothing";
+  return Cell::List(device.selected);
+}
+
+Status RunList(Context& context, const NoOptions& /*options*/) {
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
+  Rows rows(
+      context.output,
+      {"device", "state", "floor", "sessions", "owed", "unacknowledged", "holding", "selection"});
+  for (const DeviceInfo& device : open.source->ListDevices()) {
+    rows.Add({device.id,
+              StateOf(device),
+              device.floor.value(),
+              device.sessions,
+              device.owed,
+              device.unacknowledged,
+              device.holding,
+              SelectionCell(device)});
+  }
+  rows.Finish();
+  return {};
+}
+
+Status RunLag(Context& context, const NoOptions& /*options*/) {
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
+  const SequenceNumber last = open.store->last_sequence();
+  Rows rows(context.output, {"device", "floor", "lag", "owed", "unacknowledged", "holding"});
+  for (const DeviceInfo& device : open.source->ListDevices()) {
+    const uint64_t lag = device.floor < last ? last - device.floor : 0;
+    rows.Add(
+        {device.id, device.floor.value(), lag, device.owed, device.unacknowledged, device.holding});
+  }
+  rows.Finish();
+  return {};
+}
+
+struct DeviceOptions {
+  std::string device;
+};
+
+void DeclareDevice(Arguments& arguments, DeviceOptions& options) {
+  arguments.RequiredText("device,--device", options.device, "Id of the device");
+}
+
+Status PrintDevice(Context& context, const Source& source, const std::string& id) {
+  TIDEMARK_ASSIGN_OR_RETURN(const DeviceInfo device, source.GetDevice(id));
+  context.output.Object({{"device", device.id},
+                         {"state", StateOf(device)},
+                         {"floor", device.floor.value()},
+                         {"sessions", device.sessions},
+                         {"owed", device.owed},
+                         {"unacknowledged", device.unacknowledged},
+                         {"holding", device.holding},
+                         {"at_rest", device.at_rest},
+                         {"reset_pending", device.reset_pending},
+                         {"forgotten", device.forgotten},
+                         {"selection", SelectionCell(device)}});
+  return {};
+}
+
+Status RunShow(Context& context, const DeviceOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
+  return PrintDevice(context, *open.source, options.device);
+}
+
+Status RunForget(Context& context, const DeviceOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
+  TIDEMARK_RETURN_IF_ERROR(open.source->Forget(options.device));
+  TIDEMARK_RETURN_IF_ERROR(open.source->Purge().status());
+  return PrintDevice(context, *open.source, options.device);
+}
+
+Status RunReset(Context& context, const DeviceOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
+  TIDEMARK_RETURN_IF_ERROR(open.source->Reset(options.device));
+  return PrintDevice(context, *open.source, options.device);
+}
+
+struct SelectOptions {
+  std::string device;
+  std::vector<std::string> entities;
+  bool everything = false;
+  bool nothing = false;
+};
+
+void DeclareSelect(Arguments& arguments, SelectOptions& options) {
+  arguments.RequiredText("device,--device", options.device, "Id of the device");
+  arguments.List("--entity", options.entities, "What it may see; give it several times");
+  arguments.Flag("--everything", options.everything, "It may see everything");
+  arguments.Flag("--nothing", options.nothing, "It may see nothing");
+}
+
+Status RunSelect(Context& context, const SelectOptions& options) {
+  const int given =
+      (options.entities.empty() ? 0 : 1) + (options.everything ? 1 : 0) + (options.nothing ? 1 : 0);
+  if (given != 1) {
+    return {ErrorCode::kInvalidArgument, "give --entity E, --everything or --nothing"};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
+  TIDEMARK_RETURN_IF_ERROR(options.everything
+                               ? open.source->SelectEverything(options.device)
+                               : open.source->Select(options.device, options.entities));
+  return PrintDevice(context, *open.source, options.device);
+}
+
+}  // namespace
+
+void AddDeviceCommands(CommandTable& table) {
+  table.AddGroup("devices", "Devices: marks, what is owed, what is held back, selections");
+  table.Add<NoOptions>(
+      {"devices list", "List the devices", "  tidemark devices list --data ./data\n"},
+      &DeclareNothing,
+      &RunList);
+  table.Add<DeviceOptions>({"devices show",
+                            "Show how one device stands",
+                            "  tidemark devices show --data ./data tablet-7\n"},
+                           &DeclareDevice,
+                           &RunShow);
+  table.Add<NoOptions>({"devices lag",
+                        "Show how far every device is behind",
+                        "  tidemark devices lag --data ./data\n"},
+                       &DeclareNothing,
+                       &RunLag);
+  table.Add<DeviceOptions>({"devices forget",
+                            "Release what a device holds back; its return is a reset",
+                            "  tidemark devices forget --data ./data tablet-7\n"},
+                           &DeclareDevice,
+                           &RunForget);
+  table.Add<DeviceOptions>({"devices reset",
+                            "Send a device everything again at its next start",
+                            "  tidemark devices reset --data ./data tablet-7\n"},
+                           &DeclareDevice,
+                           &RunReset);
+  table.Add<SelectOptions>(
+      {"devices select",
+       "Set what a device may see, from now on",
+       "  tidemark devices select --data ./data tablet-7 --entity contact --entity deal\n"
+       "  tidemark devices select --data ./data tablet-7 --everything\n"},
+      &DeclareSelect,
+      &RunSelect);
+}
+
+}  // namespace tidemark::tools

@@ -1,0 +1,185 @@
+// log: the change log.
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "tools/command.h"
+#include "tools/data_root.h"
+#include "tools/record_json.h"
+#include "tools/signals.h"
+
+namespace tidemark::tools {
+namespace {
+
+constexpr uint64_t kTailLinesDefault = 10;
+// A look at the log costs an opening of the store: often enough for people, rare for the machine.
+constexpr std::chrono::milliseconds kFollowInterval(1000);
+
+Status RunStat(Context& context, const NoOptions& /*options*/) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kRead));
+  const StoreStatistics statistics = store->Statistics();
+  const StoreIdentity& identity = store->identity();
+  context.output.Object({{"sequence", store->last_sequence().value()},
+                         {"durable_sequence", store->durable_sequence().value()},
+                         {"trimmed_through", store->trimmed_through().value()},
+                         {"epoch", identity.epochs.empty() ? 0 : identity.epochs.back().ordinal},
+                         {"entities", static_cast<uint64_t>(store->ListEntities().size())},
+                         {"records", statistics.records},
+                         {"deletions", statistics.tombstones},
+                         {"log_rows", statistics.log_rows},
+                         {"window_records", statistics.window_records},
+                         {"disk_bytes", Cell::Bytes(statistics.disk_bytes)}});
+  return {};
+}
+
+struct TailOptions {
+  std::optional<uint64_t> after;
+  std::optional<uint64_t> lines;
+  std::vector<std::string> entities;
+  bool follow = false;
+};
+
+void DeclareTail(Arguments& arguments, TailOptions& options) {
+  arguments.Unsigned("--after", options.after, "Every change after this sequence number; 0 is all");
+  arguments.Unsigned("--lines,-n", options.lines, "Without --after: the last N changes, 10");
+  arguments.List("--entity", options.entities, "Only these entities");
+  arguments.Flag("--follow,-f", options.follow, "Go on as changes come, until interrupted");
+}
+
+std::string_view OpName(const Store& store, const LogEntry& entry) {
+  if (!entry.live) return "delete";
+  const std::optional<EntityInfo> entity = store.FindEntity(entry.entity);
+  const bool event = entity && entity->declaration.kind == EntityKind::kIncremental;
+  return event ? "append" : "put";
+}
+
+std::string EntityName(const Store& store, EntityNumber number) {
+  const std::optional<EntityInfo> entity = store.FindEntity(number);
+  return entity ? entity->name : "#" + std::to_string(number);
+}
+
+// Prints changes, from one opening of the store to the next.
+class Tail {
+ public:
+  Tail(Context& context, const TailOptions& options)
+      : context_(context),
+        options_(options),
+        rows_(context.output,
+              {"sequence", "op", "entity", "id", "version", "data"},
+              OutputFormat::kNdjson) {}
+
+  Status Run() {
+    TIDEMARK_RETURN_IF_ERROR(Begin());
+    while (options_.follow && !Interrupted() && context_.output.writable()) {
+      context_.output.sink().Flush();
+      InterruptibleSleep(kFollowInterval);
+      TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context_.globals, Access::kRead));
+      if (store->last_sequence() > after_) TIDEMARK_RETURN_IF_ERROR(Print(*store));
+    }
+    rows_.Finish();
+    return {};
+  }
+
+ private:
+  Status Begin() {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context_.globals, Access::kRead));
+    if (options_.after) {
+      after_ = SequenceNumber(*options_.after);
+      const SequenceNumber trimmed = store->trimmed_through();
+      if (after_ != kSequenceZero && after_ < trimmed) {
+        return {ErrorCode::kTrimmed,
+                "deletions up to " + std::to_string(trimmed.value()) +
+                    " are no longer kept; follow from 0"};
+      }
+    } else {
+      TIDEMARK_ASSIGN_OR_RETURN(after_,
+                                StartOfLast(*store, options_.lines.value_or(kTailLinesDefault)));
+    }
+    return Print(*store);
+  }
+
+  bool Wanted(const Store& store, const LogEntry& entry) const {
+    if (options_.entities.empty()) return true;
+    const std::string name = EntityName(store, entry.entity);
+    for (const std::string& wanted : options_.entities) {
+      if (wanted == name) return true;
+    }
+    return false;
+  }
+
+  // The position that exactly `count` wanted changes come after. Looks back in growing steps, so
+  // that the cost goes with `count` and not with the log.
+  Result<SequenceNumber> StartOfLast(const Store& store, uint64_t count) const {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store.PinCut());
+    const uint64_t last = cut->sequence().value();
+    if (count == 0) return cut->sequence();
+    for (uint64_t step = count;; step *= 4) {
+      const SequenceNumber after(step >= last ? 0 : last - step);
+      std::vector<SequenceNumber> newest;  // a ring of the newest heads
+      uint64_t seen = 0;
+      LogCursor entries = store.FollowLog(cut, after);
+      while (entries.Next()) {
+        if (!Wanted(store, entries.entry())) continue;
+        if (newest.size() < count) {
+          newest.push_back(entries.entry().head);
+        } else {
+          newest[seen % count] = entries.entry().head;
+        }
+        ++seen;
+      }
+      TIDEMARK_RETURN_IF_ERROR(entries.status());
+      if (seen >= count) return newest[seen % count].Previous();
+      if (after == kSequenceZero) return after;
+    }
+  }
+
+  Status Print(const Store& store) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store.PinCut());
+    LogCursor entries = store.FollowLog(cut, after_);
+    while (context_.output.writable() && !Interrupted() && entries.Next()) {
+      const LogEntry& entry = entries.entry();
+      if (!Wanted(store, entry)) continue;
+      rows_.Add(
+          {entry.head.value(),
+           OpName(store, entry),
+           EntityName(store, entry.entity),
+           Cell::Json(IdToJson(entry.id, entry.id_form)),
+           entry.head.value(),
+           entry.live ? Cell::Json(ValueToJson(entry.value, entry.value_kind)) : Cell::None()});
+    }
+    after_ = cut->sequence();
+    return entries.status();
+  }
+
+  Context& context_;
+  const TailOptions& options_;
+  Rows rows_;
+  SequenceNumber after_;
+};
+
+Status RunTail(Context& context, const TailOptions& options) {
+  if (options.lines && *options.lines > 1'000'000) {
+    return {ErrorCode::kInvalidArgument, "--lines may be 1,000,000 at most; use --after"};
+  }
+  return Tail(context, options).Run();
+}
+
+}  // namespace
+
+void AddLogCommands(CommandTable& table) {
+  table.AddGroup("log", "The change log");
+  table.Add<NoOptions>(
+      {"log stat", "Show how long the log is", "  tidemark log stat --data ./data\n"},
+      &DeclareNothing,
+      &RunStat);
+  table.Add<TailOptions>({"log tail",
+                          "Print changes as NDJSON lines",
+                          "  tidemark log tail --data ./data\n"
+                          "  tidemark log tail --data ./data --after 1200\n"
+                          "  tidemark log tail --data ./data --entity contact -f\n"},
+                         &DeclareTail,
+                         &RunTail);
+}
+
+}  // namespace tidemark::tools

@@ -1,0 +1,277 @@
+// put, get, delete, append: single records.
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "format/json.h"
+#include "tools/byte_source.h"
+#include "tools/command.h"
+#include "tools/data_root.h"
+#include "tools/line_reader.h"
+#include "tools/record_json.h"
+
+namespace tidemark::tools {
+namespace {
+
+// Where a value comes from, and what it is.
+struct ValueOptions {
+  std::optional<std::string> text;
+  std::string file;
+  bool bytes = false;
+};
+
+void DeclareValue(Arguments& arguments, ValueOptions& value) {
+  arguments.Text("value,--value", value.text, "The value, as JSON");
+  arguments.Text("--file", value.file, "Read the value from this file, or - for standard input");
+  arguments.Flag("--bytes", value.bytes, "The value is bytes, kept as they are, not JSON");
+}
+
+Result<TypedValue> ReadValue(const ValueOptions& options) {
+  std::string raw;
+  if (options.text.has_value() == !options.file.empty()) {
+    return Status(ErrorCode::kInvalidArgument, "give a value, or --file FILE");
+  }
+  if (options.text) {
+    raw = *options.text;
+  } else {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto source, OpenInput(options.file));
+    TIDEMARK_ASSIGN_OR_RETURN(raw, ReadAll(*source, kLineBytesMax));
+  }
+  if (options.bytes) return TypedValue{.kind = ValueKind::kBytes, .bytes = std::move(raw)};
+
+  Result<std::string> json = MinifyJson(raw);
+  if (!json.ok()) {
+    return json.status().WithContext(options.text ? "value" : options.file);
+  }
+  // One door for `{"$base64":"..."}`: the value is read as the member of a change would be.
+  TIDEMARK_ASSIGN_OR_RETURN(auto elements, ReadJsonArray("[" + *json + "]"));
+  elements.front().name = "value";
+  TIDEMARK_ASSIGN_OR_RETURN(TypedValue value, ValueFromField(elements.front()));
+  if (value.kind == ValueKind::kJson) value.bytes = std::move(*json);
+  return value;
+}
+
+struct ConditionOptions {
+  bool if_absent = false;
+  std::optional<uint64_t> if_version;
+  std::optional<int64_t> if_newer;
+};
+
+void DeclareVersionConditions(Arguments& arguments, ConditionOptions& condition) {
+  arguments.Unsigned("--if-version", condition.if_version, "Only if this is its version");
+  arguments.Signed("--if-newer",
+                   condition.if_newer,
+                   "Only if this timestamp is newer than the one of the last write");
+}
+
+WriteCondition MakeCondition(const ConditionOptions& options) {
+  WriteCondition condition;
+  condition.if_absent = options.if_absent;
+  if (options.if_version) condition.if_version = SequenceNumber(*options.if_version);
+  condition.if_newer = options.if_newer;
+  return condition;
+}
+
+std::string_view OutcomeName(WriteOutcome outcome) {
+  switch (outcome) {
+    case WriteOutcome::kCreated:
+      return "created";
+    case WriteOutcome::kUpdated:
+      return "updated";
+    case WriteOutcome::kDeleted:
+      return "deleted";
+    case WriteOutcome::kAppended:
+      return "appended";
+    case WriteOutcome::kUnchanged:
+      return "unchanged";
+  }
+  return "";
+}
+
+// Commits a batch of one operation and says what came of it.
+Status CommitOne(Context& context, Store& store, const WriteBatch& batch, const RecordId* id) {
+  CommitOptions options;
+  options.want_outcomes = true;
+  TIDEMARK_ASSIGN_OR_RETURN(const CommitResult result, store.Commit(batch, options));
+  Fields fields = {{"sequence", result.sequence.value()},
+                   {"applied", result.applied},
+                   {"unchanged", result.unchanged}};
+  if (!result.outcomes.empty()) {
+    const OperationOutcome& outcome = result.outcomes.front();
+    fields.emplace_back("outcome", OutcomeName(outcome.outcome));
+    if (!outcome.id.empty()) {
+      fields.emplace_back("id", outcome.id);
+    } else if (id != nullptr) {
+      fields.emplace_back("id", Cell::Json(IdToJson(id->text(), id->form())));
+    }
+    if (outcome.version != kSequenceZero) fields.emplace_back("version", outcome.version.value());
+  }
+  if (result.replayed) fields.emplace_back("replayed", true);
+  context.output.Object(fields);
+  return store.Close();
+}
+
+struct PutOptions {
+  std::string entity;
+  std::string id;
+  bool text_id = false;
+  ValueOptions value;
+  ConditionOptions condition;
+  std::string operation_id;
+};
+
+void DeclareEntity(Arguments& arguments, std::string& entity) {
+  arguments.RequiredText("entity,--entity", entity, "Name of the entity");
+}
+
+void DeclareId(Arguments& arguments, std::string& id, bool& text_id) {
+  arguments.RequiredText(
+      "id,--id", id, "Id of the record; write -- before an id that begins with -");
+  arguments.Flag("--text-id", text_id, "The id is text, also if it looks like an integer");
+}
+
+void DeclarePut(Arguments& arguments, PutOptions& options) {
+  DeclareEntity(arguments, options.entity);
+  DeclareId(arguments, options.id, options.text_id);
+  DeclareValue(arguments, options.value);
+  arguments.Flag("--if-absent", options.condition.if_absent, "Only if there is no such record");
+  DeclareVersionConditions(arguments, options.condition);
+  arguments.Text("--operation-id",
+                 options.operation_id,
+                 "Makes a repeat of this write answer what the first one answered");
+}
+
+Status RunPut(Context& context, const PutOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const TypedValue value, ReadValue(options.value));
+  const RecordId id = IdFromArgument(options.id, options.text_id);
+  WriteBatch batch;
+  batch.Put(options.entity, id, value.bytes, value.kind, MakeCondition(options.condition));
+  if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
+  TIDEMARK_RETURN_IF_ERROR(CheckName(options.entity));
+  TIDEMARK_RETURN_IF_ERROR(CheckRecordId(id.text()));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
+  return CommitOne(context, *store, batch, &id);
+}
+
+struct DeleteOptions {
+  std::string entity;
+  std::string id;
+  bool text_id = false;
+  bool if_exists = false;
+  ConditionOptions condition;
+};
+
+void DeclareDelete(Arguments& arguments, DeleteOptions& options) {
+  DeclareEntity(arguments, options.entity);
+  DeclareId(arguments, options.id, options.text_id);
+  arguments.Flag("--if-exists", options.if_exists, "Deleting what is not there is no error");
+  DeclareVersionConditions(arguments, options.condition);
+}
+
+Status RunDelete(Context& context, const DeleteOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kWrite));
+  const RecordId id = IdFromArgument(options.id, options.text_id);
+  if (!options.if_exists) {
+    // This process owns the store: nobody writes between the look and the commit.
+    TIDEMARK_ASSIGN_OR_RETURN(const auto record, store->Get(options.entity, id));
+    if (!record) {
+      return {ErrorCode::kNotFound, options.entity + " has no record \"" + options.id + "\""};
+    }
+  }
+  WriteBatch batch;
+  batch.Delete(options.entity, id, MakeCondition(options.condition));
+  return CommitOne(context, *store, batch, &id);
+}
+
+struct AppendOptions {
+  std::string entity;
+  ValueOptions value;
+  std::string id;
+  bool text_id = false;
+  std::string operation_id;
+};
+
+void DeclareAppend(Arguments& arguments, AppendOptions& options) {
+  DeclareEntity(arguments, options.entity);
+  DeclareValue(arguments, options.value);
+  arguments.Text("--id", options.id, "Id of the event; without one the store makes one");
+  arguments.Flag("--text-id", options.text_id, "The id is text, also if it looks like an integer");
+  arguments.Text("--operation-id",
+                 options.operation_id,
+                 "Makes a repeat of this write answer what the first one answered");
+}
+
+Status RunAppend(Context& context, const AppendOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const TypedValue value, ReadValue(options.value));
+  TIDEMARK_RETURN_IF_ERROR(CheckName(options.entity));
+  WriteBatch batch;
+  if (options.id.empty()) {
+    batch.Append(options.entity, value.bytes, value.kind);
+  } else {
+    const RecordId id = IdFromArgument(options.id, options.text_id);
+    batch.Append(options.entity, id, value.bytes, value.kind);
+  }
+  if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
+  return CommitOne(context, *store, batch, nullptr);
+}
+
+struct GetOptions {
+  std::string entity;
+  std::string id;
+};
+
+void DeclareGet(Arguments& arguments, GetOptions& options) {
+  DeclareEntity(arguments, options.entity);
+  arguments.RequiredText("id,--id", options.id, "Id of the record");
+}
+
+Status RunGet(Context& context, const GetOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kRead));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto record, store->Get(options.entity, RecordId(options.id)));
+  if (!record) {
+    return {ErrorCode::kNotFound, options.entity + " has no record \"" + options.id + "\""};
+  }
+  if (context.output.format() == OutputFormat::kTable) {
+    context.output.sink().Write(record->value);
+    if (record->value_kind == ValueKind::kJson) context.output.sink().Write("\n");
+    return {};
+  }
+  context.output.Object({{"entity", options.entity},
+                         {"id", Cell::Json(IdToJson(record->id, record->id_form))},
+                         {"version", record->version.value()},
+                         {"data", Cell::Json(ValueToJson(record->value, record->value_kind))}});
+  return {};
+}
+
+}  // namespace
+
+void AddRecordCommands(CommandTable& table) {
+  table.Add<PutOptions>({"put",
+                         "Write one record",
+                         "  tidemark put --data ./data contact 1001 '{\"name\":\"Ada\"}'\n"
+                         "  tidemark put --data ./data photo p1 --file p1.jpg --bytes\n"
+                         "  tidemark put --data ./data contact 1001 '{}' --if-version 17\n"},
+                        &DeclarePut,
+                        &RunPut);
+  table.Add<GetOptions>({"get",
+                         "Print the value of one record",
+                         "  tidemark get --data ./data contact 1001\n"
+                         "  tidemark get --data ./data contact 1001 --output json\n"},
+                        &DeclareGet,
+                        &RunGet);
+  table.Add<DeleteOptions>({"delete",
+                            "Delete one record",
+                            "  tidemark delete --data ./data contact 1001\n"
+                            "  tidemark delete --data ./data contact 1001 --if-exists\n"},
+                           &DeclareDelete,
+                           &RunDelete);
+  table.Add<AppendOptions>({"append",
+                            "Append one event to an incremental entity",
+                            "  tidemark append --data ./data visits '{\"patients\":18}'\n"
+                            "  tidemark append --data ./data visits --id v7 --file visit.json\n"},
+                           &DeclareAppend,
+                           &RunAppend);
+}
+
+}  // namespace tidemark::tools
