@@ -332,7 +332,8 @@ void Verifier::CheckIndexed(const EntityState& entity,
           KeyedHash128(state_.identity.secret, static_cast<uint8_t>(row.value_kind), row.value)) {
     Report(where + " has another content hash in the index");
   }
-  if (!std::equal(row.ended.begin(), row.ended.end(), entry.ended().begin(), entry.ended().end())) {
+  const std::vector<EndedLife> ended = entry.ended();
+  if (!std::equal(row.ended.begin(), row.ended.end(), ended.begin(), ended.end())) {
     Report(where + " has other ended lives in the index");
   }
 }
