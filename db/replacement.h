@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,10 @@
 #include "format/status.h"
 
 namespace tidemark {
+
+namespace internal {
+class StagedRun;
+}  // namespace internal
 
 /// One staged record.
 struct StagedRow {
@@ -46,41 +51,46 @@ struct ReplaceCounts {
 struct ReplacePlan {
   std::string entity;
   EntityKind kind = EntityKind::kSnapshot;  ///< of an entity that does not exist yet
-  bool keep_unlisted = false;     ///< deletes nothing
+  bool keep_unlisted = false;               ///< deletes nothing
   std::vector<std::string> keep;  ///< ids that stay as they are although they are not staged
   std::optional<double> delete_share_max;  ///< refuse with `kDeleteGuard` beyond it
   /// Rows to leave out (page, row), sorted; set aside by reference checks.
   std::vector<std::pair<uint32_t, uint32_t>> skip;
 };
 
+/// Thread-compatible; several objects may work on one stage.
 class Stage {
  public:
   /// The staging area `stage` of `store`; it need not exist. Distinct stages do not see each other.
   Stage(Store& store, uint64_t stage) : store_(store), stage_(stage) {}
 
-  /// Replaces the page (entity, page) entirely and durably. At most 1,000 rows; rows of one page
-  /// may repeat an id, the last wins. `rows_out` joins the same write: rows of the upper layer.
-  /// `precondition` runs in the committer.
+  /// Replaces the page (entity, page) entirely and durably. At most 1,000 rows with 16 MiB, in
+  /// increasing order of `row`; rows of one page may repeat an id, the last wins. `joined` and
+  /// `options` commit in the same write, the precondition included.
   Status PutPage(std::string_view entity,
                  uint32_t page,
                  const std::vector<StagedRow>& rows,
                  const WriteBatch& joined = {},
                  const CommitOptions& options = {});
-  /// The page as staged; kNotFound when there is none. The batch holds rows in the order of `row`.
+  /// The page as staged; kNotFound when there is none. The batch holds rows in the order of `row`;
+  /// their `sequence` is `row` + 1.
   Result<std::string> GetPage(std::string_view entity, uint32_t page) const;
   /// Calls `visit` for every staged row in (page, row) order until it returns false.
   Status ForEachRow(std::string_view entity,
                     const std::function<bool(uint32_t page, const StagedRow& row)>& visit) const;
-  /// True when a row with this id is staged, on any page.
+  /// True when a row with this id is staged, on any page. The first call for an entity sorts its
+  /// ids; pages that other objects put after that are not seen.
   Result<bool> ContainsId(std::string_view entity, std::string_view id) const;
   std::vector<uint32_t> Pages(std::string_view entity) const;
   std::vector<std::string> Entities() const;
 
-  /// What `Apply` would do, without doing it.
+  /// What `Apply` would do, without doing it. Commits wait meanwhile, as in `Apply`.
   Result<std::map<std::string, ReplaceCounts>> DryRun(const std::vector<ReplacePlan>& plans) const;
   /// Replaces, or appends to, the entities of `plans` and commits `joined` in the same flip. All or
-  /// nothing, visible at once, durable on return. `joined_rows` is called with the counts just
-  /// before the flip and may add rows. `progress` counts staged rows.
+  /// nothing, visible at once, durable on return. `join` is called with the counts just before the
+  /// flip and may add rows, no operations; an error refuses everything. `progress` counts staged
+  /// rows. Commits wait meanwhile, so neither may call the store. An entity without a page stays as
+  /// it is; one that does not exist is `kNotFound`.
   Result<std::map<std::string, ReplaceCounts>> Apply(
       const std::vector<ReplacePlan>& plans,
       const std::function<Status(const std::map<std::string, ReplaceCounts>&, WriteBatch&)>& join,
@@ -91,6 +101,7 @@ class Stage {
  private:
   Store& store_;
   uint64_t stage_;
+  mutable std::map<std::string, std::shared_ptr<const internal::StagedRun>, std::less<>> lookups_;
 };
 
 }  // namespace tidemark

@@ -7,6 +7,7 @@
 #include "db/internal/fold.h"
 #include "db/internal/log_cursor.h"
 #include "db/internal/recovery.h"
+#include "db/internal/replacement.h"
 #include "db/internal/rocks_status.h"
 #include "db/internal/runtime_impl.h"
 #include "db/internal/store_impl.h"
@@ -274,10 +275,17 @@ std::vector<EntityNumber> Store::EntityNumbers() const {
 Result<CommitResult> Store::Empty(std::string_view name) {
   StoreState& state = impl_->state;
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
-  if (!FindEntity(name).has_value()) {
+  const std::optional<EntityInfo> entity = FindEntity(name);
+  if (!entity.has_value()) {
     return {ErrorCode::kNotFound, "there is no entity " + std::string(name)};
   }
   CommitResult total;
+  if (entity->declaration.kind == EntityKind::kSnapshot) {
+    TIDEMARK_ASSIGN_OR_RETURN(const ReplaceCounts counts, internal::EmptySnapshot(state, name));
+    total.sequence = last_sequence();
+    total.applied = counts.deleted;
+    return total;
+  }
   const View view = GetView();
   RecordIterator records = view.Scan(name, ScanOptions{.values = false});
   // Batch by batch, so that memory stays bounded and writers of other entities are not held up.

@@ -39,6 +39,22 @@ inline constexpr int kOpenFiles = 512;
 /// The log of an entity is compacted when it has this many dead rows and more dead than live ones.
 inline constexpr uint64_t kCompactDeadRows = 65'536;
 
+/// Ids and values of one staged page.
+inline constexpr size_t kStagedPageBytes = 16 * 1024 * 1024;
+/// A staged page is sorted and cut into blocks of this many rows, or fewer with this much payload.
+/// A finish holds one block of ids for each page that it merges, about 3 KiB.
+inline constexpr size_t kStagedBlockRows = 64;
+inline constexpr size_t kStagedBlockBytes = 16 * 1024;
+/// Pages that are merged at once; more are merged in groups into files first.
+inline constexpr size_t kMergePages = 2048;
+/// A replacement fetches staged values for this many changed rows, or this many bytes, at a time.
+inline constexpr size_t kReplaceRows = 16'384;
+inline constexpr size_t kReplaceBytes = 8 * 1024 * 1024;
+/// What a replacement writes to the log at a time.
+inline constexpr size_t kReplaceWriteBytes = 4 * 1024 * 1024;
+/// Keys that discarding a stage deletes at a time, between commits.
+inline constexpr size_t kDiscardBytes = 256 * 1024;
+
 /// Heads that a log cursor fetches from the liveness sets at a time.
 inline constexpr size_t kCursorBlock = 512;
 

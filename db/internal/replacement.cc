@@ -1,0 +1,255 @@
+#include "db/internal/replacement.h"
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+
+#include "db/internal/commit_group.h"
+#include "db/internal/entity_change.h"
+#include "db/internal/event_append.h"
+#include "db/internal/fold.h"
+#include "db/internal/hidden_log.h"
+#include "db/internal/rocks_status.h"
+#include "db/internal/snapshot_merge.h"
+#include "db/internal/staged_merge.h"
+#include "db/internal/staging.h"
+
+namespace tidemark::internal {
+namespace {
+
+/// One replacement. Requires fold_mutex and commit_mutex throughout.
+class Replacement {
+ public:
+  Replacement(StoreState& state, const ReplaceRequest& request, bool stage_nothing)
+      : state_(state),
+        request_(request),
+        stage_nothing_(stage_nothing),
+        progress_(request.progress),
+        catalog_(state.GetCatalog()) {}
+
+  Result<ReplaceCountsMap> Run();
+
+ private:
+  Status Merge();
+  Result<bool> IsStaged(const ReplacePlan& plan);
+  Status MergeEntity(const ReplacePlan& plan);
+  Status Flip();
+  void SetEntities(CommitGroup* group);
+  Status IngestEvents();
+  void Publish(StoreState& state);
+  void DropReplaced();
+  void Undo();
+
+  StoreState& state_;
+  const ReplaceRequest& request_;
+  const bool stage_nothing_;
+  ReplaceProgress progress_;
+  std::shared_ptr<const Catalog> catalog_;
+  std::unique_ptr<StagingReader> reader_;
+  std::unique_ptr<HiddenLog> log_;  // null: a dry run
+  std::vector<std::unique_ptr<EntityChange>> changes_;
+  ReplaceCountsMap counts_;
+};
+
+Result<ReplaceCountsMap> Replacement::Run() {
+  // The index is whole, and the window empty, from here to the flip: nobody commits.
+  TIDEMARK_RETURN_IF_ERROR(Fold(state_));
+  reader_ = std::make_unique<StagingReader>(state_, request_.stage);
+  if (!request_.dry_run) log_ = std::make_unique<HiddenLog>(state_, reader_.get());
+  Status done = Merge();
+  if (done.ok() && !request_.dry_run) done = Flip();
+  if (!done.ok()) {
+    Undo();
+    return done;
+  }
+  DropReplaced();
+  return counts_;
+}
+
+Status Replacement::Merge() {
+  std::vector<const ReplacePlan*> plans;
+  for (const ReplacePlan& plan : request_.plans) plans.push_back(&plan);
+  std::sort(plans.begin(), plans.end(), [](const ReplacePlan* a, const ReplacePlan* b) {
+    return a->entity < b->entity;
+  });
+  std::vector<const ReplacePlan*> staged;
+  for (const ReplacePlan* plan : plans) {
+    if (counts_.contains(plan->entity)) {
+      return {ErrorCode::kInvalidArgument, plan->entity + " is planned twice"};
+    }
+    counts_[plan->entity] = {};
+    TIDEMARK_ASSIGN_OR_RETURN(const bool is_staged, IsStaged(*plan));
+    if (is_staged) staged.push_back(plan);
+  }
+  progress_.Tell();
+  for (const ReplacePlan* plan : staged) TIDEMARK_RETURN_IF_ERROR(MergeEntity(*plan));
+  progress_.Tell();
+  return {};
+}
+
+/// An entity without any page is left as it is; an empty page declares it empty.
+Result<bool> Replacement::IsStaged(const ReplacePlan& plan) {
+  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<StagedPage> pages, reader_->Pages(plan.entity));
+  for (const StagedPage& page : pages) progress_.AddTotal(page.rows);
+  if (!pages.empty() || stage_nothing_) return true;
+  const EntityPtr entity = catalog_->Find(plan.entity);
+  if (entity != nullptr && entity->declaration.kind == EntityKind::kSnapshot) {
+    const std::shared_lock lock(state_.state_mutex);
+    const Liveness::Sets* sets = state_.liveness.Find(entity->number);
+    counts_[plan.entity].unchanged = sets == nullptr ? 0 : sets->live.Count();
+  }
+  return false;
+}
+
+Status Replacement::MergeEntity(const ReplacePlan& plan) {
+  const EntityPtr entity = catalog_->Find(plan.entity);
+  if (entity == nullptr && log_ != nullptr) {
+    return {ErrorCode::kNotFound, "there is no entity " + plan.entity + "; declare it first"};
+  }
+  const EntityKind kind = entity == nullptr ? plan.kind : entity->declaration.kind;
+  EntityChange& change = *changes_.emplace_back(std::make_unique<EntityChange>());
+  change.before = entity;
+  TIDEMARK_ASSIGN_OR_RETURN(const auto staged, StagedMerge::Open(*reader_, plan.entity, plan.skip));
+  if (kind == EntityKind::kSnapshot) {
+    SnapshotMerge merge(state_, plan, log_.get(), progress_, &change);
+    TIDEMARK_RETURN_IF_ERROR(merge.Run(*staged));
+  } else {
+    EventAppend append(state_, *reader_, plan, log_.get(), progress_, &change);
+    TIDEMARK_RETURN_IF_ERROR(append.Run(*staged));
+  }
+  counts_[plan.entity] = change.counts;
+  return {};
+}
+
+Status Replacement::Flip() {
+  WriteBatch joined;
+  if (request_.join) TIDEMARK_RETURN_IF_ERROR(request_.join(counts_, joined));
+  TIDEMARK_RETURN_IF_ERROR(joined.status());
+  if (joined.size() > 0) {
+    return {ErrorCode::kInvalidArgument, "only rows may join a flip"};
+  }
+  CommitGroup group(state_);
+  group.ExtendLog(log_->last(), log_->checksums());
+  SetEntities(&group);
+  TIDEMARK_RETURN_IF_ERROR(group.Add(joined, CommitOptions()).status());
+  if (group.empty() && log_->last() == state_.head.sequence) return {};
+  TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
+  if (Status ingested = IngestEvents(); !ingested.ok()) {
+    // The flip is durable; what it made visible is in the log, where the next open finds it.
+    state_.write_error = ingested.WithContext("reopen the store to go on");
+    return ingested;
+  }
+  group.OnPublish([this](StoreState& state) { Publish(state); });
+  group.Publish();
+  return {};
+}
+
+void Replacement::SetEntities(CommitGroup* group) {
+  for (const auto& change : changes_) {
+    if (change->next_index == nullptr) continue;
+    EntityState next = *change->before;
+    ++next.generation;
+    next.generation_mark = log_->last();
+    next.index = change->next_index;
+    group->SetEntity(std::move(next));
+  }
+}
+
+/// After the flip, since a row in the index of a flip that never came could become valid when its
+/// sequence number is given out again. Readers ignore heads above what they see.
+Status Replacement::IngestEvents() {
+  for (const auto& change : changes_) {
+    if (change->files.empty()) continue;
+    rocksdb::IngestExternalFileArg arg = change->files.front()->Ingestion();
+    arg.external_files.clear();
+    for (const auto& file : change->files) arg.external_files.push_back(file->path());
+    const rocksdb::Status ingested = state_.db->IngestExternalFiles({arg});
+    if (!ingested.ok()) {
+      return FromRocks(ingested, "writing the index of " + change->before->name);
+    }
+  }
+  return {};
+}
+
+void Replacement::Publish(StoreState& state) {
+  uint64_t rows = 0;
+  for (const auto& change : changes_) {
+    if (!change->changed()) continue;
+    const EntityNumber number = change->before->number;
+    if (change->next_index != nullptr && state.window.size() > 0) state.window.DropEntity(number);
+    for (const auto& [head, by] : change->superseded) state.liveness.Supersede(number, head, by);
+    for (const SequenceRange& range : change->live) {
+      state.liveness.Of(number).live.AddRange(range);
+      rows += range.size();
+    }
+    for (const SequenceNumber head : change->tombstones) state.liveness.AddTombstone(number, head);
+    for (EntityChange::WindowEntry& entry : change->window) {
+      state.window.Set(number, entry.id, KeyHash(number, entry.id), std::move(entry.entry));
+    }
+    state.dead_rows[number] += change->superseded.size();
+    rows += change->superseded.size();
+  }
+  // Liveness of the flip is in the log alone until the next fold, and replaying costs by the row.
+  if (rows > state.options.window_records / 2) state.fold_wanted = true;
+}
+
+/// Readers keep the handles of what they read, and with them its data.
+void Replacement::DropReplaced() {
+  bool flushed = state_.syncing();
+  for (const auto& change : changes_) {
+    if (change->next_index == nullptr || log_ == nullptr) continue;
+    // A drop is durable at once; the flip that allows it must not be behind.
+    if (!state_.write_error.ok()) return;
+    rocksdb::Status dropped;
+    if (!flushed) dropped = state_.db->FlushWAL(/*sync=*/true);
+    flushed = true;
+    if (dropped.ok()) dropped = state_.db->DropColumnFamily(change->before->index.get());
+    if (dropped.ok()) continue;
+    // What is left of the old generation is dropped at the next open.
+    state_.write_error = FromRocks(dropped, "dropping an old generation");
+    state_.Log(state_.write_error.ToString());
+  }
+}
+
+void Replacement::Undo() {
+  // Whether a write that failed is on disk is for the next open to find out; it clears the rest.
+  if (log_ == nullptr || !state_.write_error.ok()) return;
+  Status undone;
+  for (const auto& change : changes_) {
+    if (change->next_index == nullptr) continue;
+    const rocksdb::Status dropped = state_.db->DropColumnFamily(change->next_index.get());
+    if (!dropped.ok()) undone = FromRocks(dropped, "dropping an unfinished generation");
+  }
+  if (const Status deleted = DeleteHidden(state_); !deleted.ok()) undone = deleted;
+  if (undone.ok()) return;
+  // Sequence numbers would be given out twice.
+  state_.write_error = undone.WithContext("undoing a replacement; reopen the store to go on");
+}
+
+Result<ReplaceCountsMap> RunReplacement(StoreState& state,
+                                        const ReplaceRequest& request,
+                                        bool stage_nothing) {
+  if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  const std::lock_guard fold_lock(state.fold_mutex);
+  const std::lock_guard commit_lock(state.commit_mutex);
+  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  return Replacement(state, request, stage_nothing).Run();
+}
+
+}  // namespace
+
+Result<ReplaceCountsMap> Replace(StoreState& state, const ReplaceRequest& request) {
+  return RunReplacement(state, request, /*stage_nothing=*/false);
+}
+
+Result<ReplaceCounts> EmptySnapshot(StoreState& state, std::string_view entity) {
+  ReplaceRequest request;
+  request.plans.push_back({.entity = std::string(entity)});
+  // No stage has this number: upper layers count from one.
+  request.stage = ~uint64_t{0};
+  TIDEMARK_ASSIGN_OR_RETURN(const ReplaceCountsMap counts,
+                            RunReplacement(state, request, /*stage_nothing=*/true));
+  return counts.begin()->second;
+}
+
+}  // namespace tidemark::internal

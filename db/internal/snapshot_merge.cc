@@ -1,0 +1,249 @@
+#include "db/internal/snapshot_merge.h"
+
+#include <algorithm>
+
+#include "db/internal/record_rules.h"
+#include "db/internal/rocks_status.h"
+
+namespace tidemark::internal {
+namespace {
+
+constexpr uint64_t kGuardedDeletions = 100;
+constexpr size_t kReadaheadBytes = 1024 * 1024;
+
+std::unique_ptr<rocksdb::Iterator> ReadIndex(const StoreState& state, const EntityState& entity) {
+  rocksdb::ReadOptions options;
+  options.fill_cache = false;
+  options.readahead_size = kReadaheadBytes;
+  return std::unique_ptr<rocksdb::Iterator>(state.db->NewIterator(options, entity.index.get()));
+}
+
+std::string_view ToView(const rocksdb::Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+
+}  // namespace
+
+SnapshotMerge::SnapshotMerge(StoreState& state,
+                             const ReplacePlan& plan,
+                             HiddenLog* log,
+                             ReplaceProgress& progress,
+                             EntityChange* change)
+    : state_(state),
+      plan_(plan),
+      log_(log),
+      progress_(progress),
+      change_(*change),
+      entity_(change->before),
+      keep_(plan.keep) {
+  std::sort(keep_.begin(), keep_.end());
+  if (entity_ == nullptr) return;
+  const std::shared_lock lock(state.state_mutex);
+  if (const Liveness::Sets* sets = state.liveness.Find(entity_->number)) {
+    liveness_.live = sets->live;
+    liveness_.tombstones = sets->tombstones;
+  }
+  live_before_ = liveness_.live.Count();
+}
+
+SnapshotMerge::~SnapshotMerge() = default;
+
+Status SnapshotMerge::Run(StagedInput& staged) {
+  if (log_ != nullptr) log_->Begin(entity_);
+  TIDEMARK_RETURN_IF_ERROR(NextStaged(staged));
+  PlaceIndex();
+  TIDEMARK_RETURN_IF_ERROR(ReadEntry());
+  while (has_staged_ || has_entry_) {
+    const int order = !has_staged_  ? 1
+                      : !has_entry_ ? -1
+                                    : std::string_view(staged_.id).compare(EntryId());
+    TIDEMARK_RETURN_IF_ERROR(order <= 0 ? MergeStaged(/*indexed=*/order == 0) : MergeUnlisted());
+    if (order <= 0) TIDEMARK_RETURN_IF_ERROR(NextStaged(staged));
+    if (order < 0) continue;
+    index_->Next();
+    TIDEMARK_RETURN_IF_ERROR(ReadEntry());
+  }
+  TIDEMARK_RETURN_IF_ERROR(CheckGuard());
+  if (file_ == nullptr) return {};
+  TIDEMARK_RETURN_IF_ERROR(log_->End());
+  return FinishGeneration();
+}
+
+/// Moves to the next id that is staged; the last of its rows wins.
+Status SnapshotMerge::NextStaged(StagedInput& staged) {
+  if (!staged_started_) {
+    staged_started_ = true;
+    staged_more_ = staged.Next();
+  }
+  has_staged_ = staged_more_;
+  if (!has_staged_) return staged.status();
+  staged_.id.assign(staged.id().id);
+  if (staged_.id.empty()) {
+    return {ErrorCode::kInvalidArgument,
+            plan_.entity + ", page " + std::to_string(staged.id().place.page) + ", row " +
+                std::to_string(staged.id().row) + ": a record of a snapshot needs an id"};
+  }
+  while (true) {
+    staged_.value_size = staged.id().value_size;
+    staged_.hash = staged.id().hash;
+    staged_.place = staged.id().place;
+    progress_.Step();
+    staged_more_ = staged.Next();
+    if (!staged_more_ || staged.id().id != staged_.id) break;
+    ++change_.counts.duplicates;
+  }
+  return staged.status();
+}
+
+void SnapshotMerge::PlaceIndex() {
+  if (entity_ == nullptr) return;
+  index_ = ReadIndex(state_, *entity_);
+  index_->SeekToFirst();
+}
+
+Status SnapshotMerge::ReadEntry() {
+  has_entry_ = index_ != nullptr && index_->Valid();
+  if (!has_entry_) {
+    return index_ == nullptr ? Status()
+                             : FromRocks(index_->status(), "reading the index of " + entity_->name);
+  }
+  if (!DecodeIndexEntry(ToView(index_->value()), &entry_)) {
+    return {ErrorCode::kCorruption, "the index of " + entity_->name + " is damaged"};
+  }
+  valid_ = liveness_.IsValid(entry_);
+  return {};
+}
+
+bool SnapshotMerge::IsKept() {
+  if (plan_.keep_unlisted) return true;
+  while (kept_ < keep_.size() && keep_[kept_] < EntryId()) ++kept_;
+  return kept_ < keep_.size() && keep_[kept_] == EntryId();
+}
+
+Status SnapshotMerge::MergeStaged(bool indexed) {
+  if (indexed && valid_ && entry_.live()) {
+    if (entry_.hash == staged_.hash) {
+      ++change_.counts.unchanged;
+      CopyEntry();
+      return {};
+    }
+    ++change_.counts.updated;
+  } else {
+    ++change_.counts.created;
+  }
+  return Change(RowOp::kPut, staged_.id, indexed);
+}
+
+Status SnapshotMerge::MergeUnlisted() {
+  if (!valid_) return {};
+  if (entry_.live()) {
+    if (!IsKept()) {
+      ++change_.counts.deleted;
+      return Change(RowOp::kDelete, EntryId(), /*indexed=*/true);
+    }
+    ++change_.counts.unchanged;
+  }
+  CopyEntry();
+  return {};
+}
+
+Status SnapshotMerge::Change(RowOp op, std::string_view id, bool indexed) {
+  if (log_ == nullptr) return {};
+  if (file_ == nullptr) TIDEMARK_RETURN_IF_ERROR(BeginGeneration(id));
+  IndexEntry before;
+  if (indexed) {
+    before.head = entry_.head;  // of use even when nothing else of the entry is
+    if (valid_) before = entry_;
+  }
+  const bool deleted = op == RowOp::kDelete;
+  const size_t value_size = deleted ? 0 : staged_.value_size;
+  TIDEMARK_ASSIGN_OR_RETURN(const HiddenLog::Place place, log_->Allocate(id.size(), value_size));
+
+  HiddenRow row;
+  row.op = op;
+  row.id = id;
+  row.sequence = place.sequence;
+  row.birth = before.live() ? before.birth : place.sequence;
+  row.superseded = before.head;
+  row.ended = EndedLivesAfter(
+      before, deleted, place.sequence, state_.head.exposed, entity_->number, state_.life_filter);
+  if (deleted) {
+    row.ended_segment = before.segment();
+  } else {
+    row.place = staged_.place;
+  }
+  log_->Add(row);
+
+  IndexEntry after;
+  after.head = row.sequence;
+  after.birth = row.birth;
+  after.distance = place.distance;
+  after.hash = deleted ? Hash128{} : staged_.hash;
+  after.state = !deleted            ? IndexState::kLive
+                : row.ended.empty() ? IndexState::kAbsent
+                                    : IndexState::kTombstone;
+  after.extra = MakeExtra({.writer_time = {}, .origin = {}, .ended = std::move(row.ended)});
+  if (row.superseded != kSequenceZero) {
+    change_.superseded.emplace_back(row.superseded, row.sequence);
+  }
+  if (after.state == IndexState::kLive) change_.AddLive(after.head);
+  if (after.state == IndexState::kTombstone) change_.tombstones.push_back(after.head);
+  if (after.state != IndexState::kAbsent) {
+    encoded_.clear();
+    EncodeIndexEntry(after, &encoded_);
+    file_->Put(id, encoded_);
+  }
+  return FromRocks(file_->status(), "writing the index of " + entity_->name);
+}
+
+Status SnapshotMerge::CheckGuard() const {
+  const uint64_t deleted = change_.counts.deleted;
+  if (!plan_.delete_share_max.has_value() || deleted < kGuardedDeletions) return {};
+  if (static_cast<double>(deleted) <= *plan_.delete_share_max * static_cast<double>(live_before_)) {
+    return {};
+  }
+  return {ErrorCode::kDeleteGuard,
+          "the finish would delete " + std::to_string(deleted) + " of " +
+              std::to_string(live_before_) + " records of " + plan_.entity};
+}
+
+Status SnapshotMerge::BeginGeneration(std::string_view first_change) {
+  const std::string name = IndexFamilyName(entity_->number, entity_->generation + 1);
+  rocksdb::ColumnFamilyHandle* handle = nullptr;
+  const rocksdb::Status made =
+      state_.db->CreateColumnFamily(MakeIndexOptions(*state_.runtime), name, &handle);
+  if (!made.ok()) return StopWrites(made, "making column family " + name);
+  change_.next_index = WrapFamily(state_.db.get(), handle);
+  file_ = std::make_unique<SortedFile>(state_, change_.next_index, "generation-" + name);
+  const std::unique_ptr<rocksdb::Iterator> rows = ReadIndex(state_, *entity_);
+  IndexEntry entry;
+  for (rows->SeekToFirst(); rows->Valid() && ToView(rows->key()) < first_change; rows->Next()) {
+    if (!DecodeIndexEntry(ToView(rows->value()), &entry)) {
+      return {ErrorCode::kCorruption, "the index of " + entity_->name + " is damaged"};
+    }
+    if (liveness_.IsValid(entry)) file_->Put(ToView(rows->key()), ToView(rows->value()));
+  }
+  return FromRocks(rows->status(), "reading the index of " + entity_->name);
+}
+
+void SnapshotMerge::CopyEntry() {
+  if (file_ != nullptr) file_->Put(EntryId(), ToView(index_->value()));
+}
+
+Status SnapshotMerge::FinishGeneration() {
+  const std::string what = "writing the index of " + entity_->name;
+  if (const rocksdb::Status finished = file_->Finish(); !finished.ok()) {
+    return FromRocks(finished, what);
+  }
+  if (file_->empty()) return {};
+  const rocksdb::Status ingested = state_.db->IngestExternalFiles({file_->Ingestion()});
+  return ingested.ok() ? Status() : StopWrites(ingested, what);
+}
+
+/// RocksDB itself failed to write: nothing is safe to write after that.
+Status SnapshotMerge::StopWrites(const rocksdb::Status& failed, const std::string& what) {
+  state_.write_error = FromRocks(failed, what);
+  return state_.write_error;
+}
+
+}  // namespace tidemark::internal

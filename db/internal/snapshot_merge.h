@@ -1,0 +1,85 @@
+// Replacing a snapshot: what was staged, merged against the entity as it is.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <rocksdb/iterator.h>
+
+#include "db/internal/entity_change.h"
+#include "db/internal/hidden_log.h"
+#include "db/internal/staged_merge.h"
+
+namespace tidemark::internal {
+
+/// Writes the differences to the log and the next generation's index, unless it is a dry run.
+/// Requires fold_mutex, commit_mutex and a window without entries of the entity.
+class SnapshotMerge {
+ public:
+  /// `log` is null for a dry run.
+  SnapshotMerge(StoreState& state,
+                const ReplacePlan& plan,
+                HiddenLog* log,
+                ReplaceProgress& progress,
+                EntityChange* change);
+  ~SnapshotMerge();
+
+  /// `staged` is sorted by (id, page, row). `kDeleteGuard` when too much would be deleted. On an
+  /// error `change` may own a family that is to be dropped.
+  Status Run(StagedInput& staged);
+
+ private:
+  /// A staged row that won its id.
+  struct Staged {
+    std::string id;
+    uint32_t value_size = 0;
+    Hash128 hash;
+    StagedPlace place;
+  };
+
+  Status NextStaged(StagedInput& staged);
+  void PlaceIndex();
+  Status ReadEntry();
+  std::string_view EntryId() const { return {index_->key().data(), index_->key().size()}; }
+  bool IsKept();
+
+  Status MergeStaged(bool indexed);
+  Status MergeUnlisted();
+  /// `indexed`: the id has an entry, at index_.
+  Status Change(RowOp op, std::string_view id, bool indexed);
+  Status CheckGuard() const;
+
+  // The next generation begins at the first difference: an identical snapshot writes nothing.
+  Status BeginGeneration(std::string_view first_change);
+  void CopyEntry();
+  Status FinishGeneration();
+  Status StopWrites(const rocksdb::Status& failed, const std::string& what);
+
+  StoreState& state_;
+  const ReplacePlan& plan_;
+  HiddenLog* const log_;
+  ReplaceProgress& progress_;
+  EntityChange& change_;
+  const EntityPtr entity_;
+  LivenessCopy liveness_;
+  uint64_t live_before_ = 0;
+  std::vector<std::string> keep_;  // sorted
+  size_t kept_ = 0;                // ids of keep_ that were passed
+
+  bool has_staged_ = false;
+  Staged staged_;
+  bool staged_started_ = false;
+  bool staged_more_ = false;
+
+  std::unique_ptr<rocksdb::Iterator> index_;
+  bool has_entry_ = false;
+  bool valid_ = false;  // the entry at index_, by liveness
+  IndexEntry entry_;
+
+  std::unique_ptr<SortedFile> file_;
+  std::string encoded_;
+};
+
+}  // namespace tidemark::internal
