@@ -1,5 +1,8 @@
 // apply: a stream of changes, in atomic batches.
+#include <charconv>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "tools/byte_source.h"
 #include "tools/change_line.h"
@@ -46,7 +49,7 @@ class Applier {
       if (Status status = AddChangeLine(lines_.line(), batch_); !status.ok()) {
         return lines_.Error(status, JsonErrorColumn(status));
       }
-      if (batch_.size() == 1) first_line_ = lines_.number();
+      batch_lines_.push_back(lines_.number());
       const bool large = batch_.payload_bytes() >= kBatchPayloadMax;
       if (large && exact_ && batch_.size() < lines_max_) {
         return lines_.Error(
@@ -71,17 +74,32 @@ class Applier {
     if (batch_.empty()) return {};
     const Result<CommitResult> result = store_.Commit(batch_);
     if (!result.ok()) {
-      return result.status().WithContext(lines_.name() + ", lines " + std::to_string(first_line_) +
-                                         " to " + std::to_string(lines_.number()));
+      return RefusedBatch(result.status());
     }
     sequence_ = result->sequence;
     applied_ += result->applied;
     unchanged_ += result->unchanged;
     ++batches_;
-    committed_through_ = lines_.number();
+    committed_through_ = batch_lines_.back();
     context_.progress.Update(lines_.bytes_read());
     batch_.Clear();
+    batch_lines_.clear();
     return {};
+  }
+
+  // Names the line of the operation that the committer named, else all lines of the batch.
+  Status RefusedBatch(const Status& status) const {
+    constexpr std::string_view kOperation = "operation ";
+    const std::string& message = status.message();
+    if (message.starts_with(kOperation)) {
+      size_t index = batch_lines_.size();
+      std::from_chars(message.data() + kOperation.size(), message.data() + message.size(), index);
+      if (index < batch_lines_.size()) {
+        return AtPosition(status, lines_.name(), {.line = batch_lines_[index]});
+      }
+    }
+    return status.WithContext(lines_.name() + ", lines " + std::to_string(batch_lines_.front()) +
+                              " to " + std::to_string(batch_lines_.back()));
   }
 
   Context& context_;
@@ -91,7 +109,7 @@ class Applier {
   bool exact_;  // the user's word: such a batch is never split
 
   WriteBatch batch_;
-  uint64_t first_line_ = 0;
+  std::vector<uint64_t> batch_lines_;  // of its operations
   SequenceNumber sequence_;
   uint64_t applied_ = 0;
   uint64_t unchanged_ = 0;

@@ -247,7 +247,11 @@ int RunCommand(const Command& command,
   out.Flush();
   // A reader that has seen enough is no failure; a full disk is.
   const bool reader_left = out.status().code() == ErrorCode::kClosed;
-  if (status.ok() && !reader_left) status = out.status();
+  if (reader_left) {
+    if (status.code() == ErrorCode::kClosed) status = {};
+  } else if (status.ok()) {
+    status = out.status();
+  }
   return ReportStatus(status, globals, errors);
 }
 

@@ -14,12 +14,14 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 Status CsvReader::ReadHeader() {
   TIDEMARK_ASSIGN_OR_RETURN(const bool found, ReadRow());
-  if (!found) return Error("a header row with the names of the columns is required");
+  if (!found) return Error("a header row with the names of the columns is required", here_);
   std::unordered_set<std::string> names;
   for (size_t i = 0; i < row_.size(); ++i) {
-    here_ = cell_positions_[i];
-    if (row_[i].empty()) return Error("column " + std::to_string(i + 1) + " has no name");
-    if (!names.insert(row_[i]).second) return Error("column \"" + row_[i] + "\" stands twice");
+    const TextPosition place = cell_positions_[i];
+    if (row_[i].empty()) return Error("column " + std::to_string(i + 1) + " has no name", place);
+    if (!names.insert(row_[i]).second) {
+      return Error("column \"" + row_[i] + "\" stands twice", place);
+    }
   }
   header_ = row_;
   return {};
@@ -32,9 +34,9 @@ Result<bool> CsvReader::Next() {
     const bool blank = row_.size() == 1 && row_[0].empty() && header_.size() > 1;
     if (blank) continue;
     if (row_.size() == header_.size()) return true;
-    here_ = {.line = row_line_, .column = 0};
     return Error("the row has " + std::to_string(row_.size()) + " cells, the header " +
-                 std::to_string(header_.size()));
+                     std::to_string(header_.size()),
+                 {.line = row_line_});
   }
 }
 
@@ -64,7 +66,7 @@ Result<CsvReader::Step> CsvReader::Take(char c) {
                   name() + ", line " + std::to_string(row_line_) + ": a row may have " +
                       std::to_string(row_bytes_max_) + " bytes");
   }
-  if (carriage_return_ && c != '\n') return Error("a carriage return without a line feed");
+  if (carriage_return_ && c != '\n') return Error("a carriage return without a line feed", here_);
   if (state_ == State::kQuoted) {
     if (c == '"') {
       state_ = State::kQuoteInQuoted;
@@ -85,12 +87,12 @@ Result<CsvReader::Step> CsvReader::Take(char c) {
       TIDEMARK_RETURN_IF_ERROR(AddCell());
       return Step::kRowEnd;
     case '"':
-      if (state_ == State::kPlain) return Error("a quote inside a cell that is not quoted");
+      if (state_ == State::kPlain) return Error("a quote inside a cell that is not quoted", here_);
       if (state_ == State::kQuoteInQuoted) cell_ += '"';
       state_ = State::kQuoted;
       return Step::kContinue;
     default:
-      if (state_ == State::kQuoteInQuoted) return Error("text after the closing quote");
+      if (state_ == State::kQuoteInQuoted) return Error("text after the closing quote", here_);
       state_ = State::kPlain;
       cell_ += c;
       return Step::kContinue;
@@ -99,16 +101,15 @@ Result<CsvReader::Step> CsvReader::Take(char c) {
 
 Status CsvReader::EndOfInput() {
   if (state_ == State::kQuoted) {
-    here_ = cell_begin_;
-    return Error("the quoted cell that begins here has no closing quote");
+    return Error("the quoted cell that begins here has no closing quote", cell_begin_);
   }
-  if (carriage_return_) return Error("a carriage return without a line feed");
+  if (carriage_return_) return Error("a carriage return without a line feed", here_);
   return AddCell();
 }
 
 Status CsvReader::AddCell() {
   if (row_.size() >= kCsvColumnsMax) {
-    return Error("more than " + std::to_string(kCsvColumnsMax) + " columns");
+    return Error("more than " + std::to_string(kCsvColumnsMax) + " columns", here_);
   }
   row_.push_back(std::move(cell_));
   cell_positions_.push_back(cell_begin_);
@@ -137,8 +138,8 @@ Result<int> CsvReader::NextByte() {
   return static_cast<unsigned char>(buffer_[position_++]);
 }
 
-Status CsvReader::Error(std::string message) const {
-  return AtPosition(Status(ErrorCode::kInvalidArgument, std::move(message)), name(), here_);
+Status CsvReader::Error(std::string message, TextPosition place) const {
+  return AtPosition(Status(ErrorCode::kInvalidArgument, std::move(message)), name(), place);
 }
 
 }  // namespace tidemark::tools

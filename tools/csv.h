@@ -44,7 +44,7 @@ class CsvReader {
   Status EndOfInput();
   Status AddCell();
   Result<int> NextByte();  // -1 at the end
-  Status Error(std::string message) const;
+  Status Error(std::string message, TextPosition place) const;
 
   ByteSource& source_;
   size_t row_bytes_max_;

@@ -43,7 +43,10 @@ Result<bool> LineReader::ReadLine() {
     end = buffer_.find('\n', scanned_);
   }
   if (end == std::string::npos) {
-    if (begin_ == buffer_.size()) return false;
+    if (begin_ == buffer_.size()) {
+      --number_;
+      return false;
+    }
     end = buffer_.size();  // the last line may lack its line end
   }
   line_ = std::string_view(buffer_).substr(begin_, end - begin_);

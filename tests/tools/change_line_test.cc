@@ -11,7 +11,7 @@ namespace tidemark::tools {
 namespace {
 
 using ::testing::HasSubstr;
-using tidemark::testing::StatusIs;
+using tidemark::test::StatusIs;
 
 TEST(ChangeLineTest, Put) {
   WriteBatch batch;

@@ -306,7 +306,7 @@ class ApplyTest(CliTest):
     def test_conditions_refuse_the_batch(self):
         self.run_ok("put", "c", "1", "1")
         lines = '{"entity":"c","id":5,"data":1}\n{"entity":"c","id":1,"data":2,"if_absent":true}\n'
-        self.refuse(CONFLICT, "apply", "-", stdin=lines, says="lines 1 to 2")
+        self.refuse(CONFLICT, "apply", "-", stdin=lines, says="line 2: ")
         self.refuse(NOT_FOUND, "get", "c", "5")
 
     def test_limits(self):
@@ -728,15 +728,26 @@ class IntegrityTest(CliTest):
 
 
 class OwnerTest(CliTest):
+    def start_owner(self):
+        """A process that has the store open until its input ends."""
+        for _ in range(20):
+            owner = subprocess.Popen([TIDEMARK, "--data", str(self.data), "apply", "-"],
+                                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL)
+            for _ in range(20):
+                time.sleep(0.1)
+                if owner.poll() is not None:
+                    break  # a look of ours was in its way
+                if self.run_any("put", "c", "2", "2").code == BUSY:
+                    return owner
+            owner.stdin.close()
+            owner.wait(timeout=30)
+        self.fail("no owner")
+
     def test_readers_beside_an_owner_and_writers_busy(self):
         self.run_ok("put", "c", "1", "1")
-        owner = subprocess.Popen([TIDEMARK, "--data", str(self.data), "apply", "-"],
-                                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL)
+        owner = self.start_owner()
         try:
-            deadline = time.monotonic() + 30
-            while self.run_any("put", "c", "2", "2").code != BUSY:
-                self.assertLess(time.monotonic(), deadline)
             self.refuse(BUSY, "entities", "empty", "c", says="busy")
             self.refuse(BUSY, "pull", "--replica", self.folder / "r", "--device", "d")
             self.assertEqual(self.run_ok("get", "c", "1").text, "1\n")

@@ -11,8 +11,8 @@
 namespace tidemark::tools {
 namespace {
 
-using tidemark::testing::StatusIs;
-using tidemark::testing::TempDirectory;
+using tidemark::test::StatusIs;
+using tidemark::test::TempDirectory;
 
 TEST(InstanceFolderTest, IsNeverTheNameAsGiven) {
   EXPECT_EQ(InstanceFolder("default"), "instance-default");

@@ -11,8 +11,8 @@ namespace tidemark::tools {
 namespace {
 
 using ::testing::HasSubstr;
-using tidemark::testing::IsOkAndHolds;
-using tidemark::testing::StatusIs;
+using tidemark::test::IsOkAndHolds;
+using tidemark::test::StatusIs;
 
 struct Read {
   std::vector<std::string> rows;

@@ -11,7 +11,7 @@ namespace tidemark::tools {
 namespace {
 
 using ::testing::HasSubstr;
-using tidemark::testing::StatusIs;
+using tidemark::test::StatusIs;
 
 struct Lines {
   std::vector<std::string> texts;

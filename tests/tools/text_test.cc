@@ -13,8 +13,8 @@
 namespace tidemark::tools {
 namespace {
 
-using tidemark::testing::IsOkAndHolds;
-using tidemark::testing::StatusIs;
+using tidemark::test::IsOkAndHolds;
+using tidemark::test::StatusIs;
 
 TEST(Base64Test, KnownVectors) {
   EXPECT_EQ(EncodeBase64(""), "");
