@@ -189,6 +189,10 @@ Status CopyBack(const rocksdb::BackupEngineReadOnly& engine,
 Result<BackupInfo> CreateBackup(Store& store, const std::filesystem::path& directory) {
   StoreState& state = store.impl().state;
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  {
+    const std::lock_guard lock(state.commit_mutex);
+    if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  }
   rocksdb::Env* env = state.runtime->impl().env();
   rocksdb::BackupEngine* opened = nullptr;
   const rocksdb::Status status =

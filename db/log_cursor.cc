@@ -153,6 +153,7 @@ LogCursor& LogCursor::operator=(LogCursor&&) noexcept = default;
 
 bool LogCursor::Next() {
   auto& cursors = impl_->cursors;
+  if (!impl_->status.ok()) return false;
   if (impl_->current != nullptr) impl_->current->Advance();
   impl_->current = nullptr;
   for (const auto& cursor : cursors) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "db/internal/careful_file_system.h"
 #include "db/internal/runtime_impl.h"
 
 namespace tidemark {
@@ -102,7 +103,7 @@ Result<std::shared_ptr<Runtime>> CreateRuntime(RuntimeOptions options,
   impl->clock = options.clock ? std::move(options.clock) : SystemClock();
   impl->random = options.random ? std::move(options.random) : SystemRandom();
   impl->file_system = env->GetFileSystem();
-  impl->env_owned = std::move(env);
+  impl->env_owned = NewCarefulEnv(std::move(env));
   impl->cache = rocksdb::NewLRUCache(options.block_cache_bytes, kCacheShardBits);
   impl->write_buffer_manager =
       std::make_shared<rocksdb::WriteBufferManager>(options.write_buffer_bytes);

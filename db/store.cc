@@ -41,11 +41,20 @@ EntityInfo MakeInfo(const StoreState& state, const EntityState& entity) {
   return info;
 }
 
+/// Makes them durable too: RocksDB syncs what is in its directory, not the directory's own name.
 Status MakeDirectories(const StoreState& state) {
   rocksdb::Env* env = state.runtime->impl().env();
   for (const std::filesystem::path& path : {state.directory, state.directory / "tmp"}) {
     const rocksdb::Status made = env->CreateDirIfMissing(path.string());
     if (!made.ok()) return internal::FromRocks(made, "making " + path.string());
+  }
+  for (const std::filesystem::path& path : {state.directory, state.directory.parent_path()}) {
+    std::unique_ptr<rocksdb::FSDirectory> directory;
+    rocksdb::FileSystem& files = *state.runtime->impl().file_system;
+    const std::string name = path.empty() ? "." : path.string();
+    rocksdb::IOStatus synced = files.NewDirectory(name, {}, &directory, nullptr);
+    if (synced.ok()) synced = directory->Fsync({}, nullptr);
+    if (!synced.ok()) return internal::FromRocks(synced, "syncing " + name);
   }
   return {};
 }
@@ -144,42 +153,45 @@ Status Store::Sync() {
 
 Result<std::optional<Record>> Store::Get(std::string_view name, const RecordId& id) const {
   const StoreState& state = impl_->state;
-  const uint64_t rounds_max = 3;
-  for (uint64_t round = 0;; ++round) {
-    EntityPtr entity;
-    IndexEntry entry;
-    bool found = false;
-    {
-      const std::shared_lock lock(state.state_mutex);
-      entity = state.catalog->Find(name);
-      if (entity == nullptr) return std::optional<Record>{};
-      const uint64_t hash = internal::KeyHash(entity->number, id.text());
-      if (const IndexEntry* recent = state.window.Find(entity->number, id.text(), hash)) {
-        entry = internal::Validated(state, entity->number, *recent);
-        found = true;
-      }
+  EntityPtr entity;
+  IndexEntry entry;
+  bool found = false;
+  {
+    const std::shared_lock lock(state.state_mutex);
+    entity = state.catalog->Find(name);
+    if (entity == nullptr) return std::optional<Record>{};
+    const uint64_t hash = internal::KeyHash(entity->number, id.text());
+    if (const IndexEntry* recent = state.window.Find(entity->number, id.text(), hash)) {
+      entry = internal::Validated(state, entity->number, *recent);
+      found = true;
     }
-    if (!found) {
-      rocksdb::PinnableSlice bytes;
-      const rocksdb::Status read =
-          state.db->Get(rocksdb::ReadOptions(), entity->index.get(), id.text(), &bytes);
-      if (read.IsNotFound()) return std::optional<Record>{};
-      if (!read.ok()) return internal::FromRocks(read, "reading the index of " + entity->name);
-      if (!internal::DecodeIndexEntry({bytes.data(), bytes.size()}, &entry)) {
-        return {ErrorCode::kCorruption, "the index of " + entity->name + " is damaged"};
-      }
+  }
+  if (!found) {
+    rocksdb::PinnableSlice bytes;
+    const rocksdb::Status read =
+        state.db->Get(rocksdb::ReadOptions(), entity->index.get(), id.text(), &bytes);
+    if (read.IsNotFound()) return std::optional<Record>{};
+    if (!read.ok()) return internal::FromRocks(read, "reading the index of " + entity->name);
+    if (!internal::DecodeIndexEntry({bytes.data(), bytes.size()}, &entry)) {
+      return {ErrorCode::kCorruption, "the index of " + entity->name + " is damaged"};
+    }
+    const bool was_live = entry.live();
+    {
       const std::shared_lock lock(state.state_mutex);
       entry = internal::Validated(state, entity->number, entry);
     }
-    if (!entry.live()) return std::optional<Record>{};
-    Result<Record> record = internal::ReadRecord(state, *entity, entry, id.text());
-    if (record.ok()) return std::optional<Record>(std::move(*record));
-    // Without a pin, a compaction may drop a row that was replaced after it was looked up.
-    const std::shared_lock lock(state.state_mutex);
-    if (round == rounds_max || state.liveness.IsLive(entity->number, entry.head)) {
-      return record.status();
-    }
+    // Replaced between the two looks, or gone: only a view can tell which.
+    if (was_live && !entry.live()) return GetView().Get(name, id);
   }
+  if (!entry.live()) return std::optional<Record>{};
+  Result<Record> record = internal::ReadRecord(state, *entity, entry, id.text());
+  if (record.ok()) return std::optional<Record>(std::move(*record));
+  {
+    const std::shared_lock lock(state.state_mutex);
+    if (state.liveness.IsLive(entity->number, entry.head)) return record.status();
+  }
+  // Without a pin, a compaction may drop a row that was replaced after it was looked up.
+  return GetView().Get(name, id);
 }
 
 View Store::GetView() const {
@@ -295,7 +307,7 @@ Result<CommitResult> Store::Empty(std::string_view name) {
     while (batch.size() < kBatchRecordsMax && (more = records.Next())) {
       batch.Delete(name, records.id());
     }
-    impl_->upkeep->WaitForRoom();
+    if (impl_->upkeep != nullptr) impl_->upkeep->WaitForRoom();
     const std::lock_guard lock(state.commit_mutex);
     if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
     CommitGroup group(state);
@@ -314,10 +326,18 @@ Result<CommitResult> Store::Empty(std::string_view name) {
 Result<CommitResult> Store::Drop(std::string_view name) {
   StoreState& state = impl_->state;
   TIDEMARK_ASSIGN_OR_RETURN(CommitResult result, Empty(name));
-  const std::lock_guard lock(state.commit_mutex);
-  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  std::unique_lock lock(state.commit_mutex);
   const EntityPtr existing = state.GetCatalog()->Find(name);
   if (existing == nullptr) return result;
+  // Writers may have been faster than the lock. What they wrote is deleted, too.
+  while (CountLive(existing->number, kSequenceZero) > 0) {
+    lock.unlock();
+    TIDEMARK_ASSIGN_OR_RETURN(const CommitResult more, Empty(name));
+    result.sequence = more.sequence;
+    result.applied += more.applied;
+    lock.lock();
+  }
+  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
   EntityState entity = *existing;
   entity.dropped = true;
   CommitGroup group(state);
@@ -357,7 +377,7 @@ Result<uint64_t> Store::Trim(std::string_view name, SequenceNumber through) {
   TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
   group.Publish();
   const std::unique_lock state_lock(state.state_mutex);
-  state.liveness.Of(number).live.RemoveThrough(through);
+  state.liveness.Trim(number, through);
   state.dead_rows[number] += trimmed;
   return trimmed;
 }
@@ -406,6 +426,13 @@ LogCursor Store::ReadLog(std::shared_ptr<const Cut> cut,
 LogCursor Store::FollowLog(std::shared_ptr<const Cut> cut, SequenceNumber after) const {
   const StoreState& state = impl_->state;
   auto impl = std::make_unique<LogCursor::Impl>();
+  const SequenceNumber trimmed = trimmed_through();
+  if (after != kSequenceZero && after < trimmed) {
+    impl->status = {ErrorCode::kTrimmed,
+                    "deletions at or below sequence " + std::to_string(trimmed.value()) +
+                        " are no longer kept; read everything again from 0"};
+    return LogCursor(std::move(impl));
+  }
   for (const auto& [number, entity] : state.GetCatalog()->all()) {
     impl->cursors.push_back(
         std::make_unique<internal::FollowCursor>(state, entity, cut->sequence(), after));
@@ -520,15 +547,25 @@ Status Store::BeginEpoch(std::string_view reason) {
     return {ErrorCode::kReadOnly, "the store was opened read-only"};
   }
   const std::lock_guard lock(impl_->state.commit_mutex);
-  return internal::BeginEpoch(impl_->state, reason);
+  if (!impl_->state.write_error.ok()) {
+    return {ErrorCode::kReadOnly, impl_->state.write_error.ToString()};
+  }
+  const Status begun = internal::BeginEpoch(impl_->state, reason);
+  if (!begun.ok()) impl_->state.write_error = begun;  // the guard may be closed already
+  return begun;
 }
 
 Status Store::Compact() {
   StoreState& state = impl_->state;
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
   const std::lock_guard lock(state.fold_mutex);
-  TIDEMARK_RETURN_IF_ERROR(internal::Fold(state));
-  return internal::CompactLogs(state, /*force=*/true);
+  Status status = internal::FoldBesideCommits(state);
+  if (status.ok()) status = internal::CompactLogs(state, /*force=*/true);
+  if (status.ok()) return {};
+  // A file that failed once is not written again: RocksDB would end the process.
+  const std::lock_guard commit_lock(state.commit_mutex);
+  if (state.write_error.ok()) state.write_error = status;
+  return status;
 }
 
 }  // namespace tidemark

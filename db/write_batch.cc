@@ -43,8 +43,8 @@ void WriteBatch::Add(WriteOp op,
                 .id_form = form,
                 .value_kind = kind,
                 .extra = -1};
-  const bool conditional =
-      condition.if_absent || condition.renew || condition.if_version.has_value() || condition.if_newer.has_value();
+  const bool conditional = condition.if_absent || condition.renew ||
+                           condition.if_version.has_value() || condition.if_newer.has_value();
   if (conditional || origin.has_value()) {
     stored.extra = static_cast<int32_t>(extras_.size());
     extras_.push_back({condition, origin});

@@ -30,11 +30,12 @@ class Replica::Impl {
 
   std::unique_ptr<Store> store;
   const std::string device_id;
+  mutable std::mutex mutex;  // held over every call but reads of `store`
 
  private:
   Status CheckPage(const BatchHeader& header) const;
   Result<ApplyResult> ApplyRows(const BatchView& rows, const BatchHeader& header);
-  Status Save();
+  Status Save(ReplicaState next);
   Status Sweep();
   Status Drain(Transport& transport,
                const SessionInfo& session,
@@ -42,8 +43,7 @@ class Replica::Impl {
                PullResult* result);
 
   const ReplicaOptions options_;
-  std::mutex mutex_;
-  ReplicaState state_;  // as stored; guarded by mutex_
+  ReplicaState state_;  // as stored
 };
 
 Status Replica::Impl::Load() {
@@ -53,17 +53,20 @@ Status Replica::Impl::Load() {
     if (state_.device == device_id) return {};
     return {ErrorCode::kWrongDevice, "this replica belongs to device " + state_.device};
   }
-  state_.device = device_id;
+  ReplicaState made;
+  made.device = device_id;
   std::array<uint8_t, 16> incarnation{};
   store->runtime().random().Fill(incarnation);
-  state_.incarnation.assign(incarnation.begin(), incarnation.end());
-  return Save();
+  made.incarnation.assign(incarnation.begin(), incarnation.end());
+  return Save(std::move(made));
 }
 
-Status Replica::Impl::Save() {
+Status Replica::Impl::Save(ReplicaState next) {
   WriteBatch batch;
-  batch.SetRow(kReplicaStateKey, EncodeReplicaState(state_));
-  return store->Commit(batch).status();
+  batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
+  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch).status());
+  state_ = std::move(next);
+  return {};
 }
 
 Hello Replica::Impl::MakeHello() const {
@@ -80,9 +83,11 @@ Status Replica::Impl::BeginSession(const SessionInfo& session) {
   // A session that is no reset follows only one that settled: everything listed has arrived.
   if (!session.reset) TIDEMARK_RETURN_IF_ERROR(Sweep());
   if (session.number == state_.session) return {};
-  state_.session = session.number;
-  if (session.reset) state_.sweep_through = store->last_sequence();
-  return Save();
+  ReplicaState next = state_;
+  next.session = session.number;
+  next.page = 0;
+  if (session.reset) next.sweep_through = store->last_sequence();
+  return Save(std::move(next));
 }
 
 Status Replica::Impl::CheckPage(const BatchHeader& header) const {
@@ -136,7 +141,10 @@ Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows, const BatchH
   }
   ReplicaState next = state_;
   next.source = header.store;
-  next.position = header.token;
+  if (header.page > next.page) {  // else a repetition, or workers overtook each other
+    next.page = header.page;
+    next.position = header.token;
+  }
   batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
   TIDEMARK_RETURN_IF_ERROR(store->Commit(batch).status());
   state_ = std::move(next);
@@ -209,7 +217,6 @@ Status Replica::Impl::Drain(Transport& transport,
 
 Result<PullResult> Replica::Impl::Pull(Transport& transport,
                                        const std::function<void(const PullProgress&)>& progress) {
-  const std::lock_guard lock(mutex_);
   PullResult result;
   for (int attempt = 1;; ++attempt) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto session, transport.Start(MakeHello()));
@@ -246,20 +253,25 @@ Replica::Replica(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Replica::~Replica() = default;
 
 Hello Replica::MakeHello() const {
+  const std::lock_guard lock(impl_->mutex);
   return impl_->MakeHello();
 }
 Status Replica::BeginSession(const SessionInfo& session) {
+  const std::lock_guard lock(impl_->mutex);
   return impl_->BeginSession(session);
 }
 Result<ApplyResult> Replica::Apply(std::string_view page) {
+  const std::lock_guard lock(impl_->mutex);
   return impl_->Apply(page);
 }
 Status Replica::FinishSession() {
+  const std::lock_guard lock(impl_->mutex);
   return impl_->FinishSession();
 }
 
 Result<PullResult> Replica::Pull(Transport& transport,
                                  const std::function<void(const PullProgress&)>& progress) {
+  const std::lock_guard lock(impl_->mutex);
   return impl_->Pull(transport, progress);
 }
 

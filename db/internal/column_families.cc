@@ -84,7 +84,8 @@ rocksdb::DBOptions MakeDbOptions(const StoreOptions& options, Runtime& runtime) 
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
   db.max_bgerror_resume_count = 0;  // an I/O error stops writes until the store is reopened
   db.max_total_wal_size = tuning::kWalBytes;
-  db.max_open_files = tuning::kOpenFiles;
+  // A reader beside a running owner holds its files open: the owner may delete them.
+  db.max_open_files = options.read_only ? -1 : tuning::kOpenFiles;
   db.max_background_jobs = 2;
   db.keep_log_file_num = 2;
   db.max_log_file_size = 1024 * 1024;

@@ -70,12 +70,21 @@ CommitGroup::CommitGroup(StoreState& state)
     : state_(state), catalog_(state.GetCatalog()), head_(state.head) {}
 
 CommitGroup::~CommitGroup() {
-  for (const auto& [name, entity] : provisional_) {
-    if (written_ && entities_.contains(entity->number)) continue;
+  // After a failed write nobody knows whether it will be back at the next open, and then its
+  // entities need their families.
+  if (!attempted_) entities_.clear();
+  DropUnusedEntities();
+}
+
+void CommitGroup::DropUnusedEntities() {
+  std::erase_if(provisional_, [this](const auto& made) {
+    const EntityState& entity = *made.second;
+    if (entities_.contains(entity.number)) return false;
     // What cannot be dropped now is dropped at the next open.
-    state_.db->DropColumnFamily(entity->log.get()).PermitUncheckedError();
-    state_.db->DropColumnFamily(entity->index.get()).PermitUncheckedError();
-  }
+    state_.db->DropColumnFamily(entity.log.get()).PermitUncheckedError();
+    state_.db->DropColumnFamily(entity.index.get()).PermitUncheckedError();
+    return true;
+  });
 }
 
 void CommitGroup::SetEntity(EntityState entity) {
@@ -108,7 +117,7 @@ Result<const EntityState*> CommitGroup::ResolveEntity(std::string_view name, Wri
   }
   EntityDeclaration declaration;
   declaration.kind = kind;
-  const auto number = static_cast<EntityNumber>(catalog_->next_number() + provisional_.size());
+  const auto number = static_cast<EntityNumber>(catalog_->next_number() + made_entities_++);
   TIDEMARK_ASSIGN_OR_RETURN(EntityState made, MakeEntity(state_, number, name, declaration));
   const auto& kept = provisional_[std::string(name)] =
       std::make_shared<const EntityState>(std::move(made));
@@ -187,6 +196,14 @@ void CommitGroup::KeepOperationId(const WriteBatch& batch,
 Result<CommitResult> CommitGroup::Add(const WriteBatch& batch,
                                       const CommitOptions& options,
                                       bool delete_events) {
+  Result<CommitResult> result = AddBatch(batch, options, delete_events);
+  DropUnusedEntities();
+  return result;
+}
+
+Result<CommitResult> CommitGroup::AddBatch(const WriteBatch& batch,
+                                           const CommitOptions& options,
+                                           bool delete_events) {
   CommitResult result;
   result.sequence = head_.sequence;
   Hash128 batch_hash;
@@ -298,12 +315,12 @@ Status CommitGroup::Write(bool sync) {
   }
   rocksdb::WriteOptions options;
   options.sync = sync && state_.syncing();
+  attempted_ = true;
   const rocksdb::Status written = state_.db->Write(options, &write);
   if (!written.ok()) {
     state_.write_error = FromRocks(written, "writing a commit; reopen the store to go on");
     return state_.write_error;
   }
-  written_ = true;
   state_.head = head_;
   ++state_.groups;
   state_.commits += batches_;
@@ -311,6 +328,7 @@ Status CommitGroup::Write(bool sync) {
 
   ++state_.syncs;
   state_.durable = head_.sequence.value();
+  state_.synced_commit = head_.commit;
   // The guard may lag one group behind, never more: then a loss of the log shows.
   Status guarded;
   if (state_.guarded_commit > 0)

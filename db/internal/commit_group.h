@@ -88,6 +88,11 @@ class CommitGroup {
   class Context;
   friend class BatchEvaluation;
 
+  Result<CommitResult> AddBatch(const WriteBatch& batch,
+                                const CommitOptions& options,
+                                bool delete_events);
+  /// Entities that were made for a batch which failed, or came to nothing, leave no trace.
+  void DropUnusedEntities();
   Result<const EntityState*> ResolveEntity(std::string_view name, WriteOp op);
   Result<std::optional<std::string>> GetRow(std::string_view key) const;
   Result<std::optional<CommitResult>> CheckOperationId(const WriteBatch& batch,
@@ -113,8 +118,9 @@ class CommitGroup {
     std::shared_ptr<PinnedCut> cut;
   };
   std::vector<Pin> pins_;
+  size_t made_entities_ = 0;
   size_t batches_ = 0;
-  bool written_ = false;
+  bool attempted_ = false;
 };
 
 /// A cut that unpins itself.

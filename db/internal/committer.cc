@@ -93,9 +93,7 @@ void Committer::RunGroup(const std::deque<Waiter*>& group) {
   }
   if (commit.empty()) {
     // Nothing to write, but what a caller builds on may not be durable yet.
-    const bool durable =
-        !sync || !state_.syncing() || state_.durable >= state_.head.sequence.value();
-    if (durable) return;
+    if (!sync || !state_.syncing() || state_.synced_commit >= state_.head.commit) return;
   }
   const Status written = commit.Write(sync);
   if (written.ok()) {

@@ -1,5 +1,6 @@
 #include "db/internal/fold.h"
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -30,7 +31,14 @@ struct FoldInput {
 FoldInput Freeze(StoreState& state) {
   const std::unique_lock lock(state.state_mutex);
   FoldInput input;
-  input.mark = {.through = state.visible, .trimmed_through = state.trimmed_through};
+  const int64_t now = state.runtime->clock().WallMilliseconds();
+  state.follower_clock.Note(now, state.visible);
+  const SequenceNumber horizon =
+      state.follower_clock.Horizon(now, state.options.follower_retention_ms);
+  state.trimmed_through = std::max(state.trimmed_through, horizon);
+  input.mark = {.through = state.visible,
+                .trimmed_through = state.trimmed_through,
+                .clock = state.follower_clock};
   input.layers = state.window.BeginFold();
   input.catalog = state.catalog;
   for (const auto& [entity, unused] : state.liveness.all()) {
@@ -137,11 +145,15 @@ std::unique_ptr<SortedFile> WriteFoldFile(const StoreState& state, const FoldInp
   return file;
 }
 
+/// The log must not lose what the index will point to. Requires commit_mutex: RocksDB ends the
+/// process when a log is synced after one of its writes failed.
+Status SyncLog(StoreState& state) {
+  TIDEMARK_RETURN_IF_ERROR(state.write_error);
+  state.write_error = FromRocks(state.db->FlushWAL(/*sync=*/true), "syncing the log before a fold");
+  return state.write_error;
+}
+
 Status WriteAndIngest(StoreState& state, const FoldInput& input) {
-  // The log must not lose what the index will point to.
-  if (const rocksdb::Status synced = state.db->FlushWAL(/*sync=*/true); !synced.ok()) {
-    return FromRocks(synced, "syncing the log before a fold");
-  }
   std::vector<std::unique_ptr<SortedFile>> files;
   WriteIndexFiles(state, input, &files);
   files.push_back(WriteFoldFile(state, input));
@@ -168,6 +180,20 @@ void SetBasis(const FoldInput& input) {
   for (auto& [number, basis] : bases) {
     if (const EntityPtr entity = input.catalog->Find(number)) entity->filter->SetBasis(basis);
   }
+}
+
+/// Requires a synced log.
+Status FoldFrozen(StoreState& state, const FoldInput& input, const Status& synced) {
+  const Status folded = synced.ok() ? WriteAndIngest(state, input) : synced;
+  Finish(state, input, folded.ok());
+  if (!folded.ok()) return folded;
+  bool may_drop = false;
+  {
+    const std::shared_lock lock(state.state_mutex);
+    may_drop = state.liveness.MayDrop(input.mark.through);
+  }
+  if (may_drop) SetBasis(input);
+  return {};
 }
 
 }  // namespace
@@ -197,6 +223,11 @@ std::string EncodeFoldMark(const FoldMark& mark) {
   std::string out;
   AppendVarint(&out, mark.through.value());
   AppendVarint(&out, mark.trimmed_through.value());
+  AppendVarint(&out, mark.clock.instants().size());
+  for (const FollowerClock::Instant& instant : mark.clock.instants()) {
+    AppendVarint(&out, static_cast<uint64_t>(instant.wall_ms));
+    AppendVarint(&out, instant.sequence.value());
+  }
   return out;
 }
 
@@ -205,22 +236,28 @@ Result<FoldMark> DecodeFoldMark(std::string_view bytes) {
   FoldMark mark;
   mark.through = reader.Sequence();
   mark.trimmed_through = reader.Sequence();
+  const uint64_t instants = reader.Varint();
+  for (uint64_t i = 0; i < instants && reader.ok(); ++i) {
+    const auto wall_ms = static_cast<int64_t>(reader.Varint());
+    mark.clock.Add({wall_ms, reader.Sequence()});
+  }
   if (!reader.Finished()) return {ErrorCode::kCorruption, "the fold mark is damaged"};
   return mark;
 }
 
 Status Fold(StoreState& state) {
   const FoldInput input = Freeze(state);
-  const Status folded = WriteAndIngest(state, input);
-  Finish(state, input, folded.ok());
-  if (!folded.ok()) return folded;
-  bool may_drop = false;
+  return FoldFrozen(state, input, SyncLog(state));
+}
+
+Status FoldBesideCommits(StoreState& state) {
+  const FoldInput input = Freeze(state);
+  Status synced;
   {
-    const std::shared_lock lock(state.state_mutex);
-    may_drop = !state.liveness.pinned() || state.liveness.oldest_pin() >= input.mark.through;
+    const std::lock_guard lock(state.commit_mutex);
+    synced = SyncLog(state);
   }
-  if (may_drop) SetBasis(input);
-  return {};
+  return FoldFrozen(state, input, std::move(synced));
 }
 
 Status CompactLogs(StoreState& state, bool force) {

@@ -19,13 +19,17 @@ inline constexpr char kChunkPrefix = 'L';
 struct FoldMark {
   SequenceNumber through;          ///< the index and liveness hold everything up to here
   SequenceNumber trimmed_through;  ///< deletions at or below may be gone from the log
+  FollowerClock clock;             ///< when which sequence was the newest
 };
 std::string EncodeFoldMark(const FoldMark& mark);
 Result<FoldMark> DecodeFoldMark(std::string_view bytes);
 
-/// Folds everything visible. Requires fold_mutex; takes the state mutex only to freeze and to
-/// finish, so commits go on. On an error everything is as before, and the next fold takes it along.
+/// Folds everything visible. Requires fold_mutex and commit_mutex. On an error everything is as
+/// before, and the next fold takes it along.
 Status Fold(StoreState& state);
+/// The same while commits go on: takes the commit mutex only to sync the log, the state mutex only
+/// to freeze and to finish. Requires fold_mutex.
+Status FoldBesideCommits(StoreState& state);
 
 /// Lets compactions go by the liveness of the last fold, unless an open pin is older than it, and
 /// wants a compaction where more than half of the rows are dead. Requires fold_mutex.

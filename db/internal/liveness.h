@@ -45,6 +45,11 @@ class Liveness {
     Of(entity).tombstones.Remove(head);
   }
   void Erase(EntityNumber entity) { sets_.erase(entity); }
+  /// Forgets live heads without a death: open pins still show their rows.
+  void Trim(EntityNumber entity, SequenceNumber through) {
+    Of(entity).live.RemoveThrough(through);
+    if (pinned()) trimmed_pin_ = pins_.rbegin()->first;
+  }
 
   bool IsLive(EntityNumber entity, SequenceNumber head) const;
   bool IsTombstone(EntityNumber entity, SequenceNumber head) const;
@@ -56,6 +61,10 @@ class Liveness {
   /// Requires: something is pinned.
   SequenceNumber oldest_pin() const { return SequenceNumber(pins_.begin()->first); }
   bool pinned() const { return !pins_.empty(); }
+  /// True when no open pin shows a row that these sets, taken at `through`, leave out.
+  bool MayDrop(SequenceNumber through) const {
+    return !pinned() || (oldest_pin() >= through && oldest_pin().value() > trimmed_pin_);
+  }
 
   /// Live heads above `after` that were live at `cut`.
   uint64_t CountLiveAt(EntityNumber entity, SequenceNumber cut, SequenceNumber after) const;
@@ -79,6 +88,7 @@ class Liveness {
 
   std::map<EntityNumber, Sets> sets_;
   std::map<uint64_t, size_t> pins_;
+  uint64_t trimmed_pin_ = 0;  // the newest pin there was at the last trim under pins
   std::deque<Death> deaths_;  // in order of `at`
 };
 

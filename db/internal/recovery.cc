@@ -185,6 +185,7 @@ Status LoadLiveness(StoreState& state, SequenceNumber* folded) {
       TIDEMARK_ASSIGN_OR_RETURN(const FoldMark mark, DecodeFoldMark(value));
       *folded = mark.through;
       state.trimmed_through = mark.trimmed_through;
+      state.follower_clock = mark.clock;
       continue;
     }
     EntityNumber entity = 0;
@@ -298,6 +299,13 @@ Status OpenGuard(StoreState& state, const GuardState& guard) {
   return {};
 }
 
+Status WritesLost(uint64_t commit, const GuardState& guard) {
+  return {ErrorCode::kDataLoss,
+          "the store lost acknowledged writes: it has commit " + std::to_string(commit) +
+              " and had commit " + std::to_string(guard.durable.value()) +
+              "; restore a backup, or go on without them with `tidemark recover --accept-loss`"};
+}
+
 /// The past is known and whole, or the store says so, or it begins a new epoch.
 Status CheckGuard(StoreState& state, const std::optional<GuardState>& guard, bool is_new) {
   if (state.options.read_only) {
@@ -323,12 +331,7 @@ Status CheckGuard(StoreState& state, const std::optional<GuardState>& guard, boo
   }
   if (state.head.commit < guard->durable.value()) {
     if (!state.options.accept_loss) {
-      return {ErrorCode::kDataLoss,
-              "the store lost acknowledged writes: it has commit " +
-                  std::to_string(state.head.commit) + " and had commit " +
-                  std::to_string(guard->durable.value()) +
-                  "; restore a backup, or go on without them with "
-                  "`tidemark recover --accept-loss`"};
+      return WritesLost(state.head.commit, *guard);
     }
     return BeginEpoch(state, "acknowledged writes were lost, and that was accepted");
   }
@@ -366,6 +369,7 @@ Status BeginEpoch(StoreState& state, std::string_view reason) {
   if (!written.ok()) return FromRocks(written, "beginning a new epoch");
   state.head = head;
   state.durable = head.sequence.value();
+  state.synced_commit = head.commit;
   {
     const std::unique_lock lock(state.state_mutex);
     state.identity = std::move(identity);
@@ -393,6 +397,11 @@ Status Recover(StoreState& state) {
   TIDEMARK_RETURN_IF_ERROR(
       TakeOrMake(state, opener, kStageFamily, MakeRowOptions(runtime), &state.stage));
   TIDEMARK_ASSIGN_OR_RETURN(const auto known, ReadRow(state, row_key::kIdentity));
+  // Early in its life a store has everything in its log: without that it must not pass for new.
+  if (!known.has_value() && guard.has_value() && guard->durable.value() > 0 &&
+      !state.options.accept_loss) {
+    return WritesLost(0, *guard);
+  }
   TIDEMARK_RETURN_IF_ERROR(LoadIdentity(state));
   TIDEMARK_RETURN_IF_ERROR(LoadHead(state));
   TIDEMARK_RETURN_IF_ERROR(LoadEntities(state, opener));
@@ -404,9 +413,12 @@ Status Recover(StoreState& state) {
   }
   state.visible = state.head.sequence;
   state.visible_chain = state.head.chain;
+  // Opening wrote what the log had into files, and synced them.
   state.durable = state.head.sequence.value();
+  state.synced_commit = state.head.commit;
   // A store cut down while it was made has an identity and no guard, and was never acknowledged.
-  const bool is_new = !known.has_value() || (!guard.has_value() && state.head.commit == 0);
+  const bool unguarded = !guard.has_value() || (!known.has_value() && guard->durable.value() == 0);
+  const bool is_new = unguarded && state.head.commit == 0;
   return CheckGuard(state, guard, is_new);
 }
 

@@ -18,7 +18,7 @@ struct RuntimeImpl {
   std::shared_ptr<Clock> clock;
   std::shared_ptr<Random> random;
   std::shared_ptr<rocksdb::FileSystem> file_system;
-  std::unique_ptr<rocksdb::Env> env_owned;  // works on `file_system`
+  std::unique_ptr<rocksdb::Env> env_owned;  // works on `file_system`, carefully
   std::shared_ptr<rocksdb::Cache> cache;
   std::shared_ptr<rocksdb::WriteBufferManager> write_buffer_manager;
 };

@@ -1,5 +1,7 @@
 #include "db/internal/store_state.h"
 
+#include <algorithm>
+
 #include "db/internal/rocks_status.h"
 #include "db/internal/runtime_impl.h"
 #include "format/coding.h"
@@ -22,7 +24,9 @@ std::string Entity(EntityNumber entity) {
 }
 
 std::string Operation(std::string_view id) {
-  return "o" + std::string(id);
+  std::string key(1, 'o');
+  key.append(id);
+  return key;
 }
 
 std::string OperationOrder(uint64_t ordinal) {
@@ -44,6 +48,27 @@ std::string Upper(std::string_view key) {
 }
 
 }  // namespace row_key
+
+void FollowerClock::Note(int64_t wall_ms, SequenceNumber sequence) {
+  constexpr size_t kInstantsMax = 128;
+  if (!instants_.empty() && instants_.back().sequence == sequence) return;
+  instants_.push_back({wall_ms, sequence});
+  if (instants_.size() <= kInstantsMax) return;
+  // Every second one of the older half goes: what is long ago needs less precision.
+  std::vector<Instant> thinned;
+  for (size_t i = 0; i < instants_.size(); ++i) {
+    if (i >= kInstantsMax / 2 || i % 2 == 0) thinned.push_back(instants_[i]);
+  }
+  instants_ = std::move(thinned);
+}
+
+SequenceNumber FollowerClock::Horizon(int64_t wall_ms, int64_t retention_ms) const {
+  SequenceNumber horizon;
+  for (const Instant& instant : instants_) {
+    if (instant.wall_ms <= wall_ms - retention_ms) horizon = std::max(horizon, instant.sequence);
+  }
+  return horizon;
+}
 
 std::string EncodeHead(const HeadRow& head) {
   std::string out(1, static_cast<char>(kHeadRowVersion));

@@ -14,6 +14,7 @@
 #include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <rocksdb/db.h>
 
@@ -51,6 +52,24 @@ struct HeadRow {
   uint64_t operations = 0;        ///< operation ids ever stored
   uint64_t operations_first = 0;  ///< the oldest one still kept
 };
+/// When which sequence was the newest, at folds: tells how far back followers are shown deletions
+/// (contract 19). Thinned to a bounded number of instants.
+class FollowerClock {
+ public:
+  struct Instant {
+    int64_t wall_ms = 0;
+    SequenceNumber sequence;
+  };
+  void Note(int64_t wall_ms, SequenceNumber sequence);
+  /// The newest sequence that is older than `retention_ms`; zero when none is known to be.
+  SequenceNumber Horizon(int64_t wall_ms, int64_t retention_ms) const;
+  const std::vector<Instant>& instants() const { return instants_; }
+  void Add(const Instant& instant) { instants_.push_back(instant); }
+
+ private:
+  std::vector<Instant> instants_;  // oldest first
+};
+
 std::string EncodeHead(const HeadRow& head);
 Result<HeadRow> DecodeHead(std::string_view bytes);
 
@@ -75,6 +94,7 @@ struct StoreState {
   std::mutex commit_mutex;
   HeadRow head;                 // as written last
   Status write_error;           // not ok: writes have stopped until the store is reopened
+  uint64_t synced_commit = 0;   // the last commit that is durable
   uint64_t guarded_commit = 0;  // the last synced commit that the guard was told of
   LifeFilter life_filter;
   StoreIdentity identity;  // epochs change under commit_mutex and state_mutex both
@@ -86,7 +106,8 @@ struct StoreState {
   std::shared_ptr<const Catalog> catalog = std::make_shared<Catalog>();
   SequenceNumber visible;
   Hash128 visible_chain;
-  SequenceNumber trimmed_through;              // for followers: deletions at or below may be gone
+  SequenceNumber trimmed_through;  // for followers: deletions at or below may be gone
+  FollowerClock follower_clock;
   std::map<EntityNumber, uint64_t> dead_rows;  // since the entity's log was last compacted
 
   // Commit notification.

@@ -51,7 +51,7 @@ void Upkeep::Run() {
 void Upkeep::Work() {
   const std::lock_guard fold_lock(state_.fold_mutex);
   Status status;
-  if (state_.fold_wanted) status = Fold(state_);
+  if (state_.fold_wanted) status = FoldBesideCommits(state_);
   if (status.ok()) status = CompactLogs(state_, /*force=*/false);
   if (status.ok()) return;
   state_.Log("background work failed: " + status.ToString());

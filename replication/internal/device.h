@@ -41,8 +41,8 @@ std::string MarksKey(uint32_t number, std::string_view row);
 
 /// What exists only while a session's view is open.
 struct OpenSession {
-  std::shared_ptr<const Cut> cut;
-  SequenceNumber position;  ///< entries at or below it were handed out, or need not be
+  std::shared_ptr<const Cut> cut;  ///< null once the session is drained
+  SequenceNumber position;         ///< entries at or below it were handed out, or need not be
   uint64_t pages = 0;
   uint64_t left = 0;  ///< of what start counted
   bool reset = false;

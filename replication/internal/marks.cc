@@ -132,6 +132,11 @@ void DeviceMarks::Select(Selection selection) {
   header_dirty_ = true;
 }
 
+void DeviceMarks::SkipSessions(uint64_t count) {
+  session_ += count;
+  header_dirty_ = true;
+}
+
 uint64_t DeviceMarks::StartSession(SequenceNumber cut) {
   // The device may have dropped what an unfinished reset did not list yet.
   if (reset_pending_) Reset();

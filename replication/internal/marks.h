@@ -129,6 +129,8 @@ class DeviceMarks {
 
   // Sessions.
 
+  /// Leaves out the next `count` session numbers: another history may have used them.
+  void SkipSessions(uint64_t count);
   /// Begins a session, which fences the older one, and returns its number. The cut must be pinned
   /// and durable, and no lower than any earlier one.
   uint64_t StartSession(SequenceNumber cut);

@@ -16,6 +16,7 @@ std::string EncodeReplicaState(const ReplicaState& state) {
   AppendBytes(&out, state.source);
   AppendBytes(&out, state.position);
   AppendVarint(&out, state.session);
+  AppendVarint(&out, state.page);
   AppendVarint(&out, state.sweep_through.has_value() ? 1 : 0);
   AppendVarint(&out, state.sweep_through.value_or(kSequenceZero).value());
   return out;
@@ -32,6 +33,7 @@ Result<ReplicaState> DecodeReplicaState(std::string_view bytes) {
   state.source = reader.Bytes();
   state.position = reader.Bytes();
   state.session = reader.Varint();
+  state.page = reader.Varint();
   const bool sweeping = reader.Varint() != 0;
   const SequenceNumber through = reader.Sequence();
   if (sweeping) state.sweep_through = through;

@@ -162,7 +162,7 @@ void Source::Impl::ExpireSessions() {
     if (!lock.owns_lock() || !device->session.has_value()) continue;
     if (IsExpired(*device)) {
       CloseSession(*device);
-    } else if (device->session->cut->sequence() < oldest_cut) {
+    } else if (device->session->cut != nullptr && device->session->cut->sequence() < oldest_cut) {
       oldest_cut = device->session->cut->sequence();
       oldest = device;
     }
@@ -181,7 +181,10 @@ bool Source::Impl::KeepsLife(EntityNumber entity, const EndedLife& life) const {
   });
 }
 
-Result<DeviceInfo> Source::Impl::Describe(Device& device, const std::shared_ptr<const Cut>& cut) {
+Result<DeviceInfo> Source::Impl::Describe(Device& device) {
+  TIDEMARK_RETURN_IF_ERROR(Refresh(device));
+  // Pinned under the device's lock, so no lower than the cut of any session it began.
+  TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store_.PinCut());
   DeviceInfo info;
   info.id = device.descriptor.id;
   info.floor = device.marks.floor();
@@ -191,7 +194,8 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device, const std::shared_ptr<
   info.reset_pending =
       device.marks.reset_pending() || device.descriptor.epoch != CurrentEpoch().ordinal;
   info.forgotten = device.descriptor.forgotten;
-  info.session_open = device.session.has_value();
+  info.session_open =
+      device.session.has_value() && device.session->cut != nullptr && !IsExpired(device);
   info.selection = Resolve(device.descriptor);
   if (!device.descriptor.everything) info.selected = device.descriptor.selected;
   DeviceMarks next = device.marks;
@@ -227,11 +231,9 @@ void Source::Impl::CountHolding(std::vector<DeviceInfo>* infos,
 std::vector<DeviceInfo> Source::Impl::ListDevices() {
   std::vector<DeviceInfo> infos;
   std::vector<DeviceMarks> marks;
-  const auto cut = store_.PinCut();
-  if (!cut.ok()) return infos;
   for (const DevicePtr& device : All()) {
     const std::lock_guard lock(device->mutex);
-    auto info = Describe(*device, *cut);
+    auto info = Describe(*device);
     if (!info.ok()) continue;
     infos.push_back(std::move(*info));
     marks.push_back(device->marks);
@@ -245,12 +247,11 @@ Result<DeviceInfo> Source::Impl::GetDevice(std::string_view id) {
   if (device == nullptr) {
     return {ErrorCode::kNotFound, "there is no device " + std::string(id)};
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store_.PinCut());
   std::vector<DeviceInfo> infos(1);
   std::vector<DeviceMarks> marks;
   {
     const std::lock_guard lock(device->mutex);
-    TIDEMARK_ASSIGN_OR_RETURN(infos[0], Describe(*device, cut));
+    TIDEMARK_ASSIGN_OR_RETURN(infos[0], Describe(*device));
     marks.push_back(device->marks);
   }
   CountHolding(&infos, marks);
@@ -289,8 +290,32 @@ Status Source::Impl::Select(std::string_view id,
   return Save(*device, /*with_descriptor=*/true, /*sync=*/true);
 }
 
+Status Source::Impl::ResetBeyondBound() {
+  std::vector<DevicePtr> absent;
+  std::vector<DeviceInfo> infos;
+  std::vector<DeviceMarks> marks;
+  for (DevicePtr& device : All()) {
+    const std::lock_guard lock(device->mutex);
+    TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+    if (device->session.has_value()) continue;
+    marks.push_back(device->marks);
+    infos.emplace_back();
+    absent.push_back(std::move(device));
+  }
+  CountHolding(&infos, marks);
+  for (size_t i = 0; i < absent.size(); ++i) {
+    if (infos[i].holding <= *options_.held_tombstones_max) continue;
+    const std::lock_guard lock(absent[i]->mutex);
+    if (absent[i]->session.has_value()) continue;  // it has come back
+    absent[i]->marks.Reset();
+    TIDEMARK_RETURN_IF_ERROR(Save(*absent[i], /*with_descriptor=*/false, /*sync=*/true));
+  }
+  return {};
+}
+
 Result<PurgeResult> Source::Impl::Purge() {
   ExpireSessions();
+  if (options_.held_tombstones_max.has_value()) TIDEMARK_RETURN_IF_ERROR(ResetBeyondBound());
   // Marks as of now. A device that moves on meanwhile needs no more than it did: what a later
   // session may be owed was not dead at its cut.
   RestingFloors resting;

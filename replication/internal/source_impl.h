@@ -56,6 +56,9 @@ class Source::Impl {
   /// Commits what changed; on an error the device is stale. Requires the device's mutex.
   Status Save(Device& device, bool with_descriptor, bool sync);
   Selection Resolve(const DeviceDescriptor& descriptor) const;
+  /// True if the hello names a session that this history never had: the store was rewound
+  /// unnoticed.
+  bool ShowsLostHistory(const Device& device, const Hello& hello, const Epochs& epoch) const;
   /// Resets the marks where the device cannot be what they say (contract 20). True: the descriptor
   /// changed.
   bool CheckWitness(Device& device, const Hello& hello, const Epochs& epoch) const;
@@ -68,7 +71,9 @@ class Source::Impl {
   void ExpireSessions();
   bool KeepsLife(EntityNumber entity, const EndedLife& life) const;
   Status AcknowledgeOne(Device& device, const Token& token, AckResult* result);
-  Result<DeviceInfo> Describe(Device& device, const std::shared_ptr<const Cut>& cut);
+  Result<DeviceInfo> Describe(Device& device);
+  /// Resets the absent devices that hold back more than `held_tombstones_max`.
+  Status ResetBeyondBound();
   void CountHolding(std::vector<DeviceInfo>* infos, const std::vector<DeviceMarks>& marks) const;
 
   Store& store_;

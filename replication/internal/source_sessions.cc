@@ -9,6 +9,9 @@ namespace tidemark {
 namespace {
 
 constexpr size_t kReasonsMax = 100;
+/// A new epoch numbers a device's sessions from this far above those known: further than a lost
+/// future can have reached, so that its pages stay older than the new ones.
+constexpr uint64_t kSessionJump = uint64_t{1} << 32;
 
 Status CheckPageOptions(const PageOptions& options) {
   if (options.records_max < 1 || options.records_max > kBatchRecordsMax) {
@@ -33,6 +36,15 @@ void Ignore(AckResult* result, std::string reason) {
 }
 
 }  // namespace
+
+bool Source::Impl::ShowsLostHistory(const Device& device,
+                                    const Hello& hello,
+                                    const Epochs& epoch) const {
+  const auto position = OpenToken(epoch.secret, TokenKind::kPage, hello.position);
+  return position.ok() && position->device == device.descriptor.number &&
+         position->epoch == epoch.ordinal && device.descriptor.epoch == epoch.ordinal &&
+         position->session > device.marks.session();
+}
 
 bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs& epoch) const {
   DeviceDescriptor& descriptor = device.descriptor;
@@ -59,6 +71,7 @@ bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs
     if (lost_pages) is_known = false;  // restored from a backup of its own
   }
   if (!is_known) device.marks.Reset();
+  if (descriptor.epoch != epoch.ordinal) device.marks.SkipSessions(kSessionJump);
   const bool changed = descriptor.epoch != epoch.ordinal || descriptor.forgotten ||
                        (!hello.incarnation.empty() && descriptor.incarnation != hello.incarnation);
   descriptor.epoch = epoch.ordinal;
@@ -77,7 +90,11 @@ Result<std::optional<SessionInfo>> Source::Impl::StartSession(const Hello& hello
   TIDEMARK_ASSIGN_OR_RETURN(const DevicePtr device, FindOrMake(hello.device));
   const std::lock_guard lock(device->mutex);
   TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
-  const Epochs epoch = CurrentEpoch();
+  Epochs epoch = CurrentEpoch();
+  if (ShowsLostHistory(*device, hello, epoch)) {
+    TIDEMARK_RETURN_IF_ERROR(store_.BeginEpoch("a position proves that history was lost"));
+    epoch = CurrentEpoch();
+  }
   const bool descriptor_changed = CheckWitness(*device, hello, epoch);
   const Selection selection = Resolve(device->descriptor);
   if (!descriptor_changed && !MayOwe(store_, device->marks, selection)) {
@@ -153,11 +170,13 @@ Result<std::optional<Page>> Source::Impl::NextPage(std::string_view session_id,
   if (token->session < device->marks.session()) {
     return {ErrorCode::kSuperseded, "a newer session of the device fences this one"};
   }
-  if (token->epoch != epoch.ordinal || !device->session.has_value() || IsExpired(*device)) {
-    CloseSession(*device);
+  if (IsExpired(*device)) CloseSession(*device);
+  if (token->epoch != epoch.ordinal || token->session != device->marks.session() ||
+      !device->session.has_value()) {
     return {ErrorCode::kSessionExpired, "the session has expired; start a new one"};
   }
   device->session->last_used = store_.runtime().clock().Now();
+  if (device->session->cut == nullptr) return std::optional<Page>{};  // drained, for every worker
   device->marks.Select(Resolve(device->descriptor));
   return BuildPage(*device, epoch, options);
 }
@@ -220,7 +239,8 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
     page->records = builder.size();
     TIDEMARK_RETURN_IF_ERROR(device.marks.HandOut(number, session.pages + 1, instructions));
     session.pages += 1;
-    session.left -= std::min(session.left, page->records);
+    // Late acknowledgements of older sessions may have taken something off what start counted.
+    session.left = full ? session.left - std::min(session.left, page->records) : 0;
     page->left = session.left;
     page->token = SealToken(epoch.secret,
                             {.kind = TokenKind::kPage,
@@ -240,10 +260,12 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
                                   .token = page->token});
   }
   session.position = position;
-  if (!full) device.marks.FinishDrain(number);
+  if (!full) {
+    device.marks.FinishDrain(number);
+    session.cut.reset();
+  }
   // What was served is durable before the page leaves; an empty page leaves nothing.
   TIDEMARK_RETURN_IF_ERROR(Save(device, /*with_descriptor=*/false, /*sync=*/page.has_value()));
-  if (!full && !page.has_value()) CloseSession(device);
   return page;
 }
 
@@ -341,7 +363,6 @@ Result<AckResult> Source::Impl::Acknowledge(std::string_view id,
     return result;
   }
   TIDEMARK_RETURN_IF_ERROR(Save(*device, with_page, /*sync=*/true));
-  if (device->marks.AtRest()) CloseSession(*device);
   return result;
 }
 
