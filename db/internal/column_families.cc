@@ -92,7 +92,8 @@ rocksdb::DBOptions MakeDbOptions(const StoreOptions& options, Runtime& runtime) 
   db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
-  db.avoid_unnecessary_blocking_io = true;
+  // A read-only database has no thread to leave such work to.
+  db.avoid_unnecessary_blocking_io = !options.read_only;
   db.allow_fallocate = false;  // preallocated logs would cost far more than small stores hold
   return db;
 }
