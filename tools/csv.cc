@@ -120,22 +120,27 @@ Status CsvReader::AddCell() {
 }
 
 Result<int> CsvReader::NextByte() {
-  if (position_ == buffer_.size()) {
-    const bool first = bytes_read_ == 0;
-    buffer_.resize(kChunkBytes);
-    size_t size = 0;
-    do {  // at the beginning, until a byte order mark is whole
-      Result<size_t> count = source_.Read(std::span<char>(buffer_).subspan(size));
-      if (!count.ok()) return count.status();
-      if (*count == 0) break;
-      size += *count;
-    } while (first && size < kByteOrderMark.size());
-    buffer_.resize(size);
-    bytes_read_ += size;
-    position_ = first && buffer_.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
-    if (position_ == buffer_.size()) return -1;
+  while (position_ == buffer_.size()) {
+    TIDEMARK_ASSIGN_OR_RETURN(const bool more, Fill());
+    if (!more) return -1;
   }
   return static_cast<unsigned char>(buffer_[position_++]);
+}
+
+Result<bool> CsvReader::Fill() {
+  const bool first = bytes_read_ == 0;
+  buffer_.resize(kChunkBytes);
+  size_t size = 0;
+  do {  // at the beginning, until a byte order mark is whole
+    const Result<size_t> count = source_.Read(std::span<char>(buffer_).subspan(size));
+    if (!count.ok()) return count.status();
+    if (*count == 0) break;
+    size += *count;
+  } while (first && size < kByteOrderMark.size());
+  buffer_.resize(size);
+  bytes_read_ += size;
+  position_ = first && buffer_.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  return size > 0;
 }
 
 Status CsvReader::Error(std::string message, TextPosition place) const {

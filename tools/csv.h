@@ -44,6 +44,7 @@ class CsvReader {
   Status EndOfInput();
   Status AddCell();
   Result<int> NextByte();  // -1 at the end
+  Result<bool> Fill();
   Status Error(std::string message, TextPosition place) const;
 
   ByteSource& source_;

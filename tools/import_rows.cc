@@ -96,8 +96,8 @@ Result<std::string> NumberCell(std::string_view cell, bool integer) {
   if (!fields.ok() || fields->size() != 1) return expected;
   const JsonType type = fields->front().type;
   const bool fits = type == JsonType::kInteger || (!integer && type == JsonType::kDouble);
-  if (!fits) return expected;
-  return fields->front().text;
+  if (!fits || fields->front().text != cell) return expected;  // no space around it
+  return std::string(cell);
 }
 
 Result<std::string> DocumentCell(std::string_view cell, char first, std::string_view what) {

@@ -1,4 +1,5 @@
 // Small pure parts: base64, units, tables.
+#include <algorithm>
 #include <clocale>
 #include <string>
 
@@ -128,7 +129,7 @@ TEST_F(TableTest, LaterRowsStream) {
   size_t silent = 0;
   for (int i = 0; i < 600; ++i) {
     const std::string ready = table.Add({{.text = std::to_string(i)}});
-    silent += ready.empty() ? 1 : 0;
+    if (ready.empty()) ++silent;
     text += ready;
   }
   text += table.Finish();
