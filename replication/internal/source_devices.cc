@@ -147,6 +147,10 @@ bool Source::Impl::IsExpired(const Device& device) const {
          store_.runtime().clock().Now() - device.session->last_used > options_.session_idle_max;
 }
 
+bool Source::Impl::IsReading(const Device& device) const {
+  return device.session.has_value() && device.session->cut != nullptr && !IsExpired(device);
+}
+
 void Source::Impl::CloseSession(Device& device) {
   device.session.reset();
   device.marks.CloseSession();
@@ -194,8 +198,7 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device) {
   info.reset_pending =
       device.marks.reset_pending() || device.descriptor.epoch != CurrentEpoch().ordinal;
   info.forgotten = device.descriptor.forgotten;
-  info.session_open =
-      device.session.has_value() && device.session->cut != nullptr && !IsExpired(device);
+  info.session_open = IsReading(device);
   info.selection = Resolve(device.descriptor);
   if (!device.descriptor.everything) info.selected = device.descriptor.selected;
   DeviceMarks next = device.marks;
@@ -297,7 +300,7 @@ Status Source::Impl::ResetBeyondBound() {
   for (DevicePtr& device : All()) {
     const std::lock_guard lock(device->mutex);
     TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
-    if (device->session.has_value()) continue;
+    if (IsReading(*device)) continue;
     marks.push_back(device->marks);
     infos.emplace_back();
     absent.push_back(std::move(device));
@@ -306,7 +309,8 @@ Status Source::Impl::ResetBeyondBound() {
   for (size_t i = 0; i < absent.size(); ++i) {
     if (infos[i].holding <= *options_.held_tombstones_max) continue;
     const std::lock_guard lock(absent[i]->mutex);
-    if (absent[i]->session.has_value()) continue;  // it has come back
+    if (IsReading(*absent[i])) continue;  // it has come back
+    TIDEMARK_RETURN_IF_ERROR(Refresh(*absent[i]));
     absent[i]->marks.Reset();
     TIDEMARK_RETURN_IF_ERROR(Save(*absent[i], /*with_descriptor=*/false, /*sync=*/true));
   }

@@ -67,6 +67,8 @@ class Source::Impl {
                                         const Epochs& epoch,
                                         const PageOptions& options);
   bool IsExpired(const Device& device) const;
+  /// True while pages are left to be read in its session.
+  bool IsReading(const Device& device) const;
   void CloseSession(Device& device);
   void ExpireSessions();
   bool KeepsLife(EntityNumber entity, const EndedLife& life) const;
