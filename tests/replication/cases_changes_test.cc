@@ -1,0 +1,314 @@
+// The hardest correctness cases, continued: ordering, selections, restores, purge; by number.
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "db/backup.h"
+#include "tests/replication/source_fixture.h"
+
+namespace tidemark {
+namespace {
+
+using test::MapDevice;
+using test::StatusIs;
+using test::ToTexts;
+using ::testing::AnyOf;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
+
+class CasesChangesTest : public test::SourceTest {
+ protected:
+  void Restore(const std::filesystem::path& backups) {
+    Close();
+    std::filesystem::remove_all(path_);
+    ASSERT_OK(RestoreBackup(backups, 0, path_, runtime_));
+    Open();
+  }
+};
+
+TEST_F(CasesChangesTest, Case23PurgeRacesWithTheStartOfASession) {
+  for (int round = 0; round < 20; ++round) {
+    const std::string id = std::to_string(round);
+    MapDevice device = Device();
+    Put("users", id, "x");
+    device.Sync();
+    Delete("users", id);
+    std::atomic<bool> stop = false;
+    std::thread purger([&] {
+      while (!stop) EXPECT_OK(source_->Purge());
+    });
+    EXPECT_THAT(device.Sync(), ElementsAre("deleted users/" + id));
+    stop = true;
+    purger.join();
+    EXPECT_OK(source_->Purge());
+    EXPECT_EQ(Tombstones(), 0U);
+  }
+}
+
+TEST_F(CasesChangesTest, Case25RestoredFromAnOlderCopy) {
+  Put("users", "1", "a");
+  Put("users", "2", "b");
+  MapDevice device = Device();
+  device.Sync();
+  const std::filesystem::path backups = directory_.path() / "backups";
+  ASSERT_OK(CreateBackup(*store_, backups));
+  const SequenceNumber branch = store_->last_sequence();
+  Put("users", "lost", "x");
+  Delete("users", "1");
+  device.Sync();
+  const SequenceNumber lost = store_->last_sequence();
+
+  Restore(backups);
+  EXPECT_GT(store_->last_sequence(), lost) << "numbers of the lost future are used again";
+  EXPECT_GE(store_->identity().epochs.back().branch, branch);
+  Put("users", "3", "after the restore");
+  device.Move(*source_);
+  ASSERT_TRUE(device.Start());
+  EXPECT_TRUE(device.session().reset) << "it cannot show that it is at or before the branch";
+  device.Drain();
+  EXPECT_EQ(device.map(), Live());
+  EXPECT_FALSE(device.Start());
+}
+
+TEST_F(CasesChangesTest, Case26MarksNewerThanTheDataNeverMakeADeafDevice) {
+  // Marks and data are one store: a restore rewinds both, and an acknowledgement of the lost future
+  // proves a rewind that nobody declared.
+  Put("users", "1", "a");
+  MapDevice device = Device();
+  device.Sync();
+  Close();
+  const std::filesystem::path copy = directory_.path() / "copy";
+  CopyStore(path_, copy);
+  Open();
+  device.Move(*source_);
+  Put("users", "2", "lost");
+  ASSERT_TRUE(device.Start());
+  const Page page = device.Read();
+  device.Apply(page);
+  Close();
+  CopyStore(copy, path_);
+  Open();
+  device.Move(*source_);
+  const size_t epochs = store_->identity().epochs.size();
+  EXPECT_EQ(device.Acknowledge({page.token}).ignored, 1U);
+  EXPECT_EQ(store_->identity().epochs.size(), epochs + 1);
+  Put("users", "3", "c");
+  ASSERT_TRUE(device.Start());
+  EXPECT_TRUE(device.session().reset);
+  device.Drain();
+  EXPECT_EQ(device.map(), Live());
+}
+
+TEST_F(CasesChangesTest, Case27DataNewerThanMarksIsDeliveredAgain) {
+  Put("users", "1", "a");
+  MapDevice device = Device();
+  ASSERT_TRUE(device.Start());
+  const Page page = device.Read();
+  device.Apply(page);
+  Put("users", "2", "b");
+  EXPECT_THAT(device.Sync(), ElementsAre("created users/1=a", "created users/2=b"));
+  EXPECT_EQ(device.map(), Live());
+}
+
+TEST_F(CasesChangesTest, Case28BackupTakenWhileWriting) {
+  const std::filesystem::path backups = directory_.path() / "backups";
+  std::atomic<bool> stop = false;
+  std::atomic<int> written = 0;
+  std::thread writer([&] {
+    for (int i = 0; !stop && i < 5000; ++i) {
+      Put("users", std::to_string(i % 50), std::to_string(i));
+      ++written;
+    }
+  });
+  while (written < 20) std::this_thread::yield();
+  EXPECT_OK(CreateBackup(*store_, backups));
+  stop = true;
+  writer.join();
+  const SequenceNumber lost = store_->last_sequence();
+  Restore(backups);
+  EXPECT_GT(store_->last_sequence(), lost);
+  SequenceNumber highest;
+  RecordIterator records = store_->GetView().Scan("users", ScanOptions{});
+  while (records.Next()) highest = std::max(highest, records.record().version);
+  EXPECT_LE(highest, store_->last_sequence());
+  EXPECT_OK(store_->Verify([](const std::string& problem) { ADD_FAILURE() << problem; }));
+}
+
+TEST_F(CasesChangesTest, Case32NoReaderPassesWhatIsNotVisible) {
+  // Every batch raises all counters to the same number: a session must never see two numbers.
+  constexpr int kCounters = 5;
+  const auto raise = [this](int value) {
+    WriteBatch batch;
+    for (int i = 0; i < kCounters; ++i) {
+      batch.Put(i % 2 == 0 ? "users" : "visits", "c" + std::to_string(i), std::to_string(value));
+    }
+    EXPECT_OK(store_->Commit(batch, {.sync = value % 3 == 0}));
+  };
+  raise(0);
+  std::atomic<bool> stop = false;
+  std::atomic<int> next = 1;
+  std::vector<std::thread> writers;
+  for (int w = 0; w < 3; ++w) {
+    writers.emplace_back([&] {
+      while (!stop) raise(next++);
+    });
+  }
+  MapDevice device = Device();
+  for (int round = 0; round < 50; ++round) {
+    device.Sync(2);
+    ASSERT_THAT(device.map(), SizeIs(kCounters));
+    for (const auto& [name, value] : device.map()) {
+      ASSERT_EQ(value, device.map().begin()->second) << name << " in round " << round;
+    }
+  }
+  stop = true;
+  for (std::thread& writer : writers) writer.join();
+  device.Sync();
+  EXPECT_EQ(device.map(), Live());
+}
+
+TEST_F(CasesChangesTest, Case33OneBatchCutInTheMiddleOfAPage) {
+  WriteBatch batch;
+  for (int i = 0; i < 250; ++i) batch.Put("users", std::to_string(1000 + i), "x");
+  ASSERT_OK(store_->Commit(batch));
+  MapDevice device = Device();
+  ASSERT_TRUE(device.Start());
+  EXPECT_EQ(device.session().pages, 3U);
+  const Page first = device.Read();
+  device.Apply(first);
+  device.Acknowledge({first.token});
+  ASSERT_TRUE(device.Start());
+  EXPECT_EQ(device.session().owed, 150U);
+  const std::vector<std::string> rest = device.Drain();
+  ASSERT_THAT(rest, SizeIs(150));
+  EXPECT_EQ(rest.front(), "created users/1100=x");
+  EXPECT_EQ(device.map(), Live());
+}
+
+TEST_F(CasesChangesTest, Case35TransactionSplitOverPages) {
+  // The boundary is the cut, which is never inside a batch; pages are parts of a session.
+  MapDevice device = Device();
+  for (int i = 0; i < 3; ++i) {
+    WriteBatch batch;
+    batch.Put("orders", std::to_string(i), "o").Put("lines", std::to_string(i), "l");
+    const auto committed = store_->Commit(batch);
+    ASSERT_OK(committed);
+    ASSERT_TRUE(device.Start());
+    EXPECT_EQ(device.session().cut, committed->sequence);
+    EXPECT_THAT(device.Drain(1), SizeIs(2));
+    EXPECT_EQ(device.map(), Live());
+  }
+}
+
+TEST_F(CasesChangesTest, Case36SelectionWidenedAfterTheMarkPassed) {
+  ASSERT_OK(source_->Select("tablet", {"users"}));
+  Put("visits", "1", "v");
+  Put("users", "1", "a");
+  MapDevice device = Device();
+  EXPECT_THAT(device.Sync(), ElementsAre("created users/1=a"));
+  ASSERT_OK(source_->Select("tablet", {"users", "visits"}));
+  EXPECT_THAT(device.Sync(), ElementsAre("created visits/1=v"));
+  ASSERT_OK(source_->SelectEverything("tablet"));
+  EXPECT_FALSE(device.Start());
+}
+
+TEST_F(CasesChangesTest, Case37SelectionNarrowedAndWidenedAgain) {
+  Put("visits", "served", "v");
+  Put("users", "1", "a");
+  MapDevice device = Device();
+  device.Sync();
+  MapDevice other = Device("phone");
+  other.Sync();
+  Put("visits", "never served", "w");
+  ASSERT_OK(source_->Select("tablet", {"users"}));
+  EXPECT_THAT(device.Sync(), ElementsAre("deleted visits/served"));
+  EXPECT_THAT(device.map(), SizeIs(1));
+  EXPECT_THAT(other.Sync(), ElementsAre("created visits/never served=w")) << "others see nothing";
+  ASSERT_OK(source_->SelectEverything("tablet"));
+  EXPECT_THAT(device.Sync(),
+              ElementsAre("created visits/served=v", "created visits/never served=w"));
+  // Flapping without a session between says nothing.
+  ASSERT_OK(source_->Select("tablet", {}));
+  ASSERT_OK(source_->SelectEverything("tablet"));
+  EXPECT_FALSE(device.Start());
+}
+
+TEST_F(CasesChangesTest, Case37NothingLeavesThatWasRevokedDuringTheDrain) {
+  Put("users", "1", "a");
+  Put("visits", "1", "v");
+  Put("users", "2", "b");
+  MapDevice device = Device();
+  ASSERT_TRUE(device.Start());
+  device.Apply(device.Read(1));
+  ASSERT_OK(source_->Select("tablet", {"users"}));
+  EXPECT_THAT(device.Drain(1), ElementsAre("created users/2=b"));
+  EXPECT_FALSE(source_->GetDevice("tablet")->at_rest)
+      << "the session cannot claim what it held back";
+}
+
+TEST_F(CasesChangesTest, Case45SeveralChangesOfOneIdInABatch) {
+  Put("users", "1", "a");
+  Put("users", "2", "b");
+  Put("users", "3", "c");
+  MapDevice device = Device();
+  device.Sync();
+  WriteBatch batch;
+  batch.Put("users", "1", "created in the batch").Delete("users", "1");
+  batch.Put("users", "2", "changed").Delete("users", "2");
+  batch.Delete("users", "3").Put("users", "3", "c again");
+  batch.Put("users", "4", "x").Delete("users", "4");
+  ASSERT_OK(store_->Commit(batch));
+  const std::vector<std::string> told = device.Sync();
+  EXPECT_THAT(told,
+              UnorderedElementsAre("deleted users/1",
+                                   "deleted users/2",
+                                   AnyOf("created users/3=c again", "updated users/3=c again")));
+  EXPECT_EQ(device.map(), Live());
+}
+
+TEST_F(CasesChangesTest, Case51PurgeAndCompactionDuringADrain) {
+  for (int i = 0; i < 10; ++i) Put("users", std::to_string(i), "x");
+  MapDevice device = Device();
+  ASSERT_TRUE(device.Start());
+  const uint64_t owed = device.session().owed;
+  uint64_t done = 0;
+  for (int i = 0; i < 10; ++i) {
+    Delete("users", std::to_string(9 - i));
+    EXPECT_OK(source_->Purge());
+    EXPECT_OK(store_->Compact());
+    const Page page = device.Read(1);
+    done += page.records;
+    EXPECT_EQ(page.left, owed - done);
+    device.Apply(page);
+    device.Acknowledge({page.token});
+  }
+  EXPECT_THAT(device.Next(), test::IsDrained());
+  EXPECT_THAT(device.map(), SizeIs(10));
+  EXPECT_THAT(device.Sync(), SizeIs(10));
+  EXPECT_THAT(device.map(), IsEmpty());
+}
+
+TEST_F(CasesChangesTest, Case52EntityDroppedWhileItsPagesAreRead) {
+  for (int i = 0; i < 4; ++i) Put("users", std::to_string(i), "x");
+  Put("visits", "1", "v");
+  MapDevice device = Device();
+  ASSERT_TRUE(device.Start());
+  device.Apply(device.Read(1));
+  ASSERT_OK(store_->Drop("users"));
+  EXPECT_OK(source_->Purge());
+  EXPECT_OK(store_->Compact());
+  EXPECT_THAT(
+      device.Drain(1),
+      ElementsAre(
+          "created users/1=x", "created users/2=x", "created users/3=x", "created visits/1=v"));
+  EXPECT_THAT(device.Sync(), SizeIs(4));
+  EXPECT_EQ(device.map(), Live());
+  EXPECT_OK(source_->Purge());
+  EXPECT_EQ(Tombstones(), 0U);
+}
+
+}  // namespace
+}  // namespace tidemark
