@@ -1,0 +1,243 @@
+#include "tests/model/engine_devices.h"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/status_matchers.h"
+
+namespace tidemark::model {
+namespace {
+
+constexpr int kRoundsMax = 6;
+
+}  // namespace
+
+ModelDevice::ModelDevice(std::string id, EngineWorld& world, std::mt19937_64& random)
+    : id_(std::move(id)), world_(world), random_(random) {
+  world_.Add(id_);
+}
+
+void ModelDevice::CheckSettled() {
+  if (!world_.AtRest(id_) || changed_) return;
+  ++settled_;
+  EXPECT_EQ(Contents(), world_.judge(id_).AtCut()) << id_ << " settled and differs from its cut";
+}
+
+void ScriptedDevice::Step() {
+  switch (Below(16)) {
+    case 0:
+    case 1:
+      return Start();
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+      return Read();
+    case 6:
+    case 7:
+    case 8:
+      return Apply();
+    case 9:
+    case 10:
+    case 11:
+      return Acknowledge();
+    case 12:  // a page is lost
+      if (!arriving_.empty()) arriving_.pop_back();
+      return;
+    case 13:
+      if (!OneIn(6)) return;
+      map_.clear();
+      wiped_ = true;
+      changed_ = true;
+      return;
+    default:
+      return Sync(1 + Below(8));
+  }
+}
+
+void ScriptedDevice::Start() {
+  // Contract 15: what was not applied by now is dropped.
+  arriving_.clear();
+  const auto answer = world_.Start({.device = id_, .fresh = wiped_});
+  if (!answer.ok()) return;
+  wiped_ = false;
+  changed_ = false;
+  if (!answer->has_value()) return CheckSettled();
+  if ((*answer)->reset) map_.clear();
+  sessions_.push_back((*answer)->id);
+}
+
+void ScriptedDevice::Read() {
+  if (sessions_.empty()) return Start();
+  // Another worker may still believe in an older session.
+  const std::string session = OneIn(10) ? sessions_[Below(sessions_.size())] : sessions_.back();
+  const auto page = world_.Next(id_, session, {.records_max = 1 + Below(5)});
+  if (page.ok() && page->has_value()) arriving_.push_back(**page);
+}
+
+void ScriptedDevice::Apply() {
+  if (arriving_.empty() || wiped_) return;
+  const size_t which = Below(arriving_.size());
+  const Page page = std::move(arriving_[which]);
+  arriving_.erase(arriving_.begin() + static_cast<ptrdiff_t>(which));
+  const auto rows = BatchView::Parse(page.bytes, BatchKind::kPage);
+  ASSERT_OK(rows);
+  for (size_t i = 0; i < rows->size(); ++i) {
+    const BatchRow row = rows->row(i);
+    const RecordKey key{std::string(rows->entity_name(row.entity)), std::string(row.id)};
+    if (row.op == RowOp::kDelete) {
+      map_.erase(key);
+    } else {
+      map_[key] = std::string(row.value);
+    }
+  }
+  applied_.push_back(page.token);
+  if (OneIn(3)) {
+    for (std::string& key : world_.judge(id_).AckKeysOfPage(page.token)) {
+      owing_.push_back(std::move(key));
+    }
+  } else {
+    owing_.push_back(page.token);
+  }
+}
+
+void ScriptedDevice::Acknowledge() {
+  std::shuffle(owing_.begin(), owing_.end(), random_);
+  std::vector<std::string> keys;
+  for (size_t count = Below(owing_.size() + 1); count > 0; --count) {
+    if (!OneIn(12)) keys.push_back(owing_.back());  // else it is never acknowledged
+    owing_.pop_back();
+  }
+  if (!keys.empty() && OneIn(4)) keys.push_back(keys.front());
+  if (!applied_.empty() && OneIn(3)) keys.push_back(applied_[Below(applied_.size())]);
+  if (OneIn(8)) keys.insert(keys.begin(), "neither a token nor a key");
+  if (keys.empty()) return;
+  const bool is_lost = OneIn(8);
+  if (is_lost) return;
+  EXPECT_OK(world_.Acknowledge(id_, keys));
+  CheckSettled();
+}
+
+void ScriptedDevice::Sync(size_t records_max) {
+  Start();
+  if (sessions_.empty()) return;
+  while (true) {
+    const auto page = world_.Next(id_, sessions_.back(), {.records_max = records_max});
+    if (!page.ok() || !page->has_value()) break;
+    arriving_.push_back(**page);
+  }
+  while (!arriving_.empty()) Apply();
+  if (owing_.empty()) return;
+  EXPECT_OK(world_.Acknowledge(id_, owing_));
+  owing_.clear();
+  CheckSettled();
+}
+
+void ScriptedDevice::Converge() {
+  for (int round = 0; round < kRoundsMax; ++round) {
+    Sync(kPageRecordsDefault);
+    if (::testing::Test::HasFailure()) return;
+  }
+  EXPECT_EQ(map_, world_.judge(id_).Now()) << id_;
+  EXPECT_TRUE(world_.AtRest(id_)) << id_;
+}
+
+/// Everything goes through the world, which judges it.
+class ReplicaDevice::Network final : public Transport {
+ public:
+  Network(ReplicaDevice& device, uint64_t faults_one_in)
+      : device_(device), faults_one_in_(faults_one_in) {}
+
+  Result<std::optional<SessionInfo>> Start(const Hello& hello) override {
+    if (Fails()) return Unavailable();
+    auto answer = device_.world_.Start(hello);
+    device_.changed_ = false;
+    if (Fails()) return Unavailable();
+    return answer;
+  }
+  Result<std::optional<Page>> Next(std::string_view session, const PageOptions& options) override {
+    if (Fails()) return Unavailable();
+    auto answer = device_.world_.Next(device_.id_, std::string(session), options);
+    if (Fails()) return Unavailable();
+    return answer;
+  }
+  Result<AckResult> Acknowledge(std::string_view device,
+                                const std::vector<std::string>& keys) override {
+    if (Fails()) return Unavailable();
+    auto answer = device_.world_.Acknowledge(std::string(device), keys);
+    if (Fails()) return Unavailable();
+    return answer;
+  }
+
+ private:
+  bool Fails() { return faults_one_in_ > 0 && device_.OneIn(faults_one_in_); }
+  static Status Unavailable() { return {ErrorCode::kUnavailable, "the network failed"}; }
+
+  ReplicaDevice& device_;
+  const uint64_t faults_one_in_;
+};
+
+ReplicaDevice::ReplicaDevice(std::string id, EngineWorld& world, std::mt19937_64& random)
+    : ModelDevice(std::move(id), world, random) {
+  options_.page.records_max = 1 + Below(6);
+  options_.pages_per_ack = 1 + Below(3);
+  options_.store.window_records = 1 + Below(24);
+  Open();
+}
+
+ReplicaDevice::~ReplicaDevice() = default;
+
+void ReplicaDevice::Open() {
+  replica_.reset();
+  auto replica = Replica::Open(directory_.path() / "replica", id_, options_, ModelRuntime());
+  ASSERT_OK(replica);
+  replica_ = std::move(*replica);
+}
+
+void ReplicaDevice::Pull(uint64_t faults_one_in) {
+  Network network(*this, faults_one_in);
+  const auto pulled = replica_->Pull(network);
+  if (!pulled.ok()) {
+    EXPECT_EQ(pulled.status().code(), ErrorCode::kUnavailable) << pulled.status().ToString();
+    EXPECT_GT(faults_one_in, 0U);
+    return;
+  }
+  CheckSettled();
+}
+
+void ReplicaDevice::Step() {
+  switch (Below(8)) {
+    case 0:
+      return Open();
+    case 1:
+    case 2:
+      return Pull(0);
+    case 3:
+    case 4:
+      return Pull(2 + Below(8));
+    default:
+      return;
+  }
+}
+
+DeviceMap ReplicaDevice::Contents() {
+  DeviceMap found;
+  const View view = replica_->store().GetView();
+  for (const EntityInfo& info : replica_->store().ListEntities()) {
+    RecordIterator records = view.Scan(info.name, ScanOptions{});
+    while (records.Next()) found[{info.name, records.id()}] = records.value();
+    EXPECT_OK(records.status());
+  }
+  return found;
+}
+
+void ReplicaDevice::Converge() {
+  for (int round = 0; round < 3; ++round) {
+    Pull(0);
+    if (::testing::Test::HasFailure()) return;
+  }
+  EXPECT_EQ(Contents(), world_.judge(id_).Now()) << id_;
+}
+
+}  // namespace tidemark::model

@@ -1,0 +1,232 @@
+#include "tests/model/engine_judge.h"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/status_matchers.h"
+
+namespace tidemark::model {
+
+std::map<RecordKey, std::string> Select(const RecordMap& records, const PlainSelection& selection) {
+  std::map<RecordKey, std::string> selected;
+  for (const auto& [key, state] : records) {
+    if (selection.Contains(key)) selected[key] = state.value;
+  }
+  return selected;
+}
+
+std::set<RecordKey> DeviceJudge::AllOwed(const RecordMap& view,
+                                         const PlainSelection& selection) const {
+  std::set<RecordKey> owed;
+  const auto consider = [&](const RecordKey& key) {
+    const auto found = view.find(key);
+    const RecordState* state = found == view.end() ? nullptr : &found->second;
+    if (oracle_.Owed(key, state, selection).has_value()) owed.insert(key);
+  };
+  for (const auto& [key, state] : view) consider(key);
+  for (const RecordKey& key : oracle_.Keys()) consider(key);
+  return owed;
+}
+
+std::optional<RowOp> DeviceJudge::OwedAtCut(const RecordKey& key) const {
+  const auto found = current_.view.find(key);
+  return oracle_.Owed(
+      key, found == current_.view.end() ? nullptr : &found->second, current_.selection);
+}
+
+void DeviceJudge::Started(const Result<std::optional<SessionInfo>>& answer,
+                          SequenceNumber cut,
+                          bool fresh) {
+  ASSERT_OK(answer);
+  if (fresh && known_) reset_pending_ = true;
+  known_ = true;
+  const bool reset = reset_pending_;
+  if (reset) oracle_.Reset(sessions_ + 1);
+  current_ = Session();
+  current_.cut = cut;
+  current_.view = records_.live;
+  current_.selection = selection_;
+  current_.owed = AllOwed(current_.view, selection_);
+  if (!answer->has_value()) {
+    EXPECT_EQ(current_.owed.size(), 0U) << id_ << " is owed something and was told nothing";
+    EXPECT_FALSE(reset) << id_ << " was to be reset";
+    current_.drained = true;
+    return;
+  }
+  const SessionInfo& info = **answer;
+  EXPECT_EQ(info.cut, cut);
+  EXPECT_EQ(info.owed, current_.owed.size()) << id_ << " session " << info.number;
+  EXPECT_EQ(info.pages, (info.owed + kPageRecordsDefault - 1) / kPageRecordsDefault);
+  EXPECT_EQ(info.reset, reset) << id_;
+  EXPECT_TRUE(reset || info.owed > 0);
+  current_.id = info.id;
+  current_.number = info.number;
+  current_.open = true;
+  sessions_ = std::max(sessions_, info.number);
+}
+
+void DeviceJudge::Read(const std::string& session,
+                       size_t records_max,
+                       const Result<std::optional<Page>>& answer,
+                       const Source& source) {
+  if (session != current_.id || !current_.open) {
+    if (answer.ok()) {
+      EXPECT_FALSE(answer->has_value()) << "a session that is over handed out a page";
+    } else {
+      EXPECT_TRUE(answer.status().code() == ErrorCode::kSuperseded ||
+                  answer.status().code() == ErrorCode::kSessionExpired)
+          << answer.status().ToString();
+      if (session == current_.id) {
+        EXPECT_EQ(answer.status().code(), ErrorCode::kSessionExpired);
+      }
+    }
+    return;
+  }
+  ASSERT_OK(answer);
+  if (!answer->has_value()) {
+    Drained();
+    return;
+  }
+  const Page& page = **answer;
+  const auto rows = BatchView::Parse(page.bytes, BatchKind::kPage);
+  ASSERT_OK(rows);
+  const BatchHeader header = rows->header();
+  EXPECT_EQ(header.device, id_);
+  EXPECT_EQ(header.session, current_.number);
+  EXPECT_EQ(header.page, current_.last_page + 1);
+  EXPECT_EQ(header.cut, current_.cut);
+  EXPECT_EQ(header.reset, reset_pending_);
+  EXPECT_EQ(header.token, page.token);
+  EXPECT_EQ(page.records, rows->size());
+  EXPECT_GT(rows->size(), 0U);
+  current_.last_page = header.page;
+  const size_t before = current_.handed.size();
+  for (size_t i = 0; i < rows->size(); ++i) {
+    const BatchRow row = rows->row(i);
+    const std::string_view entity = rows->entity_name(row.entity);
+    ReadRow(row, entity, header.page);
+    const ToldRow told{{std::string(entity), std::string(row.id)},
+                       current_.number,
+                       header.page,
+                       row.op,
+                       row.birth,
+                       row.sequence};
+    const std::string key = source.AckKey(session, entity, row);
+    told_[page.token].push_back(told);
+    told_[key].push_back(told);
+    ack_keys_[page.token].push_back(key);
+  }
+  // All of a page is examined before any of it counts as handed out.
+  for (const ToldRow& told : told_[page.token]) oracle_.HandOut(told);
+  EXPECT_EQ(current_.handed.size(), before + rows->size()) << "an id was handed out twice";
+  if (!current_.disturbed && !current_.selection_changed) {
+    EXPECT_EQ(page.left, current_.owed.size() - current_.handed.size());
+  }
+  if (page.records < records_max) Drained();
+}
+
+void DeviceJudge::ReadRow(const BatchRow& row, std::string_view entity, uint64_t page) {
+  const RecordKey key{std::string(entity), std::string(row.id)};
+  const std::string what = id_ + " session " + std::to_string(current_.number) + " page " +
+                           std::to_string(page) + " " + key.first + "/" + key.second;
+  EXPECT_GT(row.sequence, current_.last_place) << what << ": not in the order of heads";
+  current_.last_place = row.sequence;
+  const auto found = current_.view.find(key);
+  const bool live = found != current_.view.end();
+  const std::optional<RowOp> owed = OwedAtCut(key);
+  ASSERT_TRUE(owed.has_value()) << what << ": nothing was owed, told op "
+                                << static_cast<int>(row.op);
+  EXPECT_EQ(static_cast<int>(row.op), static_cast<int>(*owed)) << what << ": wrong label";
+  if (row.op == RowOp::kDelete) {
+    EXPECT_FALSE(live && selection_.Contains(key)) << what << ": selected and told deleted";
+    EXPECT_TRUE(row.value.empty());
+    EXPECT_EQ(row.birth, oracle_.HeldLives(key).back()) << what;
+  } else {
+    EXPECT_TRUE(selection_.Contains(key)) << what << ": outside the selection in force";
+    ASSERT_TRUE(live) << what;
+    EXPECT_EQ(row.birth, found->second.birth) << what;
+    EXPECT_EQ(row.sequence, found->second.head) << what;
+    EXPECT_EQ(row.value, found->second.value) << what;
+  }
+  EXPECT_TRUE(current_.handed.insert(key).second) << what << ": twice in one session";
+  current_.unacknowledged.emplace(key, row.sequence);
+}
+
+void DeviceJudge::Drained() {
+  current_.drained = true;
+  if (current_.selection_changed) return;
+  for (const RecordKey& key : current_.owed) {
+    if (current_.handed.contains(key)) continue;
+    EXPECT_FALSE(OwedAtCut(key).has_value())
+        << id_ << " session " << current_.number << " left out " << key.first << "/" << key.second;
+  }
+  if (!current_.disturbed) {
+    EXPECT_EQ(current_.handed.size(), current_.owed.size());
+  }
+}
+
+void DeviceJudge::Acknowledged(const std::vector<std::string>& keys, const AckResult& result) {
+  uint64_t unknown = 0;
+  uint64_t rows = 0;
+  for (const std::string& key : keys) {
+    const auto found = told_.find(key);
+    if (found == told_.end()) {
+      ++unknown;
+      continue;
+    }
+    for (const ToldRow& told : found->second) {
+      ++rows;
+      oracle_.Acknowledge(told);
+      if (told.session == current_.number) {
+        current_.unacknowledged.erase({told.key, told.place});
+      } else {
+        current_.disturbed = true;
+      }
+    }
+  }
+  EXPECT_GE(result.ignored, unknown) << "a foreign key counted";
+  EXPECT_LE(result.applied, rows);
+  EXPECT_EQ(result.reasons.size(), std::min<uint64_t>(result.ignored, 100));
+}
+
+void DeviceJudge::Selected(PlainSelection selection) {
+  if (selection == selection_) return;
+  selection_ = std::move(selection);
+  current_.selection_changed = true;
+}
+
+void DeviceJudge::WasReset() {
+  reset_pending_ = true;
+  oracle_.Reset(sessions_ + 1);
+  current_.open = false;
+  current_.drained = false;
+}
+
+uint64_t DeviceJudge::OwedNow() const {
+  if (!reset_pending_) return AllOwed(records_.live, selection_).size();
+  return Select(records_.live, selection_).size();
+}
+
+bool DeviceJudge::Needs(const RecordKey& key, const EndedLife& life) const {
+  if (oracle_.Holds(key, life.birth)) return true;
+  return session_open() && current_.selection.Contains(key) && life.birth <= current_.cut &&
+         current_.cut < life.death;
+}
+
+bool DeviceJudge::MustHaveSettled() const {
+  return current_.drained && !current_.selection_changed && current_.unacknowledged.empty();
+}
+
+std::map<RecordKey, std::string> DeviceJudge::AtCut() const {
+  return Select(current_.view, current_.selection);
+}
+std::map<RecordKey, std::string> DeviceJudge::Now() const {
+  return Select(records_.live, selection_);
+}
+
+std::vector<std::string> DeviceJudge::AckKeysOfPage(const std::string& token) const {
+  return ack_keys_.at(token);
+}
+
+}  // namespace tidemark::model

@@ -1,0 +1,97 @@
+// Watches one device's sessions with a real source and says what the contract says about every
+// answer: counts, labels, order, values, selections, settling. The device itself may be anything.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "replication/source.h"
+#include "tests/model/engine_oracle.h"
+
+namespace tidemark::model {
+
+/// What is checked when a session starts, hands out and is acknowledged. Failures are GoogleTest's.
+class DeviceJudge {
+ public:
+  DeviceJudge(std::string id, const PlainStore& records) : id_(std::move(id)), records_(records) {}
+
+  const std::string& id() const { return id_; }
+
+  // What happened. Each call checks what it is told.
+
+  void Started(const Result<std::optional<SessionInfo>>& answer, SequenceNumber cut, bool fresh);
+  /// `session` as the caller named it, of any age.
+  void Read(const std::string& session,
+            size_t records_max,
+            const Result<std::optional<Page>>& answer,
+            const Source& source);
+  void Acknowledged(const std::vector<std::string>& keys, const AckResult& result);
+  void Selected(PlainSelection selection);
+  void WasReset();
+  /// The source says that the newest session settled.
+  void Settled() { reset_pending_ = false; }
+  /// Sessions ended with the process.
+  void Restarted() { current_.open = false; }
+
+  // What is known.
+
+  /// Instructions that a session would be owed if it started now.
+  uint64_t OwedNow() const;
+  /// A tombstone of this ended life is needed for the device.
+  bool Needs(const RecordKey& key, const EndedLife& life) const;
+  /// The newest session was read to its end and everything it handed out is acknowledged.
+  bool MustHaveSettled() const;
+  /// What the device holds if the newest session settled.
+  std::map<RecordKey, std::string> AtCut() const;
+  /// What the device holds when it lacks nothing.
+  std::map<RecordKey, std::string> Now() const;
+  SequenceNumber cut() const { return current_.cut; }
+  bool session_open() const { return current_.open && !current_.drained; }
+  bool reset_pending() const { return reset_pending_; }
+  /// Page tokens and ack keys of everything ever handed out.
+  const std::map<std::string, std::vector<ToldRow>>& keys() const { return told_; }
+  std::vector<std::string> AckKeysOfPage(const std::string& token) const;
+
+ private:
+  struct Session {
+    std::string id;
+    uint64_t number = 0;
+    SequenceNumber cut;
+    RecordMap view;
+    PlainSelection selection;
+    std::set<RecordKey> owed;  // at the start
+    std::set<RecordKey> handed;
+    std::set<std::pair<RecordKey, SequenceNumber>> unacknowledged;
+    SequenceNumber last_place;
+    uint64_t last_page = 0;
+    bool open = false;
+    bool drained = false;
+    bool disturbed = false;          // acknowledgements of older sessions: less may be owed
+    bool selection_changed = false;  // something may have been withheld
+  };
+
+  std::optional<RowOp> OwedAtCut(const RecordKey& key) const;
+  std::set<RecordKey> AllOwed(const RecordMap& view, const PlainSelection& selection) const;
+  void ReadRow(const BatchRow& row, std::string_view entity, uint64_t page);
+  void Drained();
+
+  const std::string id_;
+  const PlainStore& records_;
+  DeviceOracle oracle_;
+  PlainSelection selection_;
+  bool reset_pending_ = false;
+  bool known_ = false;     // a session was started before
+  uint64_t sessions_ = 0;  // highest number seen
+  Session current_;
+  std::map<std::string, std::vector<ToldRow>> told_;  // page token or ack key -> what it says
+  std::map<std::string, std::vector<std::string>> ack_keys_;  // page token -> its ack keys
+};
+
+std::map<RecordKey, std::string> Select(const RecordMap& records, const PlainSelection& selection);
+
+}  // namespace tidemark::model

@@ -1,0 +1,156 @@
+// Random histories that drive the real engine and plain maps side by side: writers, folds and
+// compactions, restarts and kills of the source, devices that lose pages and acknowledgements,
+// selections granted and revoked, resets, purges. Checked after every step: what is owed, its
+// labels, values, order and counts; that nothing acknowledged is sent again and nothing is deleted
+// needlessly; that a settled device equals its selection at the cut; that exactly the tombstones
+// are kept that some device may need. At the end of a history all devices converge.
+//
+//   TIDEMARK_SEED=n        one history, after those before it on the same store
+//   TIDEMARK_TEST_LONG=1   twenty times as many
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/model/engine_devices.h"
+#include "tests/model/engine_world.h"
+
+namespace tidemark::model {
+namespace {
+
+constexpr uint64_t kHistories = 1000;
+/// A store goes on with a few histories: making one costs more than a history does.
+constexpr uint64_t kHistoriesOfAStore = 10;
+constexpr int kSteps = 60;
+constexpr uint64_t kIds = 6;
+const std::vector<std::string> kEntities = {"users", "visits", "events"};
+
+uint64_t Number(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+class EngineHistory {
+ public:
+  EngineHistory(uint64_t seed, EngineWorld& world) : random_(seed), world_(world) {
+    const uint64_t devices = 2 + Below(2);
+    for (uint64_t i = 0; i < devices; ++i) {
+      const std::string id = "device" + std::to_string(seed) + "." + std::to_string(i);
+      if (i == 0 && OneIn(5)) {
+        devices_.push_back(std::make_unique<ReplicaDevice>(id, world_, random_));
+      } else {
+        devices_.push_back(std::make_unique<ScriptedDevice>(id, world_, random_));
+      }
+    }
+  }
+
+  void Run() {
+    for (int step = 0; step < kSteps && !::testing::Test::HasFailure(); ++step) Step();
+    if (::testing::Test::HasFailure()) return;
+    for (const auto& device : devices_) device->Converge();
+    world_.CheckRecords();
+    world_.Purge();
+    world_.CheckDevices();
+    world_.Retire();
+  }
+
+  uint64_t settled() const {
+    uint64_t settled = 0;
+    for (const auto& device : devices_) settled += device->settled();
+    return settled;
+  }
+
+ private:
+  uint64_t Below(uint64_t limit) { return random_() % limit; }
+  bool OneIn(uint64_t n) { return Below(n) == 0; }
+  ModelDevice& AnyDevice() { return *devices_[Below(devices_.size())]; }
+
+  void Step() {
+    switch (Below(40)) {
+      case 0:
+        return world_.Purge();
+      case 1:
+        return world_.CheckDevices();
+      case 2:
+        return Grant();
+      case 3:
+        if (OneIn(3)) world_.Reset(AnyDevice().id(), /*forget=*/OneIn(2));
+        return;
+      case 4:
+        return OneIn(3) ? world_.Compact() : world_.Purge();
+      case 5:
+        if (OneIn(3)) world_.Reopen();
+        return;
+      case 6:
+        if (OneIn(3)) world_.Kill();
+        return;
+      case 7:
+        if (OneIn(3)) world_.Empty(kEntities[Below(kEntities.size())]);
+        return;
+      case 8:
+        return world_.WriteRefused({kEntities[Below(2)], AnyId()}, AnyValue());
+      default:
+        if (OneIn(3)) return Write();
+        return AnyDevice().Step();
+    }
+  }
+
+  std::string AnyId() { return "id" + std::to_string(Below(kIds)); }
+  std::string AnyValue() { return "value" + std::to_string(Below(4)); }
+
+  void Write() {
+    std::vector<PlainWrite> writes;
+    std::set<RecordKey> used;
+    for (uint64_t count = 1 + Below(4); count > 0; --count) {
+      PlainWrite write;
+      write.key = {kEntities[Below(kEntities.size())], AnyId()};
+      write.value = AnyValue();
+      if (write.key.first == "events") {
+        write.op = WriteOp::kAppend;
+        write.key.second += write.value;  // an event of equal id has equal content
+      } else {
+        write.op = OneIn(3) ? WriteOp::kDelete : WriteOp::kPut;
+      }
+      if (used.insert(write.key).second) writes.push_back(write);
+    }
+    world_.Write(writes);
+  }
+
+  void Grant() {
+    PlainSelection selection;
+    if (!OneIn(3)) {
+      selection.entities.emplace();
+      for (const std::string& entity : kEntities) {
+        if (OneIn(2)) selection.entities->insert(entity);
+      }
+    }
+    world_.Grant(AnyDevice().id(), selection);
+  }
+
+  std::mt19937_64 random_;
+  EngineWorld& world_;
+  std::vector<std::unique_ptr<ModelDevice>> devices_;
+};
+
+TEST(EngineModelTest, RandomHistoriesAgreeWithPlainMaps) {
+  const uint64_t only = Number("TIDEMARK_SEED", 0);
+  const uint64_t histories = Number("TIDEMARK_TEST_LONG", 0) != 0 ? 20 * kHistories : kHistories;
+  const uint64_t first = only == 0 ? 1 : only - (only - 1) % kHistoriesOfAStore;
+  std::unique_ptr<EngineWorld> world;
+  uint64_t settled = 0;
+  for (uint64_t seed = first; seed <= (only == 0 ? histories : only); ++seed) {
+    if ((seed - 1) % kHistoriesOfAStore == 0) world = std::make_unique<EngineWorld>(1 + seed % 24);
+    EngineHistory history(seed, *world);
+    history.Run();
+    ASSERT_FALSE(HasFailure()) << "replay with TIDEMARK_SEED=" << seed;
+    settled += history.settled();
+  }
+  EXPECT_GT(settled, only != 0 ? 0 : histories * 5) << "histories hardly ever settle";
+}
+
+}  // namespace
+}  // namespace tidemark::model

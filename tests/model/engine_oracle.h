@@ -1,0 +1,162 @@
+// What the contract says about records and devices, as plain maps over the ids of a real store: the
+// independent judge of the engine. It knows nothing of floors, segments or folds, and forgets
+// nothing.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/batch.h"
+#include "format/sequence.h"
+
+namespace tidemark::model {
+
+/// Entity and id. An entity that was dropped and declared anew keeps its name: the lives tell.
+using RecordKey = std::pair<std::string, std::string>;
+
+struct RecordState {
+  SequenceNumber birth;
+  SequenceNumber head;
+  std::string value;
+};
+using RecordMap = std::map<RecordKey, RecordState>;
+
+/// The live records, and every life that ever ended.
+struct PlainStore {
+  RecordMap live;
+  std::map<RecordKey, std::vector<EndedLife>> ended;
+
+  void Put(const RecordKey& key, std::string value, SequenceNumber head) {
+    const auto found = live.find(key);
+    const SequenceNumber birth = found == live.end() ? head : found->second.birth;
+    live[key] = {birth, head, std::move(value)};
+  }
+  void Delete(const RecordKey& key, SequenceNumber head) {
+    const auto found = live.find(key);
+    ended[key].push_back({found->second.birth, head});
+    live.erase(found);
+  }
+};
+
+/// What a device may see: everything, or the entities named.
+struct PlainSelection {
+  std::optional<std::set<std::string>> entities;
+
+  bool Contains(const RecordKey& key) const {
+    return !entities.has_value() || entities->contains(key.first);
+  }
+  bool operator==(const PlainSelection&) const = default;
+};
+
+/// One instruction that was handed out.
+struct ToldRow {
+  RecordKey key;
+  uint64_t session = 0;
+  uint64_t page = 0;
+  RowOp op = RowOp::kCreated;
+  SequenceNumber birth;
+  SequenceNumber place;
+};
+
+/// What one device is owed, from what it was told and what it answered.
+class DeviceOracle {
+ public:
+  void Reset(uint64_t next_session) {
+    lives_.clear();
+    first_session_ = next_session;
+  }
+
+  /// The instruction owed about `key`, of which `state` is live, if anything is.
+  std::optional<RowOp> Owed(const RecordKey& key,
+                            const RecordState* state,
+                            const PlainSelection& selection) const {
+    if (state == nullptr || !selection.Contains(key)) {
+      return HeldLives(key).empty() ? std::nullopt : std::optional(RowOp::kDelete);
+    }
+    const Life* life = Find(key, state->birth);
+    if (life == nullptr || !life->acknowledged) return RowOp::kCreated;
+    if (life->versions.contains(state->head)) return std::nullopt;
+    return RowOp::kUpdated;
+  }
+
+  void HandOut(const ToldRow& told) {
+    std::map<SequenceNumber, Life>& lives = lives_[told.key];
+    if (told.op != RowOp::kDelete) {
+      Life& life = lives[told.birth];
+      life.held = true;
+      life.last_live = told.session;
+      return;
+    }
+    for (auto& [birth, life] : lives) {
+      if (!life.held) continue;
+      life.acknowledged = false;
+      life.versions.clear();
+      life.last_deleted = told.session;
+    }
+  }
+
+  void Acknowledge(const ToldRow& told) {
+    if (told.session < first_session_) return;
+    std::map<SequenceNumber, Life>& lives = lives_[told.key];
+    if (told.op == RowOp::kDelete) {
+      for (auto& [birth, life] : lives) {
+        if (life.last_deleted >= told.session && life.last_live < told.session) life.held = false;
+      }
+      return;
+    }
+    Life& life = lives[told.birth];
+    if (life.last_deleted > told.session) return;  // told to drop it since
+    life.acknowledged = true;
+    life.versions.insert(told.place);
+    for (auto& [birth, older] : lives) {
+      if (birth < told.birth) older.held = false;
+    }
+  }
+
+  /// Lives that the device may have, oldest first.
+  std::vector<SequenceNumber> HeldLives(const RecordKey& key) const {
+    std::vector<SequenceNumber> held;
+    const auto lives = lives_.find(key);
+    if (lives == lives_.end()) return held;
+    for (const auto& [birth, life] : lives->second) {
+      if (life.held) held.push_back(birth);
+    }
+    return held;
+  }
+  bool Holds(const RecordKey& key, SequenceNumber birth) const {
+    const Life* life = Find(key, birth);
+    return life != nullptr && life->held;
+  }
+  /// Every id that the device was ever told of.
+  std::vector<RecordKey> Keys() const {
+    std::vector<RecordKey> keys;
+    for (const auto& [key, lives] : lives_) keys.push_back(key);
+    return keys;
+  }
+
+ private:
+  struct Life {
+    bool held = false;                  // handed out, and not known to be gone
+    bool acknowledged = false;          // a version handed out since the last deletion
+    std::set<SequenceNumber> versions;  // acknowledged ones
+    uint64_t last_live = 0;             // newest session that handed out a version
+    uint64_t last_deleted = 0;          // newest session that handed out its deletion
+  };
+
+  const Life* Find(const RecordKey& key, SequenceNumber birth) const {
+    const auto lives = lives_.find(key);
+    if (lives == lives_.end()) return nullptr;
+    const auto life = lives->second.find(birth);
+    return life == lives->second.end() ? nullptr : &life->second;
+  }
+
+  std::map<RecordKey, std::map<SequenceNumber, Life>> lives_;
+  uint64_t first_session_ = 0;
+};
+
+}  // namespace tidemark::model

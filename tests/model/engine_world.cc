@@ -1,0 +1,304 @@
+#include "tests/model/engine_world.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/status_matchers.h"
+
+namespace tidemark::model {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Copies files over those of the same names, which stay the same files: a store knows a copy of
+/// itself by its guard file. False if background work deleted something meanwhile.
+bool CopyContents(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::create_directories(to, error);
+  const auto options = fs::copy_options::recursive | fs::copy_options::overwrite_existing;
+  fs::copy(from, to, options, error);
+  return !error;
+}
+
+void RemoveDatabase(const fs::path& store) {
+  std::error_code ignored;
+  fs::remove_all(store / "db", ignored);
+}
+
+/// Names and sizes of files, to notice background work.
+std::map<std::string, uint64_t> Listing(const fs::path& directory) {
+  std::map<std::string, uint64_t> listing;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(directory, error), end; at != end; at.increment(error)) {
+    listing[at->path()] = at->is_regular_file(error) ? at->file_size(error) : 0;
+  }
+  return listing;
+}
+
+}  // namespace
+
+std::shared_ptr<Runtime> ModelRuntime() {
+  static const std::shared_ptr<Runtime> runtime =
+      *Runtime::Create({.block_cache_bytes = 4 * 1024 * 1024, .background_threads = 1});
+  return runtime;
+}
+
+EngineWorld::EngineWorld(size_t window_records) {
+  options_.window_records = window_records;
+  path_ = directory_.path() / "store";
+  Open();
+}
+
+EngineWorld::~EngineWorld() {
+  Close();
+}
+
+void EngineWorld::Open() {
+  auto store = Store::Open(path_, options_, ModelRuntime());
+  ASSERT_OK(store);
+  store_ = std::move(*store);
+  auto source = Source::Open(*store_);
+  ASSERT_OK(source);
+  source_ = std::move(*source);
+}
+
+void EngineWorld::Close() {
+  source_.reset();
+  store_.reset();
+}
+
+void EngineWorld::Reopen() {
+  source_.reset();
+  EXPECT_OK(store_->Close());
+  store_.reset();
+  Open();
+  for (auto& [id, judge] : judges_) judge.Restarted();
+}
+
+void EngineWorld::Kill() {
+  const fs::path copy = directory_.path() / "copy";
+  bool copied = false;
+  for (int attempt = 0; attempt < 20 && !copied; ++attempt) {
+    fs::remove_all(copy);
+    const auto before = Listing(path_);
+    copied = CopyContents(path_, copy) && Listing(path_) == before;
+  }
+  if (!copied) return Reopen();
+  Close();
+  RemoveDatabase(path_);
+  ASSERT_TRUE(CopyContents(copy, path_));
+  Open();
+  for (auto& [id, judge] : judges_) judge.Restarted();
+}
+
+void EngineWorld::Write(const std::vector<PlainWrite>& writes) {
+  WriteBatch batch;
+  for (const PlainWrite& write : writes) {
+    const auto& [entity, id] = write.key;
+    switch (write.op) {
+      case WriteOp::kPut:
+        batch.Put(entity, id, write.value);
+        break;
+      case WriteOp::kDelete:
+        batch.Delete(entity, id);
+        break;
+      case WriteOp::kAppend:
+        batch.Append(entity, id, write.value);
+        break;
+    }
+  }
+  const SequenceNumber before = store_->last_sequence();
+  const auto committed = store_->Commit(batch, {.want_outcomes = true});
+  ASSERT_OK(committed);
+  ASSERT_EQ(committed->outcomes.size(), writes.size());
+  for (size_t i = 0; i < writes.size(); ++i) {
+    const OperationOutcome& outcome = committed->outcomes[i];
+    RecordKey key = writes[i].key;
+    if (writes[i].op == WriteOp::kAppend) key.second = outcome.id;
+    const auto found = records_.live.find(key);
+    const bool live = found != records_.live.end();
+    WriteOutcome expected = WriteOutcome::kUnchanged;
+    if (writes[i].op == WriteOp::kDelete) {
+      if (live) expected = WriteOutcome::kDeleted;
+    } else if (!live) {
+      expected =
+          writes[i].op == WriteOp::kAppend ? WriteOutcome::kAppended : WriteOutcome::kCreated;
+    } else if (found->second.value != writes[i].value) {
+      expected = WriteOutcome::kUpdated;
+    }
+    ASSERT_EQ(static_cast<int>(outcome.outcome), static_cast<int>(expected))
+        << key.first << "/" << key.second;
+    if (expected == WriteOutcome::kUnchanged) continue;
+    if (expected == WriteOutcome::kDeleted) {
+      records_.Delete(key, committed->sequence);
+    } else {
+      ASSERT_GT(outcome.version, before);
+      records_.Put(key, writes[i].value, outcome.version);
+    }
+  }
+}
+
+void EngineWorld::WriteRefused(const RecordKey& key, const std::string& value) {
+  const auto found = records_.live.find(key);
+  WriteCondition condition;
+  if (found == records_.live.end()) {
+    condition.if_version = store_->last_sequence() + 1;
+  } else {
+    condition.if_absent = true;
+  }
+  WriteBatch batch;
+  batch.Put("visits", "beside it", value);
+  batch.Put(key.first, key.second, value, ValueKind::kBytes, condition);
+  EXPECT_THAT(store_->Commit(batch), test::StatusIs(ErrorCode::kConditionFailed));
+}
+
+void EngineWorld::NoteEnded(const std::string& entity, SequenceNumber head) {
+  std::vector<RecordKey> keys;
+  for (const auto& [key, state] : records_.live) {
+    if (key.first == entity) keys.push_back(key);
+  }
+  for (const RecordKey& key : keys) records_.Delete(key, head);
+}
+
+void EngineWorld::Empty(const std::string& entity) {
+  if (!store_->FindEntity(entity).has_value()) return;
+  const auto emptied = store_->Empty(entity);
+  ASSERT_OK(emptied);
+  NoteEnded(entity, emptied->sequence);
+}
+
+DeviceJudge& EngineWorld::Add(const std::string& device) {
+  return judges_
+      .emplace(std::piecewise_construct,
+               std::forward_as_tuple(device),
+               std::forward_as_tuple(device, records_))
+      .first->second;
+}
+
+Result<std::optional<SessionInfo>> EngineWorld::Start(const Hello& hello) {
+  auto answer = source_->StartSession(hello);
+  judges_.at(hello.device).Started(answer, store_->last_sequence(), hello.fresh);
+  return answer;
+}
+
+Result<std::optional<Page>> EngineWorld::Next(const std::string& device,
+                                              const std::string& session,
+                                              const PageOptions& options) {
+  auto answer = source_->NextPage(session, options);
+  judges_.at(device).Read(session, options.records_max, answer, *source_);
+  // A session that had nothing to hand out settles here.
+  if (answer.ok() && !answer->has_value()) AtRest(device);
+  return answer;
+}
+
+Result<AckResult> EngineWorld::Acknowledge(const std::string& device,
+                                           const std::vector<std::string>& keys) {
+  auto result = source_->Acknowledge(device, keys);
+  EXPECT_OK(result);
+  if (result.ok()) judges_.at(device).Acknowledged(keys, *result);
+  return result;
+}
+
+void EngineWorld::Grant(const std::string& device, const PlainSelection& selection) {
+  if (selection.entities.has_value()) {
+    const std::set<std::string>& names = *selection.entities;
+    ASSERT_OK(source_->Select(device, std::vector<std::string>(names.begin(), names.end())));
+  } else {
+    ASSERT_OK(source_->SelectEverything(device));
+  }
+  judges_.at(device).Selected(selection);
+}
+
+void EngineWorld::Reset(const std::string& device, bool forget) {
+  const Status reset = forget ? source_->Forget(device) : source_->Reset(device);
+  if (reset.code() == ErrorCode::kNotFound) return;
+  ASSERT_OK(reset);
+  judges_.at(device).WasReset();
+}
+
+bool EngineWorld::AtRest(const std::string& device) {
+  const auto info = source_->GetDevice(device);
+  if (info.status().code() == ErrorCode::kNotFound) return false;  // it never started
+  EXPECT_OK(info);
+  if (!info.ok() || !info->at_rest || info->reset_pending) {
+    EXPECT_FALSE(judges_.at(device).MustHaveSettled()) << device << " did not settle";
+    return false;
+  }
+  EXPECT_EQ(info->unacknowledged, 0U);
+  judges_.at(device).Settled();
+  return true;
+}
+
+/// Tombstones of `entity` that some device, or `only` one, may need.
+uint64_t EngineWorld::CountNeeded(const std::string& entity, const DeviceJudge* only) const {
+  uint64_t needed = 0;
+  for (const auto& [key, lives] : records_.ended) {
+    if (key.first != entity || records_.live.contains(key)) continue;
+    needed += std::any_of(lives.begin(), lives.end(), [&](const EndedLife& life) {
+      if (only != nullptr) return only->Needs(key, life);
+      return std::any_of(judges_.begin(), judges_.end(), [&](const auto& judge) {
+        return judge.second.Needs(key, life);
+      });
+    });
+  }
+  return needed;
+}
+
+void EngineWorld::Purge() {
+  ASSERT_OK(source_->Purge());
+  std::map<std::string, uint64_t> kept;
+  for (const EntityInfo& info : store_->ListEntities(/*dropped=*/true)) {
+    kept[info.name] += info.tombstone_count;
+  }
+  for (const auto& [name, count] : kept) {
+    EXPECT_EQ(count, CountNeeded(name, nullptr)) << "tombstones of " << name;
+  }
+}
+
+void EngineWorld::Compact() {
+  ASSERT_OK(store_->Compact());
+}
+
+void EngineWorld::Retire() {
+  for (const auto& [id, judge] : judges_) {
+    const Status forgotten = source_->Forget(id);
+    EXPECT_TRUE(forgotten.ok() || forgotten.code() == ErrorCode::kNotFound);
+  }
+  judges_.clear();
+  for (const EntityInfo& info : store_->ListEntities()) Empty(info.name);
+  Purge();
+  records_ = PlainStore();
+}
+
+void EngineWorld::CheckDevices() {
+  ASSERT_OK(source_->Purge());
+  for (const DeviceInfo& info : source_->ListDevices()) {
+    const auto judged = judges_.find(info.id);
+    if (judged == judges_.end()) continue;  // of a history that ended
+    const DeviceJudge& judge = judged->second;
+    EXPECT_EQ(info.owed, judge.OwedNow()) << info.id;
+    EXPECT_EQ(info.reset_pending, judge.reset_pending()) << info.id;
+    EXPECT_EQ(info.session_open, judge.session_open()) << info.id;
+    std::set<std::string> entities;
+    for (const auto& [key, lives] : records_.ended) entities.insert(key.first);
+    uint64_t holding = 0;
+    for (const std::string& entity : entities) holding += CountNeeded(entity, &judge);
+    EXPECT_EQ(info.holding, holding) << info.id;
+  }
+}
+
+void EngineWorld::CheckRecords() {
+  std::map<RecordKey, std::string> found;
+  const View view = store_->GetView();
+  for (const EntityInfo& info : store_->ListEntities()) {
+    RecordIterator records = view.Scan(info.name, ScanOptions{});
+    while (records.Next()) found[{info.name, records.id()}] = records.value();
+    EXPECT_OK(records.status());
+  }
+  EXPECT_EQ(found, Select(records_.live, PlainSelection()));
+}
+
+}  // namespace tidemark::model

@@ -1,0 +1,90 @@
+// A real store and a real source beside the plain maps that say what they must do. Every call goes
+// to both and is judged.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "replication/source.h"
+#include "tests/model/engine_judge.h"
+#include "tests/model/engine_oracle.h"
+#include "tests/support/temp_directory.h"
+
+namespace tidemark::model {
+
+/// One write of a batch.
+struct PlainWrite {
+  WriteOp op = WriteOp::kPut;
+  RecordKey key;
+  std::string value;
+};
+
+/// What all stores of a test share.
+std::shared_ptr<Runtime> ModelRuntime();
+
+class EngineWorld {
+ public:
+  explicit EngineWorld(size_t window_records);
+  ~EngineWorld();
+
+  // Writing.
+
+  void Write(const std::vector<PlainWrite>& writes);
+  /// A batch whose condition does not hold: nothing happens.
+  void WriteRefused(const RecordKey& key, const std::string& value);
+  void Empty(const std::string& entity);
+
+  // Devices. `device` must have been added.
+
+  DeviceJudge& Add(const std::string& device);
+  DeviceJudge& judge(const std::string& device) { return judges_.at(device); }
+  Result<std::optional<SessionInfo>> Start(const Hello& hello);
+  Result<std::optional<Page>> Next(const std::string& device,
+                                   const std::string& session,
+                                   const PageOptions& options);
+  Result<AckResult> Acknowledge(const std::string& device, const std::vector<std::string>& keys);
+  void Grant(const std::string& device, const PlainSelection& selection);
+  void Reset(const std::string& device, bool forget);
+  /// True if the source says that the device lacks nothing of its newest cut.
+  bool AtRest(const std::string& device);
+
+  // Upkeep.
+
+  /// One trim pass; the tombstones that stay are exactly those that some device may need.
+  void Purge();
+  void Compact();
+  /// Ends a history, so that another one can go on with the store: forgets all devices, empties
+  /// all entities, and leaves no tombstone.
+  void Retire();
+  void Reopen();
+  /// The process dies: what the operating system was given by then is what there is.
+  void Kill();
+  /// Compares what operators are told.
+  void CheckDevices();
+  void CheckRecords();
+
+  Store& store() { return *store_; }
+  Source& source() { return *source_; }
+  const PlainStore& records() const { return records_; }
+
+ private:
+  void Open();
+  void Close();
+  uint64_t CountNeeded(const std::string& entity, const DeviceJudge* only) const;
+  void NoteEnded(const std::string& entity, SequenceNumber head);
+
+  test::TempDirectory directory_;
+  std::filesystem::path path_;
+  StoreOptions options_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Source> source_;
+  PlainStore records_;
+  std::map<std::string, DeviceJudge> judges_;
+};
+
+}  // namespace tidemark::model
