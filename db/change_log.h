@@ -56,6 +56,8 @@ class LogCursor {
   class Impl;
   explicit LogCursor(std::unique_ptr<Impl> impl);
   ~LogCursor();
+  LogCursor(const LogCursor&) = delete;
+  LogCursor& operator=(const LogCursor&) = delete;
   LogCursor(LogCursor&&) noexcept;
   LogCursor& operator=(LogCursor&&) noexcept;
 

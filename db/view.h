@@ -41,6 +41,8 @@ class RecordIterator {
   class Impl;
   explicit RecordIterator(std::unique_ptr<Impl> impl);
   ~RecordIterator();
+  RecordIterator(const RecordIterator&) = delete;
+  RecordIterator& operator=(const RecordIterator&) = delete;
   RecordIterator(RecordIterator&&) noexcept;
   RecordIterator& operator=(RecordIterator&&) noexcept;
 

@@ -14,7 +14,7 @@ namespace tidemark {
 struct Hash128 {
   uint64_t low = 0;
   uint64_t high = 0;
-  constexpr auto operator<=>(const Hash128&) const = default;
+  constexpr auto operator<=>(const Hash128&) const = default;  // NOLINT(modernize-use-nullptr)
   bool empty() const { return low == 0 && high == 0; }
 };
 

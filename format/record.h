@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "format/sequence.h"
 #include "format/status.h"
@@ -33,8 +34,8 @@ class RecordId {
  public:
   RecordId(std::string_view text) : text_(text) {}  // NOLINT(google-explicit-constructor): reads as
   RecordId(const char* text) : text_(text) {}  // NOLINT(google-explicit-constructor): a literal
-  RecordId(const std::string& text) : text_(text) {}  // NOLINT(google-explicit-constructor): does
-  RecordId(int64_t number)                            // NOLINT(google-explicit-constructor)
+  RecordId(std::string text) : text_(std::move(text)) {}  // NOLINT(google-explicit-constructor)
+  RecordId(int64_t number)                                // NOLINT(google-explicit-constructor)
       : text_(std::to_string(number)), form_(IdForm::kInteger) {}
   RecordId(std::string_view text, IdForm form) : text_(text), form_(form) {}
 

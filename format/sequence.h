@@ -18,7 +18,8 @@ class SequenceNumber {
   constexpr SequenceNumber Next() const { return SequenceNumber(value_ + 1); }
   constexpr SequenceNumber Previous() const { return SequenceNumber(value_ - 1); }
 
-  constexpr auto operator<=>(const SequenceNumber&) const = default;
+  constexpr auto operator<=>(const SequenceNumber&) const =
+      default;  // NOLINT(modernize-use-nullptr)
   constexpr SequenceNumber operator+(uint64_t count) const {
     return SequenceNumber(value_ + count);
   }

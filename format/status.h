@@ -140,6 +140,7 @@ class [[nodiscard]] Result {
     }                                                                                         \
   } while (false)
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses.
 #define TIDEMARK_CONCAT_INNER(a, b) a##b
 #define TIDEMARK_CONCAT(a, b) TIDEMARK_CONCAT_INNER(a, b)
 
@@ -150,3 +151,4 @@ class [[nodiscard]] Result {
   auto result = (expression);                                            \
   if (!result.ok()) return result.status();                              \
   declaration = std::move(result).value()
+// NOLINTEND(bugprone-macro-parentheses)
