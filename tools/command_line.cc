@@ -3,7 +3,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "db/store.h"
 #include "format/batch.h"
@@ -17,6 +21,11 @@ constexpr std::string_view kDescription =
 constexpr std::string_view kFooter =
     "tidemark COMMAND --help shows a command's options and examples. Exit codes: 0 ok, 1 error,\n"
     "2 usage, 3 not found, 4 corrupt or lost data, 5 conflict, 6 network, 7 not allowed, 8 busy.";
+
+// A check that the help does not describe: the name of the type says it already.
+CLI::Validator Silent(CLI::Validator check) {
+  return check.description("");
+}
 
 // Declares options on one CLI11 command.
 class CliArguments final : public Arguments {
@@ -44,7 +53,7 @@ class CliArguments final : public Arguments {
   void Unsigned(const std::string& names,
                 std::optional<uint64_t>& target,
                 const std::string& help) override {
-    app_.add_option(names, target, help)->check(CLI::NonNegativeNumber)->type_name("N");
+    app_.add_option(names, target, help)->check(Silent(CLI::NonNegativeNumber))->type_name("N");
   }
   void Signed(const std::string& names,
               std::optional<int64_t>& target,
@@ -54,7 +63,7 @@ class CliArguments final : public Arguments {
   void Share(const std::string& names,
              std::optional<double>& target,
              const std::string& help) override {
-    app_.add_option(names, target, help)->check(CLI::Range(0.0, 1.0))->type_name("SHARE");
+    app_.add_option(names, target, help)->check(Silent(CLI::Range(0.0, 1.0)))->type_name("SHARE");
   }
   void Flag(const std::string& names, bool& target, const std::string& help) override {
     app_.add_flag(names, target, help);
@@ -64,7 +73,7 @@ class CliArguments final : public Arguments {
               const std::vector<std::string>& choices,
               const std::string& help) override {
     app_.add_option(names, target, help)
-        ->check(CLI::IsMember(choices))
+        ->check(Silent(CLI::IsMember(choices)))
         ->type_name(fmt::format("{}", fmt::join(choices, "|")));
   }
 
@@ -83,7 +92,7 @@ CLI::Option* AddNamedValue(CLI::App& app,
   return app
       .add_option_function<std::string>(
           name, [&target, values](const std::string& text) { target = values.at(text); }, help)
-      ->check(CLI::IsMember(names))
+      ->check(Silent(CLI::IsMember(names)))
       ->type_name(fmt::format("{}", fmt::join(names, "|")));
 }
 
@@ -95,12 +104,7 @@ class Program {
     app_.fallthrough();
     app_.require_subcommand(0, 1);
     AddGlobalOptions();
-    for (const auto& [name, summary] : table.groups()) {
-      CLI::App* group = app_.add_subcommand(name, summary);
-      group->require_subcommand(0, 1);
-      groups_[name] = group;
-    }
-    for (const Command& command : table.commands()) AddCommand(command);
+    for (const Command& command : table.commands()) AddCommand(table, command);
   }
 
   // The command to run; null when help or the version was all that was asked for.
@@ -125,19 +129,25 @@ class Program {
   // Help of the command that was named, or of the program.
   std::string Help() const {
     for (const auto& [app, command] : commands_) {
-      if (app->parsed()) {
-        return app->help(FullName(command->name)) + "\nOptions of every command: tidemark --help\n";
-      }
+      if (!app->parsed()) continue;
+      const size_t space = command->name.find(' ');
+      const bool grouped = space != std::string::npos;
+      return app->help(grouped ? "tidemark " + command->name.substr(0, space) : "tidemark");
     }
     for (const auto& [name, group] : groups_) {
-      if (group->parsed()) return group->help(FullName(name));
+      if (group->parsed()) return group->help("tidemark");
     }
     return app_.help();
   }
 
- private:
-  static std::string FullName(const std::string& name) { return "tidemark " + name; }
+  // True when an argument that nobody expected stands in the place of a command.
+  bool command_missing() const {
+    return std::none_of(commands_.begin(), commands_.end(), [](const auto& entry) {
+      return entry.first->parsed();
+    });
+  }
 
+ private:
   void AddGlobalOptions() {
     app_.add_flag("--version", version_, "Print the versions of the program and its formats");
     app_.add_option("--data", globals_.data, "Data root: one folder for each instance below it")
@@ -164,19 +174,27 @@ class Program {
                                 "How progress is shown on standard error");
   }
 
-  void AddCommand(const Command& command) {
+  void AddCommand(const CommandTable& table, const Command& command) {
     const size_t space = command.name.find(' ');
-    CLI::App* parent = &app_;
-    std::string leaf = command.name;
-    if (space != std::string::npos) {
-      parent = groups_.at(command.name.substr(0, space));
-      leaf = command.name.substr(space + 1);
-    }
-    CLI::App* app = parent->add_subcommand(leaf, command.summary);
-    app->footer("Examples:\n" + command.examples);
+    const bool grouped = space != std::string::npos;
+    CLI::App& parent = grouped ? Group(table, command.name.substr(0, space)) : app_;
+    const std::string leaf = grouped ? command.name.substr(space + 1) : command.name;
+    CLI::App* app = parent.add_subcommand(leaf, command.summary);
+    app->footer("Examples:\n" + command.examples + "\nOptions of every command: tidemark --help");
     CliArguments arguments(*app);
     command.declare(arguments);
     commands_.emplace_back(app, &command);
+  }
+
+  // Groups stand in the help where their first command does.
+  CLI::App& Group(const CommandTable& table, const std::string& name) {
+    CLI::App*& group = groups_[name];
+    if (group != nullptr) return *group;
+    for (const auto& [known, summary] : table.groups()) {
+      if (known == name) group = app_.add_subcommand(name, summary);
+    }
+    group->require_subcommand(0, 1);
+    return *group;
   }
 
   void PrintVersion() {
@@ -206,16 +224,16 @@ OutputFormat ErrorFormat(const GlobalOptions& globals) {
   return globals.output.value_or(OutputFormat::kTable);
 }
 
-int ReportUsage(const CLI::ParseError& error, const GlobalOptions& globals, Sink& errors) {
+int ReportUsage(const std::string& message, const GlobalOptions& globals, Sink& errors) {
   if (ErrorFormat(globals) == OutputFormat::kTable) {
     errors.Write(
         fmt::format("tidemark: usage: {}\n  Run tidemark --help, or with a command and --help.\n",
-                    PrintableText(error.what())));
+                    PrintableText(message)));
   } else {
     JsonWriter writer;
     writer.BeginObject().Key("error").BeginObject();
     writer.Key("code").String("usage");
-    writer.Key("message").String(PrintableText(error.what()));
+    writer.Key("message").String(PrintableText(message));
     writer.Key("advice").String("Run tidemark --help, or with a command and --help.");
     writer.Key("exit_code").Integer(kExitUsage);
     writer.EndObject().EndObject();
@@ -271,8 +289,11 @@ int RunCommandLine(const CommandTable& table,
   } catch (const CLI::CallForHelp&) {
     out.Write(program.Help());
     return 0;
+  } catch (const CLI::ExtrasError& error) {
+    const std::string hint = program.command_missing() ? " (no such command)" : "";
+    return ReportUsage(error.what() + hint, program.globals(), errors);
   } catch (const CLI::ParseError& error) {
-    return ReportUsage(error, program.globals(), errors);
+    return ReportUsage(error.what(), program.globals(), errors);
   }
 }
 

@@ -144,7 +144,7 @@ class Tail {
           {entry.head.value(),
            OpName(store, entry),
            EntityName(store, entry.entity),
-           Cell::Json(IdToJson(entry.id, entry.id_form)),
+           IdCell(entry.id, entry.id_form),
            entry.head.value(),
            entry.live ? Cell::Json(ValueToJson(entry.value, entry.value_kind)) : Cell::None()});
     }

@@ -46,6 +46,13 @@ Cell Cell::Json(std::string json) {
   return cell;
 }
 
+Cell Cell::Json(std::string json, std::string text) {
+  Cell cell;
+  cell.text_ = std::move(text);
+  cell.json_ = std::move(json);
+  return cell;
+}
+
 Cell Cell::Bytes(uint64_t count) {
   Cell cell(count);
   cell.text_ = FormatBytes(count);

@@ -37,6 +37,8 @@ class Cell {
   static Cell None();
   /// A complete JSON value, shown as it is.
   static Cell Json(std::string json);
+  /// A complete JSON value that people see as `text`.
+  static Cell Json(std::string json, std::string text);
   /// A count of bytes; people see it with a unit.
   static Cell Bytes(uint64_t count);
   /// A share of one; people see per cent.

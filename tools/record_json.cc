@@ -35,6 +35,10 @@ std::string IdToJson(std::string_view id, IdForm form) {
   return form == IdForm::kInteger ? std::string(id) : QuoteJson(id);
 }
 
+Cell IdCell(std::string_view id, IdForm form) {
+  return Cell::Json(IdToJson(id, form), std::string(id));
+}
+
 std::string ValueToJson(std::string_view value, ValueKind kind) {
   if (kind == ValueKind::kJson) return std::string(value);
   JsonWriter writer;

@@ -1,6 +1,7 @@
 // Records, ids and values as JSON, in both directions.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,11 +10,14 @@
 #include "format/json.h"
 #include "format/record.h"
 #include "format/status.h"
+#include "tools/output.h"
 
 namespace tidemark::tools {
 
 /// An id as a JSON value: a number if it was written as one.
 std::string IdToJson(std::string_view id, IdForm form);
+/// An id in a result: people see it plain.
+Cell IdCell(std::string_view id, IdForm form);
 /// A value as JSON: itself, or `{"$base64":"..."}` when it is binary.
 std::string ValueToJson(std::string_view value, ValueKind kind);
 

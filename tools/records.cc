@@ -102,7 +102,7 @@ Status CommitOne(Context& context, Store& store, const WriteBatch& batch, const 
     if (!outcome.id.empty()) {
       fields.emplace_back("id", outcome.id);
     } else if (id != nullptr) {
-      fields.emplace_back("id", Cell::Json(IdToJson(id->text(), id->form())));
+      fields.emplace_back("id", IdCell(id->text(), id->form()));
     }
     if (outcome.version != kSequenceZero) fields.emplace_back("version", outcome.version.value());
   }
@@ -238,7 +238,7 @@ Status RunGet(Context& context, const GetOptions& options) {
     return {};
   }
   context.output.Object({{"entity", options.entity},
-                         {"id", Cell::Json(IdToJson(record->id, record->id_form))},
+                         {"id", IdCell(record->id, record->id_form)},
                          {"version", record->version.value()},
                          {"data", Cell::Json(ValueToJson(record->value, record->value_kind))}});
   return {};

@@ -45,8 +45,7 @@ Status RunScan(Context& context, const ScanCommandOptions& options) {
   Rows rows(context.output, std::move(columns));
   while (context.output.writable() && !Interrupted() && records.Next()) {
     const Record& record = records.record();
-    std::vector<Cell> cells = {Cell::Json(IdToJson(record.id, record.id_form)),
-                               record.version.value()};
+    std::vector<Cell> cells = {IdCell(record.id, record.id_form), record.version.value()};
     if (!options.ids) cells.push_back(Cell::Json(ValueToJson(record.value, record.value_kind)));
     rows.Add(cells);
   }
