@@ -271,7 +271,7 @@ class ColumnChecker {
     }
     if (columns_.first != 0) return MalformedBatch("both first and sequence are given");
     const uint64_t step = is_log ? 1 : 0;
-    return CheckAll(rows_, "sequence", [this, limit, step](size_t i) {
+    return CheckAll(rows_, "sequence", [this, step](size_t i) {
       const uint64_t before = i == 0 ? 0 : Load<uint64_t>(columns_.sequence.bytes, i - 1);
       const auto here = Load<uint64_t>(columns_.sequence.bytes, i);
       return here >= limit || here < before + step;

@@ -90,6 +90,8 @@ class SequenceSet {
 
   // Owns one reference to a chunk. The count is atomic, with the ordering that lets a writer who
   // finds itself alone write in place.
+  // Assignment takes its argument by value, which copies or moves.
+  // NOLINTNEXTLINE(cppcoreguidelines-special-member-functions)
   class ChunkPointer {
    public:
     ChunkPointer() = default;

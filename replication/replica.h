@@ -59,6 +59,8 @@ class Replica {
                                                const ReplicaOptions& options = {},
                                                std::shared_ptr<Runtime> runtime = nullptr);
   ~Replica();
+  Replica(const Replica&) = delete;
+  Replica& operator=(const Replica&) = delete;
 
   Hello MakeHello() const;
   /// The session whose pages come next; needed before the first `Apply` of it.

@@ -94,6 +94,8 @@ class Uploads {
  public:
   static Result<std::unique_ptr<Uploads>> Open(Store& store);
   ~Uploads();
+  Uploads(const Uploads&) = delete;
+  Uploads& operator=(const Uploads&) = delete;
 
   /// `kSyncActive`, naming the active sync, unless `force` supersedes it.
   Result<std::string> Start(bool force = false);

@@ -112,6 +112,7 @@ struct MarksRow {
 /// The marks of one device. Thread-compatible: one lock for a device, held over each call and the
 /// commit of its rows. After every change, `TakeRows` has what must become durable; if that fails,
 /// drop the object and load it again. At rest it owns no memory beside its two selections.
+// NOLINTNEXTLINE(cppcoreguidelines-special-member-functions): assignment by value copies or moves
 class DeviceMarks {
  public:
   /// A device that was never seen: it is owed everything in `selection`.

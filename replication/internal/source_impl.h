@@ -22,20 +22,22 @@ class Source::Impl {
  public:
   Impl(Store& store, const SourceOptions& options) : store_(store), options_(options) {}
   ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   Status Load();
 
   Result<std::optional<SessionInfo>> StartSession(const Hello& hello);
-  Result<std::optional<Page>> NextPage(std::string_view session, const PageOptions& options);
-  Result<AckResult> Acknowledge(std::string_view device, const std::vector<std::string>& keys);
+  Result<std::optional<Page>> NextPage(std::string_view session_id, const PageOptions& options);
+  Result<AckResult> Acknowledge(std::string_view id, const std::vector<std::string>& keys);
   std::string AckKeyOf(std::string_view session,
                        std::string_view entity,
                        const BatchRow& row) const;
 
   std::vector<DeviceInfo> ListDevices();
-  Result<DeviceInfo> GetDevice(std::string_view device);
-  Status Reset(std::string_view device, bool forget);
-  Status Select(std::string_view device, bool everything, const std::vector<std::string>& names);
+  Result<DeviceInfo> GetDevice(std::string_view id);
+  Status Reset(std::string_view id, bool forget);
+  Status Select(std::string_view id, bool everything, const std::vector<std::string>& names);
   Result<PurgeResult> Purge();
 
  private:
