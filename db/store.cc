@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <thread>
 
 #include "db/internal/commit_group.h"
 #include "db/internal/fold.h"
@@ -71,6 +72,14 @@ void ClearTemporaryFiles(const StoreState& state) {
   }
 }
 
+/// The owner beside a reader removes files between the reader's look at the list and at the files.
+/// Then something seems to be missing, and the next look finds it.
+bool MayBeOvertaken(const StoreOptions& options, const Status& status) {
+  return options.read_only &&
+         (status.code() == ErrorCode::kCorruption || status.code() == ErrorCode::kIoError ||
+          status.code() == ErrorCode::kDataLoss);
+}
+
 }  // namespace
 
 Store::Impl::~Impl() {
@@ -98,11 +107,25 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& director
   if (runtime == nullptr) {
     TIDEMARK_ASSIGN_OR_RETURN(runtime, Runtime::Create());
   }
+  Result<std::unique_ptr<Impl>> opened = OpenImpl(directory, options, runtime);
+  for (int attempt = 1; !opened.ok() && MayBeOvertaken(options, opened.status()) &&
+                        attempt < tuning::kReaderAttempts;
+       ++attempt) {
+    std::this_thread::sleep_for(tuning::kReaderPause);
+    opened = OpenImpl(directory, options, runtime);
+  }
+  if (!opened.ok()) return opened.status();
+  return std::unique_ptr<Store>(new Store(std::move(*opened)));
+}
+
+Result<std::unique_ptr<Store::Impl>> Store::OpenImpl(const std::filesystem::path& directory,
+                                                     const StoreOptions& options,
+                                                     const std::shared_ptr<Runtime>& runtime) {
   auto impl = std::make_unique<Impl>();
   StoreState& state = impl->state;
   state.directory = directory;
   state.options = options;
-  state.runtime = std::move(runtime);
+  state.runtime = runtime;
   if (!options.read_only) {
     const bool exists = state.runtime->impl().env()->FileExists((directory / "db").string()).ok();
     if (!exists && !options.create_if_missing) {
@@ -111,18 +134,17 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& director
     TIDEMARK_RETURN_IF_ERROR(MakeDirectories(state));
   }
   TIDEMARK_RETURN_IF_ERROR(internal::Recover(state).WithContext(directory.string()));
-  if (!options.read_only) {
-    ClearTemporaryFiles(state);
-    impl->upkeep = std::make_unique<internal::Upkeep>(state);
-    state.wake_upkeep = [upkeep = impl->upkeep.get()] {
-      upkeep->Wake();
-    };
-    if (state.window.size() >= options.window_records) {
-      state.fold_wanted = true;
-      impl->upkeep->Wake();
-    }
+  if (options.read_only) return impl;
+  ClearTemporaryFiles(state);
+  impl->upkeep = std::make_unique<internal::Upkeep>(state);
+  state.wake_upkeep = [upkeep = impl->upkeep.get()] {
+    upkeep->Wake();
+  };
+  if (state.window.size() >= options.window_records) {
+    state.fold_wanted = true;
+    impl->upkeep->Wake();
   }
-  return std::unique_ptr<Store>(new Store(std::move(impl)));
+  return impl;
 }
 
 Status Store::Close() {

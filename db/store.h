@@ -172,6 +172,9 @@ class Store {
 
  private:
   explicit Store(std::unique_ptr<Impl> impl);
+  static Result<std::unique_ptr<Impl>> OpenImpl(const std::filesystem::path& directory,
+                                                const StoreOptions& options,
+                                                const std::shared_ptr<Runtime>& runtime);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,6 +1,7 @@
 // Every number we chose, with its reason. What a user may choose is in db/options.h.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -54,6 +55,11 @@ inline constexpr size_t kReplaceBytes = 8 * 1024 * 1024;
 inline constexpr size_t kReplaceWriteBytes = 4 * 1024 * 1024;
 /// Keys that discarding a stage deletes at a time, between commits.
 inline constexpr size_t kDiscardBytes = 256 * 1024;
+
+/// How often, and how far apart, a reader beside a running owner looks again when a file vanished
+/// under it; an owner removes files a few times a minute at most.
+inline constexpr int kReaderAttempts = 20;
+inline constexpr std::chrono::milliseconds kReaderPause{10};
 
 /// Heads that a log cursor fetches from the liveness sets at a time.
 inline constexpr size_t kCursorBlock = 512;
