@@ -125,7 +125,7 @@ Status Replacement::Flip() {
   WriteBatch joined;
   if (request_.join) TIDEMARK_RETURN_IF_ERROR(request_.join(counts_, joined));
   TIDEMARK_RETURN_IF_ERROR(joined.status());
-  if (joined.size() > 0) {
+  if (const size_t operations = joined.size(); operations > 0) {
     return {ErrorCode::kInvalidArgument, "only rows may join a flip"};
   }
   CommitGroup group(state_);

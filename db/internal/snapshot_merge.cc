@@ -46,8 +46,6 @@ SnapshotMerge::SnapshotMerge(StoreState& state,
   live_before_ = liveness_.live.Count();
 }
 
-SnapshotMerge::~SnapshotMerge() = default;
-
 Status SnapshotMerge::Run(StagedInput& staged) {
   if (log_ != nullptr) log_->Begin(entity_);
   TIDEMARK_RETURN_IF_ERROR(NextStaged(staged));

@@ -24,7 +24,6 @@ class SnapshotMerge {
                 HiddenLog* log,
                 ReplaceProgress& progress,
                 EntityChange* change);
-  ~SnapshotMerge();
 
   /// `staged` is sorted by (id, page, row). `kDeleteGuard` when too much would be deleted. On an
   /// error `change` may own a family that is to be dropped.

@@ -37,6 +37,8 @@ class StagedRun {
                                                   const std::string& name,
                                                   StagedInput& input);
   ~StagedRun();
+  StagedRun(const StagedRun&) = delete;
+  StagedRun& operator=(const StagedRun&) = delete;
   std::unique_ptr<StagedInput> Read() const;
   Result<bool> Contains(std::string_view id) const;
 
