@@ -349,16 +349,17 @@ Result<CommitResult> Store::Drop(std::string_view name) {
   StoreState& state = impl_->state;
   TIDEMARK_ASSIGN_OR_RETURN(CommitResult result, Empty(name));
   std::unique_lock lock(state.commit_mutex);
-  const EntityPtr existing = state.GetCatalog()->Find(name);
-  if (existing == nullptr) return result;
+  EntityPtr existing = state.GetCatalog()->Find(name);
   // Writers may have been faster than the lock. What they wrote is deleted, too.
-  while (CountLive(existing->number, kSequenceZero) > 0) {
+  while (existing != nullptr && CountLive(existing->number, kSequenceZero) > 0) {
     lock.unlock();
     TIDEMARK_ASSIGN_OR_RETURN(const CommitResult more, Empty(name));
     result.sequence = more.sequence;
     result.applied += more.applied;
     lock.lock();
+    existing = state.GetCatalog()->Find(name);  // emptying it made a new generation
   }
+  if (existing == nullptr) return result;
   if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
   EntityState entity = *existing;
   entity.dropped = true;
