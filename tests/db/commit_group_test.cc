@@ -27,7 +27,7 @@ void OnThreads(int count, const Work& work) {
 TEST_F(StoreTest, SixteenWritersCountTogether) {
   Open({.window_records = 32});
   ASSERT_OK(Put("counters", "c", "0"));
-  constexpr int kEach = 12;
+  constexpr int kEach = 6;
   std::atomic<int> refused = 0;
   OnThreads(kThreads, [&](int writer) {
     for (int done = 0; done < kEach;) {
