@@ -86,11 +86,14 @@ class Stage {
 
   /// What `Apply` would do, without doing it. Commits wait meanwhile, as in `Apply`.
   Result<std::map<std::string, ReplaceCounts>> DryRun(const std::vector<ReplacePlan>& plans) const;
-  /// Replaces, or appends to, the entities of `plans` and commits `joined` in the same flip. All or
-  /// nothing, visible at once, durable on return. `join` is called with the counts just before the
-  /// flip and may add rows, no operations; an error refuses everything. `progress` counts staged
-  /// rows. Commits wait meanwhile, so neither may call the store. An entity without a page stays as
-  /// it is; one that does not exist is `kNotFound`.
+  /// Replaces, or appends to, the entities of `plans` in one flip: all or nothing, visible at once,
+  /// durable on return. An entity without a page stays as it is; one that does not exist is
+  /// `kNotFound`.
+  ///
+  /// `join` is called with the counts just before the flip and may add rows, no operations; an
+  /// error refuses everything. `progress` counts staged rows: none before it begins, then every few
+  /// thousand. From its second call on commits wait, as they do during `join`: neither may write to
+  /// the store then.
   Result<std::map<std::string, ReplaceCounts>> Apply(
       const std::vector<ReplacePlan>& plans,
       const std::function<Status(const std::map<std::string, ReplaceCounts>&, WriteBatch&)>& join,

@@ -20,11 +20,14 @@ namespace {
 /// One replacement. Requires fold_mutex and commit_mutex throughout.
 class Replacement {
  public:
-  Replacement(StoreState& state, const ReplaceRequest& request, bool stage_nothing)
+  Replacement(StoreState& state,
+              const ReplaceRequest& request,
+              bool stage_nothing,
+              ReplaceProgress& progress)
       : state_(state),
         request_(request),
         stage_nothing_(stage_nothing),
-        progress_(request.progress),
+        progress_(progress),
         catalog_(state.GetCatalog()) {}
 
   Result<ReplaceCountsMap> Run();
@@ -43,7 +46,7 @@ class Replacement {
   StoreState& state_;
   const ReplaceRequest& request_;
   const bool stage_nothing_;
-  ReplaceProgress progress_;
+  ReplaceProgress& progress_;
   std::shared_ptr<const Catalog> catalog_;
   std::unique_ptr<StagingReader> reader_;
   std::unique_ptr<HiddenLog> log_;  // null: a dry run
@@ -81,16 +84,13 @@ Status Replacement::Merge() {
     TIDEMARK_ASSIGN_OR_RETURN(const bool is_staged, IsStaged(*plan));
     if (is_staged) staged.push_back(plan);
   }
-  progress_.Tell();
   for (const ReplacePlan* plan : staged) TIDEMARK_RETURN_IF_ERROR(MergeEntity(*plan));
-  progress_.Tell();
   return {};
 }
 
 /// An entity without any page is left as it is; an empty page declares it empty.
 Result<bool> Replacement::IsStaged(const ReplacePlan& plan) {
   TIDEMARK_ASSIGN_OR_RETURN(const std::vector<StagedPage> pages, reader_->Pages(plan.entity));
-  for (const StagedPage& page : pages) progress_.AddTotal(page.rows);
   if (!pages.empty() || stage_nothing_) return true;
   const EntityPtr entity = catalog_->Find(plan.entity);
   if (entity != nullptr && entity->declaration.kind == EntityKind::kSnapshot) {
@@ -226,14 +226,27 @@ void Replacement::Undo() {
   state_.write_error = undone.WithContext("undoing a replacement; reopen the store to go on");
 }
 
+/// Adds up what is staged, and tells it while no lock is held yet.
+Status Announce(const StoreState& state, const ReplaceRequest& request, ReplaceProgress* progress) {
+  const StagingReader reader(state, request.stage);
+  for (const ReplacePlan& plan : request.plans) {
+    TIDEMARK_ASSIGN_OR_RETURN(const std::vector<StagedPage> pages, reader.Pages(plan.entity));
+    for (const StagedPage& page : pages) progress->AddTotal(page.rows);
+  }
+  progress->Tell();
+  return {};
+}
+
 Result<ReplaceCountsMap> RunReplacement(StoreState& state,
                                         const ReplaceRequest& request,
                                         bool stage_nothing) {
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  ReplaceProgress progress(request.progress);
+  if (request.progress) TIDEMARK_RETURN_IF_ERROR(Announce(state, request, &progress));
   const std::lock_guard fold_lock(state.fold_mutex);
   const std::lock_guard commit_lock(state.commit_mutex);
   if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
-  return Replacement(state, request, stage_nothing).Run();
+  return Replacement(state, request, stage_nothing, progress).Run();
 }
 
 }  // namespace
