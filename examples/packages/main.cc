@@ -257,7 +257,8 @@ Status Run(const std::string& self, const Arguments& arguments) {
   std::filesystem::remove_all(arguments.work);
   std::filesystem::create_directories(arguments.work / "replicas");
   std::filesystem::create_directories(arguments.work / "data");
-  TIDEMARK_ASSIGN_OR_RETURN(const auto store, Store::Open(arguments.work / "data" / "instance-default"));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store,
+                            Store::Open(arguments.work / "data" / "instance-default"));
   TIDEMARK_ASSIGN_OR_RETURN(const auto uploads, Uploads::Open(*store));
   TIDEMARK_ASSIGN_OR_RETURN(const auto source, Source::Open(*store));
 

@@ -73,10 +73,15 @@ DevicePtr Source::Impl::Find(uint64_t number) const {
 Result<DevicePtr> Source::Impl::FindOrMake(std::string_view id) {
   if (DevicePtr device = Find(id)) return device;
   const uint64_t epoch = CurrentEpoch().ordinal;
-  const std::unique_lock lock(devices_mutex_);
-  if (const auto found = by_id_.find(id); found != by_id_.end()) return found->second;
-  if (by_id_.size() >= kDevicesMax) {
-    return {ErrorCode::kTooLarge, "the store has 100,000 devices; forget some"};
+  // One device is made at a time. The list is not locked meanwhile: the committer asks it whether
+  // ended lives are still held, and this commit waits for the committer.
+  const std::lock_guard making(making_mutex_);
+  if (DevicePtr device = Find(id)) return device;
+  {
+    const std::shared_lock lock(devices_mutex_);
+    if (by_id_.size() >= kDevicesMax) {
+      return {ErrorCode::kTooLarge, "the store has 100,000 devices; forget some"};
+    }
   }
   auto device = std::make_shared<Device>();
   device->descriptor.id = id;
@@ -87,6 +92,7 @@ Result<DevicePtr> Source::Impl::FindOrMake(std::string_view id) {
   device->SaveTo(&batch, /*with_descriptor=*/true);
   const auto committed = store_.Commit(batch, CommitOptions{.sync = false});
   if (!committed.ok()) return committed.status();
+  const std::unique_lock lock(devices_mutex_);
   ++next_number_;
   by_number_[device->descriptor.number] = device;
   by_id_[device->descriptor.id] = device;

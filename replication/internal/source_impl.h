@@ -82,6 +82,7 @@ class Source::Impl {
 
   Store& store_;
   const SourceOptions options_;
+  std::mutex making_mutex_;  // taken before any other, by whoever makes a device
   mutable std::shared_mutex devices_mutex_;
   std::map<std::string, DevicePtr, std::less<>> by_id_;
   std::unordered_map<uint64_t, DevicePtr> by_number_;
