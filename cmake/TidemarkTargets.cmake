@@ -7,9 +7,10 @@
 #   LINKS tidemark_x                # the room below, if any
 #   PRIVATE_LINKS PkgConfig::xxhash # third-party libraries: never visible to consumers
 # )
-# declares the library tidemark_format (Tidemark::format).
+# declares the library tidemark_format (Tidemark::format). A room that is PROGRAM_ONLY is linked into
+# our programs and not installed.
 function(tidemark_room room)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;PUBLIC_HEADERS;LINKS;PRIVATE_LINKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "PROGRAM_ONLY" "" "SOURCES;PUBLIC_HEADERS;LINKS;PRIVATE_LINKS")
   tidemark_check_arguments(tidemark_room)
 
   set(target tidemark_${room})
@@ -23,7 +24,9 @@ function(tidemark_room room)
                  FILES ${arg_PUBLIC_HEADERS})
   target_link_libraries(${target} PUBLIC ${arg_LINKS} PRIVATE ${arg_PRIVATE_LINKS})
   tidemark_defaults(${target})
-  set_property(GLOBAL APPEND PROPERTY TIDEMARK_ROOMS ${target})
+  if(NOT arg_PROGRAM_ONLY)
+    set_property(GLOBAL APPEND PROPERTY TIDEMARK_ROOMS ${target})
+  endif()
 endfunction()
 
 # tidemark_flatbuffer(TARGET schema/batch.fbs): generates <room>/schema/batch_generated.h in the

@@ -1,0 +1,48 @@
+// One call of the server: who asks, for which instance, and the table of what is answered.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/message.h"
+#include "server/instance.h"
+
+namespace tidemark::server {
+
+/// What a token may do; each role includes the one before it.
+enum class Role : uint8_t { kReader, kWriter, kAdmin };
+std::string_view RoleName(Role role);
+
+/// Who asks, as its token says.
+struct Caller {
+  std::string token;  ///< short id of the token; empty when none was needed
+  std::string instance = "default";
+  Role role = Role::kAdmin;
+  std::string device;  ///< the only device it may act for; empty: any
+};
+
+struct Call {
+  std::shared_ptr<const http::Request> request;
+  Caller caller;
+  std::shared_ptr<Instance> instance;
+  std::vector<std::string> captures;  ///< what stands for the `{...}` of the route
+};
+
+/// Answers a call, now or later, from any thread.
+using Action = std::function<void(const std::shared_ptr<Call>& call, http::Responder respond)>;
+
+/// An action that answers at once.
+Action Answer(std::function<http::Response(const Call& call)> answer);
+
+struct Route {
+  http::Method method = http::Method::kGet;
+  std::string pattern;  ///< "/v2/sync/{session}/queues/{queue}"
+  Role role = Role::kReader;
+  Action action;
+};
+
+}  // namespace tidemark::server
