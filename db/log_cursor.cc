@@ -76,6 +76,13 @@ bool CurrentCursor::FillHeads() {
 
 bool CurrentCursor::LoadSegment() {
   if (segment_.has_value()) {
+    // Where little was overwritten, the next entry is among the next rows.
+    constexpr size_t kRowsTried = 8;
+    const size_t tried_end = std::min(row_ + 1 + kRowsTried, segment_->size());
+    for (size_t row = row_ + 1; row < tried_end && segment_->sequence(row) <= head_; ++row) {
+      row_ = row;
+      if (segment_->sequence(row) == head_) return true;
+    }
     row_ = segment_->Find(head_);
     if (row_ < segment_->size()) return true;
     segments_->Next();

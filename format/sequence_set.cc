@@ -118,7 +118,7 @@ struct SequenceSet::Chunk {
   Chunk(Roaring&& loaded, bool has_runs) : runs(has_runs), bitmap(std::move(loaded)) {}
   Chunk& operator=(const Chunk&) = delete;
 
-  bool Contains(uint32_t offset) const { return bitmap.contains(offset); }
+  bool Contains(uint32_t offset) const { return roaring_bitmap_contains(&bitmap.roaring, offset); }
 
   uint32_t Size() const { return static_cast<uint32_t>(bitmap.cardinality()); }
 
@@ -129,6 +129,22 @@ struct SequenceSet::Chunk {
     bitmap.add(offset);
     NoteRunEdit();
     return true;
+  }
+
+  // Increasing.
+  void AddAll(std::span<const uint32_t> offsets) {
+    if (offsets.empty()) return;
+    // A stretch without gaps is a run, and stays one.
+    if (offsets.back() - offsets.front() + 1 == offsets.size() && offsets.size() > 1) {
+      AddRange(offsets.front(), offsets.back() + 1);
+      return;
+    }
+    if (runs) {
+      bitmap.removeRunCompression();
+      runs = false;
+      run_edits = 0;
+    }
+    bitmap.addMany(offsets.size(), offsets.data());
   }
 
   // True if `offset` was present.
@@ -249,6 +265,27 @@ bool SequenceSet::Add(SequenceNumber sequence) {
   return true;
 }
 
+void SequenceSet::AddAll(std::span<const SequenceNumber> increasing) {
+  assert(std::is_sorted(increasing.begin(), increasing.end()));
+  std::array<uint32_t, 1024> offsets;
+  for (size_t at = 0; at < increasing.size();) {
+    const uint64_t key = ChunkKey(increasing[at]);
+    size_t size = 0;
+    for (; at < increasing.size() && size < offsets.size(); ++at) {
+      assert(increasing[at] < kSequenceLimit);
+      if (ChunkKey(increasing[at]) != key) break;
+      offsets[size++] = Offset(increasing[at]);
+    }
+    Entry& entry = FindOrInsert(key);
+    Chunk* chunk = entry.chunk.Writable();
+    chunk->AddAll({offsets.data(), size});
+    const uint32_t count = chunk->Size();
+    if (count != entry.count) entry.dirty = true;
+    count_ += count - entry.count;
+    entry.count = count;
+  }
+}
+
 void SequenceSet::AddRange(SequenceRange range) {
   assert(range.limit <= kSequenceLimit);
   for (SequenceNumber at = range.first; at < range.limit;) {
@@ -303,8 +340,21 @@ void SequenceSet::Clear() {
 }
 
 bool SequenceSet::Contains(SequenceNumber sequence) const {
+  if (entries_.empty()) return false;
   const Entry* entry = Find(ChunkKey(sequence));
   return entry != nullptr && entry->chunk->Contains(Offset(sequence));
+}
+
+bool SequenceSet::ContainsAll(std::span<const SequenceNumber> increasing) const {
+  const Entry* entry = nullptr;
+  uint64_t key = ~uint64_t{0};
+  return std::all_of(increasing.begin(), increasing.end(), [&](SequenceNumber sequence) {
+    if (ChunkKey(sequence) != key) {
+      key = ChunkKey(sequence);
+      entry = Find(key);
+    }
+    return entry != nullptr && entry->chunk->Contains(Offset(sequence));
+  });
 }
 
 uint64_t SequenceSet::CountAfter(SequenceNumber after) const {

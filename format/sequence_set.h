@@ -37,6 +37,8 @@ class SequenceSet {
 
   /// True if `sequence` was not a member before. Requires sequence < kSequenceLimit.
   bool Add(SequenceNumber sequence);
+  /// Adds all of `increasing`, without repeats: cheaper than one by one.
+  void AddAll(std::span<const SequenceNumber> increasing);
   /// Costs O(chunks in the range). Requires range.limit <= kSequenceLimit.
   void AddRange(SequenceRange range);
   /// True if `sequence` was a member before.
@@ -47,6 +49,8 @@ class SequenceSet {
   void Clear();
 
   bool Contains(SequenceNumber sequence) const;
+  /// True if every number of `increasing` is a member.
+  bool ContainsAll(std::span<const SequenceNumber> increasing) const;
   bool empty() const { return count_ == 0; }
   uint64_t Count() const { return count_; }
   /// Members above `after`.

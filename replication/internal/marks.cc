@@ -33,6 +33,13 @@ EndedLife Lasting(SequenceNumber birth) {
   return {birth, kSequenceLimit};
 }
 
+const std::vector<SequenceNumber>& Sorted(std::vector<SequenceNumber>* numbers) {
+  if (!std::is_sorted(numbers->begin(), numbers->end())) {
+    std::sort(numbers->begin(), numbers->end());
+  }
+  return *numbers;
+}
+
 }  // namespace
 
 struct DeviceMarks::Open {
@@ -193,34 +200,41 @@ bool DeviceMarks::Acknowledged(Part part, const EndedLife& life) const {
 }
 
 std::optional<Instruction> DeviceMarks::Owed(const EntryState& entry) const {
-  if (AtRest()) return std::nullopt;
-  const Part part = entry.part;
   Instruction instruction;
-  instruction.place = entry.head;
+  if (!FindOwed(entry, &instruction)) return std::nullopt;
+  return instruction;
+}
+
+bool DeviceMarks::FindOwed(const EntryState& entry, Instruction* instruction) const {
+  if (AtRest()) return false;
+  const Part part = entry.part;
+  instruction->place = entry.head;
+  instruction->older.clear();
   for (const EndedLife& life : entry.ended) {
-    if (Held(part, life)) instruction.older.push_back(life.birth);
+    if (Held(part, life)) instruction->older.push_back(life.birth);
   }
 
   if (entry.live && open_->cut_selection.Contains(part)) {
     const bool acknowledged = Acknowledged(part, Lasting(entry.birth));
-    const bool current = open_->heads.Contains(entry.head) || entry.head <= drained_through_;
-    if (acknowledged ? current : open_->heads.Contains(entry.head)) return std::nullopt;
-    instruction.op = acknowledged ? RowOp::kUpdated : RowOp::kCreated;
-    instruction.birth = entry.birth;
+    const bool head_acknowledged = open_->heads.Contains(entry.head);
+    const bool current = head_acknowledged || entry.head <= drained_through_;
+    if (acknowledged ? current : head_acknowledged) return false;
+    instruction->op = acknowledged ? RowOp::kUpdated : RowOp::kCreated;
+    instruction->birth = entry.birth;
     // What is unknown to the device in a part of `seen` is found again from the part's beginning.
-    instruction.holds_floor = !open_->seen.Contains(part) || !instruction.older.empty() ||
-                              Held(part, Lasting(entry.birth));
-    return instruction;
+    instruction->holds_floor = !open_->seen.Contains(part) || !instruction->older.empty() ||
+                               Held(part, Lasting(entry.birth));
+    return true;
   }
 
-  if (entry.live && Held(part, Lasting(entry.birth))) instruction.older.push_back(entry.birth);
-  if (instruction.older.empty()) return std::nullopt;
-  const auto newest = std::max_element(instruction.older.begin(), instruction.older.end());
-  instruction.op = RowOp::kDelete;
-  instruction.birth = *newest;
-  instruction.older.erase(newest);
-  instruction.holds_floor = true;
-  return instruction;
+  if (entry.live && Held(part, Lasting(entry.birth))) instruction->older.push_back(entry.birth);
+  if (instruction->older.empty()) return false;
+  const auto newest = std::max_element(instruction->older.begin(), instruction->older.end());
+  instruction->op = RowOp::kDelete;
+  instruction->birth = *newest;
+  instruction->older.erase(newest);
+  instruction->holds_floor = true;
+  return true;
 }
 
 void DeviceMarks::AdvanceFloor(const OwedTally& tally) {
@@ -235,13 +249,10 @@ void DeviceMarks::AdvanceFloor(const OwedTally& tally) {
 }
 
 Verdict DeviceMarks::Examine(const EntryState& entry, Instruction* instruction) const {
-  std::optional<Instruction> owed = Owed(entry);
-  if (!owed.has_value()) return Verdict::kNothing;
+  if (!FindOwed(entry, instruction)) return Verdict::kNothing;
   // What would be said under the selection in force: the same, or the session cannot say it.
   const bool live_now = entry.live && selection_.Contains(entry.part);
-  if (live_now == owed->deleted()) return Verdict::kWithheld;
-  *instruction = *std::move(owed);
-  return Verdict::kHandOut;
+  return live_now == instruction->deleted() ? Verdict::kWithheld : Verdict::kHandOut;
 }
 
 void DeviceMarks::NoteWithheld() {
@@ -261,24 +272,10 @@ Status DeviceMarks::HandOut(uint64_t session,
     return {ErrorCode::kInternal, "pages of a session out of order"};
   }
 
-  // Live versions are outstanding only for births in `served`. Deletions may be outstanding for any
-  // life that is not acknowledged: one that was told twice and acknowledged once is in no set.
-  std::vector<SequenceNumber> void_live;
-  std::vector<SequenceNumber> void_deleted;
+  VoidOvertaken(instructions);
+  HandOutLive(instructions);
   for (const Instruction& instruction : instructions) {
-    if (instruction.op == RowOp::kCreated) void_deleted.push_back(instruction.birth);
-    if (!instruction.deleted()) continue;
-    if (open_->served.Contains(instruction.birth)) void_live.push_back(instruction.birth);
-    for (const SequenceNumber birth : instruction.older) {
-      if (open_->served.Contains(birth)) void_live.push_back(birth);
-    }
-  }
-  std::sort(void_live.begin(), void_live.end());
-  std::sort(void_deleted.begin(), void_deleted.end());
-  open_->pages.Void(void_live, void_deleted);
-
-  for (const Instruction& instruction : instructions) {
-    instruction.deleted() ? HandOutDeleted(instruction) : HandOutLive(instruction);
+    if (instruction.deleted()) HandOutDeleted(instruction);
   }
   open_->pages.Add(session, page, instructions);
   open_->last_page = page;
@@ -286,10 +283,38 @@ Status DeviceMarks::HandOut(uint64_t session,
   return {};
 }
 
-void DeviceMarks::HandOutLive(const Instruction& instruction) {
-  // From here on the floor is silent about this life, so what it said is copied.
-  open_->served.Add(instruction.birth);
-  if (instruction.op == RowOp::kUpdated) open_->acknowledged.Add(instruction.birth);
+void DeviceMarks::VoidOvertaken(std::span<const Instruction> instructions) {
+  // Live versions are outstanding only for births in `served`. Deletions may be outstanding for any
+  // life that is not acknowledged: one that was told twice and acknowledged once is in no set.
+  const bool deletions = open_->pages.deletions() > 0;
+  std::vector<SequenceNumber> void_live;
+  std::vector<SequenceNumber> void_deleted;
+  for (const Instruction& instruction : instructions) {
+    if (deletions && instruction.op == RowOp::kCreated) void_deleted.push_back(instruction.birth);
+    if (!instruction.deleted()) continue;
+    if (open_->served.Contains(instruction.birth)) void_live.push_back(instruction.birth);
+    for (const SequenceNumber birth : instruction.older) {
+      if (open_->served.Contains(birth)) void_live.push_back(birth);
+    }
+  }
+  if (void_live.empty() && void_deleted.empty()) return;
+  std::sort(void_live.begin(), void_live.end());
+  std::sort(void_deleted.begin(), void_deleted.end());
+  open_->pages.Void(void_live, void_deleted);
+}
+
+void DeviceMarks::HandOutLive(std::span<const Instruction> instructions) {
+  std::vector<SequenceNumber> served;
+  std::vector<SequenceNumber> acknowledged;
+  served.reserve(instructions.size());
+  for (const Instruction& instruction : instructions) {
+    if (instruction.deleted()) continue;
+    served.push_back(instruction.birth);
+    if (instruction.op == RowOp::kUpdated) acknowledged.push_back(instruction.birth);
+  }
+  // From here on the floor is silent about these lives, so what it said is copied.
+  open_->served.AddAll(Sorted(&served));
+  open_->acknowledged.AddAll(Sorted(&acknowledged));
 }
 
 void DeviceMarks::HandOutDeleted(const Instruction& instruction) {
@@ -319,7 +344,7 @@ AckOutcome DeviceMarks::Acknowledge(const AckKey& key) {
   if (AtRest() || key.session < open_->first_session) return AckOutcome::kRepeated;
 
   if (const auto row = open_->pages.Take(key)) {
-    ApplyAck(*row);
+    ApplyAcks({&*row, 1});
     SettleIfDone();
     return AckOutcome::kApplied;
   }
@@ -334,19 +359,41 @@ std::optional<uint64_t> DeviceMarks::AcknowledgePage(uint64_t session, uint64_t 
   if (AtRest()) return std::nullopt;
   const std::vector<Instruction> rows = open_->pages.TakePage(session, page);
   if (rows.empty()) return std::nullopt;
-  for (const Instruction& row : rows) ApplyAck(row);
+  ApplyAcks(rows);
   SettleIfDone();
   return rows.size();
 }
 
-void DeviceMarks::ApplyAck(const Instruction& row) {
-  if (row.deleted()) {
-    Discharge(row.birth);
-  } else if (open_->served.Contains(row.birth)) {  // else a newer life of the id was acknowledged
-    open_->acknowledged.Add(row.birth);
-    if (row.place > drained_through_) open_->heads.Add(row.place);
+void DeviceMarks::ApplyAcks(std::span<const Instruction> rows) {
+  ApplyLiveAcks(rows);
+  for (const Instruction& row : rows) {
+    if (row.deleted()) Discharge(row.birth);
+    for (const SequenceNumber birth : row.older) Discharge(birth);
   }
-  for (const SequenceNumber birth : row.older) Discharge(birth);
+}
+
+void DeviceMarks::ApplyLiveAcks(std::span<const Instruction> rows) {
+  std::vector<SequenceNumber> births;
+  std::vector<SequenceNumber> heads;
+  births.reserve(rows.size());
+  heads.reserve(rows.size());
+  const auto collect = [&](auto wanted) {
+    births.clear();
+    heads.clear();
+    for (const Instruction& row : rows) {
+      if (row.deleted() || !wanted(row)) continue;
+      births.push_back(row.birth);
+      if (row.place > drained_through_) heads.push_back(row.place);
+    }
+    Sorted(&births);
+  };
+  collect([](const Instruction&) { return true; });
+  if (!open_->served.ContainsAll(births)) {
+    // Of those that were not, a newer life of the id was acknowledged.
+    collect([this](const Instruction& row) { return open_->served.Contains(row.birth); });
+  }
+  open_->acknowledged.AddAll(births);
+  open_->heads.AddAll(heads);
 }
 
 void DeviceMarks::Discharge(SequenceNumber birth) {

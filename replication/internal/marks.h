@@ -143,7 +143,8 @@ class DeviceMarks {
   /// Moves `drained_through` up to what was found at the session's start, before the first page.
   void AdvanceFloor(const OwedTally& tally);
 
-  /// `Owed`, checked against the selection in force. Fills `*instruction` for `kHandOut`. Note what
+  /// `Owed`, checked against the selection in force. `*instruction` means something
+  /// for `kHandOut` only. Note what
   /// is withheld, or the session claims to have told it.
   Verdict Examine(const EntryState& entry, Instruction* instruction) const;
   void NoteWithheld();
@@ -194,10 +195,13 @@ class DeviceMarks {
   struct Open;  // whatever a device at rest does not have
 
   Open& Exceptions();
+  bool FindOwed(const EntryState& entry, Instruction* instruction) const;
   bool FloorSpeaksFor(Part part, const EndedLife& life) const;
-  void HandOutLive(const Instruction& instruction);
+  void VoidOvertaken(std::span<const Instruction> instructions);
+  void HandOutLive(std::span<const Instruction> instructions);
   void HandOutDeleted(const Instruction& instruction);
-  void ApplyAck(const Instruction& row);
+  void ApplyAcks(std::span<const Instruction> rows);
+  void ApplyLiveAcks(std::span<const Instruction> rows);
   void Discharge(SequenceNumber birth);
   void SettleIfDone();
   Status LoadRow(const MarksRow& row);

@@ -38,6 +38,7 @@ class OutstandingPages {
 
   bool HasSession(uint64_t session) const;
   uint64_t count() const { return count_; }
+  uint64_t deletions() const { return deletions_; }
   size_t MemoryBytes() const;
 
   struct Row {

@@ -11,6 +11,7 @@
 
 #include "format/token.h"
 #include "replication/internal/device.h"
+#include "replication/internal/page_workspace.h"
 #include "replication/source.h"
 
 namespace tidemark {
@@ -87,6 +88,7 @@ class Source::Impl {
   std::map<std::string, DevicePtr, std::less<>> by_id_;
   std::unordered_map<uint64_t, DevicePtr> by_number_;
   uint32_t next_number_ = 1;
+  PageWorkspaces workspaces_;
 };
 
 }  // namespace tidemark

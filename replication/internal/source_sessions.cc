@@ -185,16 +185,17 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
                                                     const Epochs& epoch,
                                                     const PageOptions& options) {
   OpenSession& session = *device.session;
-  BatchBuilder builder;
-  std::vector<Instruction> instructions;
+  PageWorkspaces::Loan workspace(workspaces_);
+  BatchBuilder& builder = workspace->builder;
+  std::vector<Instruction>& instructions = workspace->instructions;
   LogCursor cursor = ReadOwed(store_, session.cut, device.marks, session.position);
   SequenceNumber position = session.position;
   bool full = false;
   EntityNumber named_entity = 0;
   uint16_t name = 0;
+  Instruction instruction;
   while (!full && cursor.Next()) {
     const LogEntry& entry = cursor.entry();
-    Instruction instruction;
     switch (device.marks.Examine(ToEntryState(entry), &instruction)) {
       case Verdict::kNothing:
         break;
@@ -223,7 +224,7 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
                      .id = entry.id,
                      .value = value,
                      .writer_time = entry.writer_time});
-        instructions.push_back(std::move(instruction));
+        instructions.push_back(instruction);
         break;
       }
     }

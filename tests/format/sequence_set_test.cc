@@ -246,7 +246,19 @@ TEST(SequenceSetTest, AgreesWithAModel) {
             EXPECT_EQ(set.Remove(Seq(i)), model.erase(i) == 1);
           }
           break;
-        case 4:
+        case 4: {
+          std::vector<SequenceNumber> members;
+          const uint64_t step_max = 1 + random() % 3;
+          for (uint64_t i = value; i < span && members.size() < 300; i += 1 + random() % step_max) {
+            members.push_back(Seq(i));
+            model.insert(i);
+          }
+          set.AddAll(members);
+          EXPECT_TRUE(set.ContainsAll(members));
+          members.push_back(Seq(span + random() % span));
+          EXPECT_EQ(set.ContainsAll(members), model.contains(members.back().value()));
+          break;
+        }
         case 5:
         case 6:
           EXPECT_EQ(set.Remove(Seq(value)), model.erase(value) == 1);
