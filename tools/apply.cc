@@ -4,12 +4,12 @@
 #include <string_view>
 #include <vector>
 
+#include "server/change_line.h"
+#include "server/record_json.h"
 #include "tools/byte_source.h"
-#include "tools/change_line.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
 #include "tools/line_reader.h"
-#include "tools/record_json.h"
 
 namespace tidemark::tools {
 namespace {
@@ -46,8 +46,8 @@ class Applier {
     while (true) {
       TIDEMARK_ASSIGN_OR_RETURN(const bool found, lines_.Next());
       if (!found) return CommitBatch();
-      if (Status status = AddChangeLine(lines_.line(), batch_); !status.ok()) {
-        return lines_.Error(status, JsonErrorColumn(status));
+      if (Status status = server::AddChangeLine(lines_.line(), batch_); !status.ok()) {
+        return lines_.Error(status, server::JsonErrorColumn(status));
       }
       batch_lines_.push_back(lines_.number());
       const bool large = batch_.payload_bytes() >= kBatchPayloadMax;

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "server/record_json.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
-#include "tools/record_json.h"
 #include "tools/signals.h"
 
 namespace tidemark::tools {
@@ -32,8 +32,8 @@ std::string ExportLine(const EntityInfo& entity, const Record& record) {
   writer.BeginObject();
   if (entity.declaration.kind == EntityKind::kIncremental) writer.Key("op").String("append");
   writer.Key("entity").String(entity.name);
-  writer.Key("id").Raw(IdToJson(record.id, record.id_form));
-  writer.Key("data").Raw(ValueToJson(record.value, record.value_kind));
+  writer.Key("id").Raw(server::IdToJson(record.id, record.id_form));
+  writer.Key("data").Raw(server::ValueToJson(record.value, record.value_kind));
   writer.EndObject();
   return writer.Take() + "\n";
 }

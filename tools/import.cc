@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "server/record_json.h"
 #include "tools/data_root.h"
-#include "tools/record_json.h"
 #include "tools/signals.h"
 
 namespace tidemark::tools {
@@ -90,7 +90,7 @@ class RowImporter {
     }
     std::optional<RecordId> id;
     if (!declaration_.id_fields.empty()) {
-      TIDEMARK_ASSIGN_OR_RETURN(id, IdOfObject(row.json, declaration_.id_fields));
+      TIDEMARK_ASSIGN_OR_RETURN(id, server::IdOfObject(row.json, declaration_.id_fields));
     }
     if (declaration_.kind == EntityKind::kIncremental) {
       if (id) {

@@ -6,6 +6,8 @@
 #include <array>
 #include <ctime>
 
+#include "server/record_json.h"
+
 namespace tidemark::tools {
 namespace {
 
@@ -51,6 +53,10 @@ Cell Cell::Json(std::string json, std::string text) {
   cell.text_ = std::move(text);
   cell.json_ = std::move(json);
   return cell;
+}
+
+Cell Cell::Id(std::string_view id, IdForm form) {
+  return Json(server::IdToJson(id, form), std::string(id));
 }
 
 Cell Cell::Bytes(uint64_t count) {

@@ -28,8 +28,8 @@ class Cell {
  public:
   Cell(std::string_view text);  // NOLINT(google-explicit-constructor): rows are lists of values
   Cell(const char* text) : Cell(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
-  Cell(const std::string& text)
-      : Cell(std::string_view(text)) {}                      // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Cell(const std::string& text) : Cell(std::string_view(text)) {}
   Cell(uint64_t number);                                     // NOLINT(google-explicit-constructor)
   Cell(int number) : Cell(static_cast<uint64_t>(number)) {}  // NOLINT(google-explicit-constructor)
   Cell(bool yes);                                            // NOLINT(google-explicit-constructor)
@@ -39,6 +39,8 @@ class Cell {
   static Cell Json(std::string json);
   /// A complete JSON value that people see as `text`.
   static Cell Json(std::string json, std::string text);
+  /// The id of a record; people see it plain.
+  static Cell Id(std::string_view id, IdForm form);
   /// A count of bytes; people see it with a unit.
   static Cell Bytes(uint64_t count);
   /// A share of one; people see per cent.

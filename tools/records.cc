@@ -4,11 +4,11 @@
 #include <utility>
 
 #include "format/json.h"
+#include "server/record_json.h"
 #include "tools/byte_source.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
 #include "tools/line_reader.h"
-#include "tools/record_json.h"
 
 namespace tidemark::tools {
 namespace {
@@ -26,7 +26,7 @@ void DeclareValue(Arguments& arguments, ValueOptions& value) {
   arguments.Flag("--bytes", value.bytes, "The value is bytes, kept as they are, not JSON");
 }
 
-Result<TypedValue> ReadValue(const ValueOptions& options) {
+Result<server::TypedValue> ReadValue(const ValueOptions& options) {
   std::string raw;
   if (options.text.has_value() == !options.file.empty()) {
     return Status(ErrorCode::kInvalidArgument, "give a value, or --file FILE");
@@ -37,7 +37,7 @@ Result<TypedValue> ReadValue(const ValueOptions& options) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto source, OpenInput(options.file));
     TIDEMARK_ASSIGN_OR_RETURN(raw, ReadAll(*source, kLineBytesMax));
   }
-  if (options.bytes) return TypedValue{.kind = ValueKind::kBytes, .bytes = std::move(raw)};
+  if (options.bytes) return server::TypedValue{.kind = ValueKind::kBytes, .bytes = std::move(raw)};
 
   Result<std::string> json = MinifyJson(raw);
   if (!json.ok()) {
@@ -46,7 +46,7 @@ Result<TypedValue> ReadValue(const ValueOptions& options) {
   // One door for `{"$base64":"..."}`: the value is read as the member of a change would be.
   TIDEMARK_ASSIGN_OR_RETURN(auto elements, ReadJsonArray("[" + *json + "]"));
   elements.front().name = "value";
-  TIDEMARK_ASSIGN_OR_RETURN(TypedValue value, ValueFromField(elements.front()));
+  TIDEMARK_ASSIGN_OR_RETURN(server::TypedValue value, server::ValueFromField(elements.front()));
   if (value.kind == ValueKind::kJson) value.bytes = std::move(*json);
   return value;
 }
@@ -102,7 +102,7 @@ Status CommitOne(Context& context, Store& store, const WriteBatch& batch, const 
     if (!outcome.id.empty()) {
       fields.emplace_back("id", outcome.id);
     } else if (id != nullptr) {
-      fields.emplace_back("id", IdCell(id->text(), id->form()));
+      fields.emplace_back("id", Cell::Id(id->text(), id->form()));
     }
     if (outcome.version != kSequenceZero) fields.emplace_back("version", outcome.version.value());
   }
@@ -142,8 +142,8 @@ void DeclarePut(Arguments& arguments, PutOptions& options) {
 }
 
 Status RunPut(Context& context, const PutOptions& options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const TypedValue value, ReadValue(options.value));
-  const RecordId id = IdFromArgument(options.id, options.text_id);
+  TIDEMARK_ASSIGN_OR_RETURN(const server::TypedValue value, ReadValue(options.value));
+  const RecordId id = server::IdFromArgument(options.id, options.text_id);
   WriteBatch batch;
   batch.Put(options.entity, id, value.bytes, value.kind, MakeCondition(options.condition));
   if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
@@ -170,7 +170,7 @@ void DeclareDelete(Arguments& arguments, DeleteOptions& options) {
 
 Status RunDelete(Context& context, const DeleteOptions& options) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kWrite));
-  const RecordId id = IdFromArgument(options.id, options.text_id);
+  const RecordId id = server::IdFromArgument(options.id, options.text_id);
   if (!options.if_exists) {
     // This process owns the store: nobody writes between the look and the commit.
     TIDEMARK_ASSIGN_OR_RETURN(const auto record, store->Get(options.entity, id));
@@ -202,13 +202,13 @@ void DeclareAppend(Arguments& arguments, AppendOptions& options) {
 }
 
 Status RunAppend(Context& context, const AppendOptions& options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const TypedValue value, ReadValue(options.value));
+  TIDEMARK_ASSIGN_OR_RETURN(const server::TypedValue value, ReadValue(options.value));
   TIDEMARK_RETURN_IF_ERROR(CheckName(options.entity));
   WriteBatch batch;
   if (options.id.empty()) {
     batch.Append(options.entity, value.bytes, value.kind);
   } else {
-    const RecordId id = IdFromArgument(options.id, options.text_id);
+    const RecordId id = server::IdFromArgument(options.id, options.text_id);
     batch.Append(options.entity, id, value.bytes, value.kind);
   }
   if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
@@ -237,10 +237,11 @@ Status RunGet(Context& context, const GetOptions& options) {
     if (record->value_kind == ValueKind::kJson) context.output.sink().Write("\n");
     return {};
   }
-  context.output.Object({{"entity", options.entity},
-                         {"id", IdCell(record->id, record->id_form)},
-                         {"version", record->version.value()},
-                         {"data", Cell::Json(ValueToJson(record->value, record->value_kind))}});
+  context.output.Object(
+      {{"entity", options.entity},
+       {"id", Cell::Id(record->id, record->id_form)},
+       {"version", record->version.value()},
+       {"data", Cell::Json(server::ValueToJson(record->value, record->value_kind))}});
   return {};
 }
 

@@ -1,9 +1,9 @@
 // scan: the records of one entity, in the order of their ids.
 #include <string>
 
+#include "server/record_json.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
-#include "tools/record_json.h"
 #include "tools/signals.h"
 
 namespace tidemark::tools {
@@ -45,8 +45,9 @@ Status RunScan(Context& context, const ScanCommandOptions& options) {
   Rows rows(context.output, std::move(columns));
   while (context.output.writable() && !Interrupted() && records.Next()) {
     const Record& record = records.record();
-    std::vector<Cell> cells = {IdCell(record.id, record.id_form), record.version.value()};
-    if (!options.ids) cells.push_back(Cell::Json(ValueToJson(record.value, record.value_kind)));
+    std::vector<Cell> cells = {Cell::Id(record.id, record.id_form), record.version.value()};
+    if (!options.ids)
+      cells.push_back(Cell::Json(server::ValueToJson(record.value, record.value_kind)));
     rows.Add(cells);
   }
   rows.Finish();

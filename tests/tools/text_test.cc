@@ -5,9 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include "server/base64.h"
+#include "server/record_json.h"
 #include "tests/support/status_matchers.h"
-#include "tools/base64.h"
-#include "tools/record_json.h"
 #include "tools/text_table.h"
 #include "tools/units.h"
 
@@ -18,18 +18,18 @@ using tidemark::test::IsOkAndHolds;
 using tidemark::test::StatusIs;
 
 TEST(Base64Test, KnownVectors) {
-  EXPECT_EQ(EncodeBase64(""), "");
-  EXPECT_EQ(EncodeBase64("f"), "Zg==");
-  EXPECT_EQ(EncodeBase64("fo"), "Zm8=");
-  EXPECT_EQ(EncodeBase64("foo"), "Zm9v");
-  EXPECT_EQ(EncodeBase64("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(server::EncodeBase64(""), "");
+  EXPECT_EQ(server::EncodeBase64("f"), "Zg==");
+  EXPECT_EQ(server::EncodeBase64("fo"), "Zm8=");
+  EXPECT_EQ(server::EncodeBase64("foo"), "Zm9v");
+  EXPECT_EQ(server::EncodeBase64("foobar"), "Zm9vYmFy");
 }
 
 TEST(Base64Test, RoundTripsEveryByte) {
   std::string bytes;
   for (int i = 0; i < 256; ++i) {
     bytes += static_cast<char>(i);
-    EXPECT_THAT(DecodeBase64(EncodeBase64(bytes)), IsOkAndHolds(bytes));
+    EXPECT_THAT(server::DecodeBase64(server::EncodeBase64(bytes)), IsOkAndHolds(bytes));
   }
 }
 
@@ -45,7 +45,7 @@ TEST(Base64Test, RefusesWhatEncodesNothing) {
                            "Zm.v",
                            "Zm9v=",
                            "=m9v"}) {
-    EXPECT_THAT(DecodeBase64(text), StatusIs(ErrorCode::kInvalidArgument)) << text;
+    EXPECT_THAT(server::DecodeBase64(text), StatusIs(ErrorCode::kInvalidArgument)) << text;
   }
 }
 
@@ -67,29 +67,29 @@ TEST(UnitsTest, ByteCounts) {
 }
 
 TEST(IdTest, CanonicalIntegersAreIntegers) {
-  EXPECT_EQ(IdFromArgument("1001", false).form(), IdForm::kInteger);
-  EXPECT_EQ(IdFromArgument("-9223372036854775808", false).form(), IdForm::kInteger);
+  EXPECT_EQ(server::IdFromArgument("1001", false).form(), IdForm::kInteger);
+  EXPECT_EQ(server::IdFromArgument("-9223372036854775808", false).form(), IdForm::kInteger);
   for (const char* text : {"007", "+7", "9223372036854775808", "1.0", "", "a"}) {
-    EXPECT_EQ(IdFromArgument(text, false).form(), IdForm::kText) << text;
+    EXPECT_EQ(server::IdFromArgument(text, false).form(), IdForm::kText) << text;
   }
-  EXPECT_EQ(IdFromArgument("1001", true).form(), IdForm::kText);
+  EXPECT_EQ(server::IdFromArgument("1001", true).form(), IdForm::kText);
 }
 
 TEST(IdTest, IdOfObject) {
-  const auto single = IdOfObject(R"({"id":7,"name":"x"})", {"id"});
+  const auto single = server::IdOfObject(R"({"id":7,"name":"x"})", {"id"});
   ASSERT_TRUE(single.ok());
   EXPECT_EQ((*single)->text(), "7");
   EXPECT_EQ((*single)->form(), IdForm::kInteger);
 
   const auto composite =
-      IdOfObject(R"({"user_id":"E1","group_id":"G\"1"})", {"group_id", "user_id"});
+      server::IdOfObject(R"({"user_id":"E1","group_id":"G\"1"})", {"group_id", "user_id"});
   ASSERT_TRUE(composite.ok());
   EXPECT_EQ((*composite)->text(), R"(["G\"1","E1"])");
 
-  EXPECT_FALSE(IdOfObject(R"({"name":"x"})", {"id"})->has_value());
-  EXPECT_FALSE(IdOfObject(R"({"id":null})", {"id"})->has_value());
-  EXPECT_THAT(IdOfObject(R"({"id":1.5})", {"id"}), StatusIs(ErrorCode::kInvalidArgument));
-  EXPECT_THAT(IdOfObject(R"({"id":""})", {"id"}), StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_FALSE(server::IdOfObject(R"({"name":"x"})", {"id"})->has_value());
+  EXPECT_FALSE(server::IdOfObject(R"({"id":null})", {"id"})->has_value());
+  EXPECT_THAT(server::IdOfObject(R"({"id":1.5})", {"id"}), StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(server::IdOfObject(R"({"id":""})", {"id"}), StatusIs(ErrorCode::kInvalidArgument));
 }
 
 class TableTest : public ::testing::Test {

@@ -10,11 +10,11 @@
 #include "db/write_batch.h"
 #include "format/status.h"
 
-namespace tidemark::tools {
+namespace tidemark::server {
 
 /// Adds the change of `line` to `batch`. Without `op` it is a put, so that an export can be read
 /// back. `sequence`, `version` and `cursor`, which `log tail` prints, are accepted and mean
 /// nothing. `kMalformedJson` names the byte, other errors name the field; nothing is added then.
 Status AddChangeLine(std::string_view line, WriteBatch& batch);
 
-}  // namespace tidemark::tools
+}  // namespace tidemark::server

@@ -6,18 +6,14 @@
 #include <string_view>
 #include <vector>
 
-#include "db/view.h"
 #include "format/json.h"
 #include "format/record.h"
 #include "format/status.h"
-#include "tools/output.h"
 
-namespace tidemark::tools {
+namespace tidemark::server {
 
 /// An id as a JSON value: a number if it was written as one.
 std::string IdToJson(std::string_view id, IdForm form);
-/// An id in a result: people see it plain.
-Cell IdCell(std::string_view id, IdForm form);
 /// A value as JSON: itself, or `{"$base64":"..."}` when it is binary.
 std::string ValueToJson(std::string_view value, ValueKind kind);
 
@@ -34,7 +30,8 @@ struct TypedValue {
 /// A JSON value, where an object with the one member `$base64` is a binary one.
 Result<TypedValue> ValueFromField(const JsonField& field);
 
-/// An id given on the command line: a canonical integer is one unless `as_text`.
+/// An id given as plain text, on a command line or in a path: a canonical integer is one unless
+/// `as_text`.
 RecordId IdFromArgument(std::string_view text, bool as_text);
 
 /// The id of a JSON object: its id field, or the compact array of several. nullopt when a field is
@@ -45,4 +42,4 @@ Result<std::optional<RecordId>> IdOfObject(std::string_view object,
 /// The byte, counted from 1, that an error of the JSON reader names; 0 when it names none.
 uint64_t JsonErrorColumn(const Status& status);
 
-}  // namespace tidemark::tools
+}  // namespace tidemark::server

@@ -1,9 +1,9 @@
-#include "tools/base64.h"
+#include "server/base64.h"
 
 #include <array>
 #include <cstdint>
 
-namespace tidemark::tools {
+namespace tidemark::server {
 namespace {
 
 constexpr std::string_view kAlphabet =
@@ -68,4 +68,4 @@ Result<std::string> DecodeBase64(std::string_view text) {
   return bytes;
 }
 
-}  // namespace tidemark::tools
+}  // namespace tidemark::server

@@ -1,12 +1,12 @@
-#include "tools/record_json.h"
+#include "server/record_json.h"
 
 #include <charconv>
 #include <optional>
 #include <utility>
 
-#include "tools/base64.h"
+#include "server/base64.h"
 
-namespace tidemark::tools {
+namespace tidemark::server {
 namespace {
 
 constexpr std::string_view kBase64Member = "$base64";
@@ -33,10 +33,6 @@ Status WrongIdType(std::string_view field) {
 
 std::string IdToJson(std::string_view id, IdForm form) {
   return form == IdForm::kInteger ? std::string(id) : QuoteJson(id);
-}
-
-Cell IdCell(std::string_view id, IdForm form) {
-  return Cell::Json(IdToJson(id, form), std::string(id));
 }
 
 std::string ValueToJson(std::string_view value, ValueKind kind) {
@@ -124,4 +120,4 @@ uint64_t JsonErrorColumn(const Status& status) {
   return error == std::errc() && stop != begin ? offset + 1 : 0;
 }
 
-}  // namespace tidemark::tools
+}  // namespace tidemark::server

@@ -1,4 +1,4 @@
-#include "tools/change_line.h"
+#include "server/change_line.h"
 
 #include <optional>
 #include <string>
@@ -7,9 +7,9 @@
 
 #include "format/json.h"
 #include "format/record.h"
-#include "tools/record_json.h"
+#include "server/record_json.h"
 
-namespace tidemark::tools {
+namespace tidemark::server {
 namespace {
 
 struct ChangeLine {
@@ -112,4 +112,4 @@ Status AddChangeLine(std::string_view line, WriteBatch& batch) {
   return {};
 }
 
-}  // namespace tidemark::tools
+}  // namespace tidemark::server

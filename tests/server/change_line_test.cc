@@ -1,13 +1,13 @@
-#include "tools/change_line.h"
+#include "server/change_line.h"
 
 #include <string>
 
 #include <gtest/gtest.h>
 
+#include "server/record_json.h"
 #include "tests/support/status_matchers.h"
-#include "tools/record_json.h"
 
-namespace tidemark::tools {
+namespace tidemark::server {
 namespace {
 
 using ::testing::HasSubstr;
@@ -135,4 +135,4 @@ TEST(JsonErrorColumnTest, CountsFromOne) {
 }
 
 }  // namespace
-}  // namespace tidemark::tools
+}  // namespace tidemark::server
