@@ -1,5 +1,6 @@
 #include "format/token.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "format/coding.h"
@@ -29,7 +30,7 @@ void VisitFields(AnyToken* token, Visit visit) {
 
 // Hashes fill their eight bytes; as varints they would need ten.
 bool IsHash(const Token& token, const uint64_t* field) {
-  return field == &token.device || field == &token.record;
+  return field == &token.epoch || field == &token.device || field == &token.record;
 }
 
 // Appends fields that are not zero, and remembers which they were.
@@ -110,6 +111,10 @@ uint64_t Seal(const HashSecret& secret, std::string_view content) {
 }
 
 }  // namespace
+
+uint64_t EpochTag(std::string_view epoch_id) {
+  return std::max<uint64_t>(Hash64(epoch_id), 1);
+}
 
 std::string SealToken(const HashSecret& secret, const Token& token) {
   FieldWriter writer(token);

@@ -18,7 +18,7 @@ enum class TokenKind : uint8_t { kAck = 1, kPage = 2, kSession = 3, kPosition = 
 /// What a token stands for. Fields without meaning for a kind are zero.
 struct Token {
   TokenKind kind = TokenKind::kAck;
-  uint64_t epoch = 0;    ///< ordinal of the epoch within the store
+  uint64_t epoch = 0;    ///< `EpochTag` of the epoch: random, so never that of another history
   uint64_t device = 0;   ///< hash of the device id
   uint64_t session = 0;  ///< the device's session number
   uint64_t page = 0;     ///< page token: page number
@@ -29,6 +29,9 @@ struct Token {
   Hash128 chain;         ///< position: chain hash at the sequence
   bool operator==(const Token&) const = default;
 };
+
+/// What stands for an epoch in tokens: 64 bits of its random id, never zero.
+uint64_t EpochTag(std::string_view epoch_id);
 
 /// URL-safe text of at most 120 characters, sealed by the store's secret.
 std::string SealToken(const HashSecret& secret, const Token& token);

@@ -77,13 +77,17 @@ Hello Replica::Impl::MakeHello() const {
 }
 
 Status Replica::Impl::BeginSession(const SessionInfo& session) {
-  if (session.number < state_.session) {
+  // Histories that branched from one backup may number their sessions alike.
+  const bool other_history =
+      !session.epoch.empty() && !state_.epoch.empty() && session.epoch != state_.epoch;
+  if (session.number < state_.session && !other_history) {
     return {ErrorCode::kStalePage, "a newer session of this device was begun here"};
   }
   // A session that is no reset follows only one that settled: everything listed has arrived.
   if (!session.reset) TIDEMARK_RETURN_IF_ERROR(Sweep());
-  if (session.number == state_.session) return {};
+  if (session.number == state_.session && !other_history) return {};
   ReplicaState next = state_;
+  next.epoch = session.epoch;
   next.session = session.number;
   next.page = 0;
   if (session.reset) next.sweep_through = store->last_sequence();
@@ -96,6 +100,9 @@ Status Replica::Impl::CheckPage(const BatchHeader& header) const {
   }
   if (!state_.source.empty() && header.store != state_.source) {
     return {ErrorCode::kWrongDevice, "the page is from another store than the earlier ones"};
+  }
+  if (!state_.epoch.empty() && header.epoch != state_.epoch) {
+    return {ErrorCode::kStalePage, "the page belongs to another history of its store"};
   }
   if (header.session != state_.session) {
     return {ErrorCode::kStalePage,

@@ -50,7 +50,8 @@ struct Gap {
 
 struct SessionInfo {
   std::string id;       ///< sealed; names the session to every later call
-  uint64_t number = 0;  ///< counts from 1 for each device
+  uint64_t number = 0;  ///< increases for each device within a history
+  std::string epoch;    ///< 16 bytes, identity of that history; empty: the wire does not say
   SequenceNumber cut;
   uint64_t owed = 0;   ///< instructions, exactly
   uint64_t pages = 0;  ///< at the default page size; a lower bound

@@ -21,7 +21,7 @@ namespace tidemark {
 struct DeviceDescriptor {
   std::string id;
   uint32_t number = 0;  ///< names the device in tokens and row keys; never reused
-  uint64_t epoch = 0;   ///< ordinal of the epoch that its marks belong to
+  uint64_t epoch = 0;   ///< `EpochTag` of the epoch that its marks belong to
   bool forgotten = false;
   bool everything = true;             ///< sees every entity; else those of `selected`
   std::vector<std::string> selected;  ///< names, which may not exist yet

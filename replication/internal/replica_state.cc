@@ -15,6 +15,7 @@ std::string EncodeReplicaState(const ReplicaState& state) {
   AppendBytes(&out, state.incarnation);
   AppendBytes(&out, state.source);
   AppendBytes(&out, state.position);
+  AppendBytes(&out, state.epoch);
   AppendVarint(&out, state.session);
   AppendVarint(&out, state.page);
   AppendVarint(&out, state.sweep_through.has_value() ? 1 : 0);
@@ -32,6 +33,7 @@ Result<ReplicaState> DecodeReplicaState(std::string_view bytes) {
   state.incarnation = reader.Bytes();
   state.source = reader.Bytes();
   state.position = reader.Bytes();
+  state.epoch = reader.Bytes();
   state.session = reader.Varint();
   state.page = reader.Varint();
   const bool sweeping = reader.Varint() != 0;

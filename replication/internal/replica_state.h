@@ -18,6 +18,7 @@ struct ReplicaState {
   std::string incarnation;  ///< 16 random bytes, made with the replica
   std::string source;       ///< identity of the store that it replicates; empty before a page
   std::string position;     ///< token of the last page of those applied; empty before one
+  std::string epoch;        ///< of `session`; empty if the wire did not say
   uint64_t session = 0;     ///< pages of any other session are refused
   uint64_t page = 0;        ///< highest one applied of it
   /// A reset is under way: records not written again since this local sequence are dropped at its

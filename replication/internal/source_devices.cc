@@ -14,8 +14,13 @@ Source::Impl::~Impl() {
 
 Source::Impl::Epochs Source::Impl::CurrentEpoch() const {
   const StoreIdentity identity = store_.identity();
-  const Epoch& epoch = identity.epochs.back();
-  return {epoch.ordinal, identity.secret, identity.id, epoch.id};
+  Epochs epochs{.tag = EpochTag(identity.epochs.back().id),
+                .secret = identity.secret,
+                .store = identity.id,
+                .epoch = identity.epochs.back().id,
+                .history = {}};
+  for (const Epoch& epoch : identity.epochs) epochs.history.push_back(EpochTag(epoch.id));
+  return epochs;
 }
 
 Status Source::Impl::Load() {
@@ -72,7 +77,7 @@ DevicePtr Source::Impl::Find(uint64_t number) const {
 
 Result<DevicePtr> Source::Impl::FindOrMake(std::string_view id) {
   if (DevicePtr device = Find(id)) return device;
-  const uint64_t epoch = CurrentEpoch().ordinal;
+  const uint64_t epoch = CurrentEpoch().tag;
   // One device is made at a time. The list is not locked meanwhile: the committer asks it whether
   // ended lives are still held, and this commit waits for the committer.
   const std::lock_guard making(making_mutex_);
@@ -202,7 +207,7 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device) {
   info.unacknowledged = device.marks.outstanding();
   info.at_rest = device.marks.AtRest();
   info.reset_pending =
-      device.marks.reset_pending() || device.descriptor.epoch != CurrentEpoch().ordinal;
+      device.marks.reset_pending() || device.descriptor.epoch != CurrentEpoch().tag;
   info.forgotten = device.descriptor.forgotten;
   info.session_open = IsReading(device);
   info.selection = Resolve(device.descriptor);

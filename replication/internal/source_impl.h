@@ -1,6 +1,7 @@
 // The parts of a source.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <shared_mutex>
@@ -43,10 +44,15 @@ class Source::Impl {
 
  private:
   struct Epochs {
-    uint64_t ordinal;
+    uint64_t tag;  ///< of the epoch in force; what tokens and descriptors name it by
     HashSecret secret;
     std::string store;
     std::string epoch;
+    std::vector<uint64_t> history;  ///< tags of all epochs of this store, oldest first
+
+    bool Knows(uint64_t other) const {
+      return std::find(history.begin(), history.end(), other) != history.end();
+    }
   };
   Epochs CurrentEpoch() const;
 
@@ -61,10 +67,10 @@ class Source::Impl {
   Selection Resolve(const DeviceDescriptor& descriptor) const;
   /// True if the hello names a session that this history never had: the store was rewound
   /// unnoticed.
-  bool ShowsLostHistory(const Device& device, const Hello& hello, const Epochs& epoch) const;
+  static bool ShowsLostHistory(const Device& device, const Hello& hello, const Epochs& epoch);
   /// Resets the marks where the device cannot be what they say (contract 20). True: the descriptor
   /// changed.
-  bool CheckWitness(Device& device, const Hello& hello, const Epochs& epoch) const;
+  static bool CheckWitness(Device& device, const Hello& hello, const Epochs& epoch);
   Result<SessionInfo> Begin(Device& device, const Epochs& epoch, bool with_descriptor);
   Result<std::optional<Page>> BuildPage(Device& device,
                                         const Epochs& epoch,

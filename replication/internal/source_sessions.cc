@@ -37,16 +37,14 @@ void Ignore(AckResult* result, std::string reason) {
 
 }  // namespace
 
-bool Source::Impl::ShowsLostHistory(const Device& device,
-                                    const Hello& hello,
-                                    const Epochs& epoch) const {
+bool Source::Impl::ShowsLostHistory(const Device& device, const Hello& hello, const Epochs& epoch) {
   const auto position = OpenToken(epoch.secret, TokenKind::kPage, hello.position);
   return position.ok() && position->device == device.descriptor.number &&
-         position->epoch == epoch.ordinal && device.descriptor.epoch == epoch.ordinal &&
+         position->epoch == epoch.tag && device.descriptor.epoch == epoch.tag &&
          position->session > device.marks.session();
 }
 
-bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs& epoch) const {
+bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs& epoch) {
   DeviceDescriptor& descriptor = device.descriptor;
   bool is_known = !hello.fresh || device.marks.session() == 0;
   if (!hello.incarnation.empty() && !descriptor.incarnation.empty() &&
@@ -55,8 +53,11 @@ bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs
   }
   // The witness is the token of the page that the replica applied last.
   const auto position = OpenToken(epoch.secret, TokenKind::kPage, hello.position);
-  const bool shown = position.ok() && position->device == descriptor.number;
-  if (descriptor.epoch != epoch.ordinal) {
+  const bool shown =
+      position.ok() && position->device == descriptor.number && epoch.Knows(position->epoch);
+  if (!hello.position.empty() && !shown) {
+    is_known = false;  // it holds what another history gave it: a sibling restored from one backup
+  } else if (descriptor.epoch != epoch.tag) {
     // A device of an older epoch is what its marks say only if it saw nothing that they do not
     // know: no session beyond theirs, and of theirs nothing after what they have.
     const bool at_or_before_branch =
@@ -71,10 +72,10 @@ bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs
     if (lost_pages) is_known = false;  // restored from a backup of its own
   }
   if (!is_known) device.marks.Reset();
-  if (descriptor.epoch != epoch.ordinal) device.marks.SkipSessions(kSessionJump);
-  const bool changed = descriptor.epoch != epoch.ordinal || descriptor.forgotten ||
+  if (descriptor.epoch != epoch.tag) device.marks.SkipSessions(kSessionJump);
+  const bool changed = descriptor.epoch != epoch.tag || descriptor.forgotten ||
                        (!hello.incarnation.empty() && descriptor.incarnation != hello.incarnation);
-  descriptor.epoch = epoch.ordinal;
+  descriptor.epoch = epoch.tag;
   descriptor.forgotten = false;
   if (!hello.incarnation.empty()) descriptor.incarnation = hello.incarnation;
   if (!is_known) {
@@ -144,13 +145,14 @@ Result<SessionInfo> Source::Impl::Begin(Device& device, const Epochs& epoch, boo
 
   SessionInfo info;
   info.number = device.marks.session();
+  info.epoch = epoch.epoch;
   info.cut = session.cut->sequence();
   info.owed = tally.count();
   info.pages = (info.owed + kPageRecordsDefault - 1) / kPageRecordsDefault;
   info.reset = reset;
   info.id = SealToken(epoch.secret,
                       {.kind = TokenKind::kSession,
-                       .epoch = epoch.ordinal,
+                       .epoch = epoch.tag,
                        .device = device.descriptor.number,
                        .session = info.number});
   device.session = std::move(session);
@@ -171,7 +173,7 @@ Result<std::optional<Page>> Source::Impl::NextPage(std::string_view session_id,
     return {ErrorCode::kSuperseded, "a newer session of the device fences this one"};
   }
   if (IsExpired(*device)) CloseSession(*device);
-  if (token->epoch != epoch.ordinal || token->session != device->marks.session() ||
+  if (token->epoch != epoch.tag || token->session != device->marks.session() ||
       !device->session.has_value()) {
     return {ErrorCode::kSessionExpired, "the session has expired; start a new one"};
   }
@@ -245,7 +247,7 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
     page->left = session.left;
     page->token = SealToken(epoch.secret,
                             {.kind = TokenKind::kPage,
-                             .epoch = epoch.ordinal,
+                             .epoch = epoch.tag,
                              .device = device.descriptor.number,
                              .session = number,
                              .page = session.pages});
@@ -346,7 +348,7 @@ Result<AckResult> Source::Impl::Acknowledge(std::string_view id,
       Ignore(&result, "malformed or forged key");
     } else if (token->device != device->descriptor.number) {
       Ignore(&result, "a key of another device");
-    } else if (token->epoch != epoch.ordinal || device->descriptor.epoch != epoch.ordinal) {
+    } else if (token->epoch != epoch.tag || device->descriptor.epoch != epoch.tag) {
       Ignore(&result, "a key of an older epoch");
     } else if (token->session > device->marks.session() || token->head > store_.last_sequence()) {
       rewound = true;

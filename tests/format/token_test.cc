@@ -56,6 +56,11 @@ TEST(TokenTest, HoldsEveryField) {
   }
 }
 
+TEST(TokenTest, EpochsAreToldApartByTheirRandomIds) {
+  EXPECT_NE(EpochTag(std::string(16, 'a')), EpochTag(std::string(16, 'b')));
+  EXPECT_EQ(EpochTag(std::string(16, 'a')), EpochTag(std::string(16, 'a')));
+}
+
 TEST(TokenTest, RefusesOtherKindsAndSecrets) {
   const std::string text = SealToken(Secret(1), Example(TokenKind::kAck));
   EXPECT_THAT(OpenToken(Secret(1), TokenKind::kPage, text), StatusIs(ErrorCode::kInvalidArgument));

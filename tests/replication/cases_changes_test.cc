@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "db/backup.h"
+#include "format/token.h"
+#include "replication/replica.h"
 #include "tests/replication/source_fixture.h"
 
 namespace tidemark {
@@ -71,6 +73,76 @@ TEST_F(CasesChangesTest, Case25RestoredFromAnOlderCopy) {
   device.Drain();
   EXPECT_EQ(device.map(), Live());
   EXPECT_FALSE(device.Start());
+}
+
+TEST_F(CasesChangesTest, Case25TwoRestoresOfOneBackupAreTwoHistories) {
+  Put("users", "1", "a");
+  MapDevice device = Device();
+  device.Sync();
+  const std::filesystem::path backups = directory_.path() / "backups";
+  ASSERT_OK(CreateBackup(*store_, backups));
+
+  Restore(backups);
+  const StoreIdentity first = store_->identity();
+  Put("users", "first", "x");
+  device.Move(*source_);
+  ASSERT_TRUE(device.Start());
+  const std::string session = device.session().id;
+  const Page page = device.Read();
+  device.Apply(page);
+  const std::vector<std::string> keys = device.Keys(page);
+
+  Restore(backups);
+  const StoreIdentity second = store_->identity();
+  EXPECT_EQ(first.epochs.back().ordinal, second.epochs.back().ordinal);
+  EXPECT_NE(EpochTag(first.epochs.back().id), EpochTag(second.epochs.back().id));
+  Put("users", "second", "y");
+  MapDevice twin = Device();
+  ASSERT_TRUE(twin.Start());
+  EXPECT_FALSE(source_->NextPage(session).ok()) << "a session of the first restore";
+  const Page other = twin.Read();
+  for (const std::vector<std::string>& foreign : {std::vector{page.token}, keys}) {
+    const AckResult result = twin.Acknowledge(foreign);
+    EXPECT_EQ(result.ignored, foreign.size());
+    EXPECT_EQ(result.reasons.front(), "a key of an older epoch");
+  }
+  EXPECT_EQ(store_->identity().epochs.size(), second.epochs.size()) << "no proof of a rewind";
+  EXPECT_EQ(twin.Acknowledge({other.token}).applied, other.records);
+
+  const auto again = source_->StartSession({.device = "tablet", .position = page.token});
+  ASSERT_OK(again);
+  ASSERT_TRUE(again->has_value());
+  EXPECT_TRUE((*again)->reset) << "a position of the first restore";
+}
+
+TEST_F(CasesChangesTest, Case25AReplicaMovesBetweenTwoRestoresOfOneBackup) {
+  Put("users", "1", "a");
+  auto replica = Replica::Open(directory_.path() / "replica", "tablet", {}, runtime_);
+  ASSERT_OK(replica);
+  const auto pull = [&] {
+    LocalTransport transport(*source_);
+    auto pulled = (*replica)->Pull(transport);
+    EXPECT_OK(pulled);
+    return pulled.ok() && pulled->reset;
+  };
+  const auto held = [&](const std::string& id) {
+    const auto record = (*replica)->store().Get("users", id);
+    return record.ok() && record->has_value();
+  };
+  EXPECT_FALSE(pull());
+  const std::filesystem::path backups = directory_.path() / "backups";
+  ASSERT_OK(CreateBackup(*store_, backups));
+  for (int round = 0; round < 3; ++round) {
+    Restore(backups);
+    // Each history numbers its sessions like the others, and each ends behind the one before.
+    for (int i = round; i < 3; ++i) {
+      Put("users", std::to_string(round) + "-" + std::to_string(i), "x");
+      EXPECT_EQ(pull(), i == round && round > 0) << round << " " << i;
+    }
+    for (int other = 0; other < 3; ++other) {
+      EXPECT_EQ(held(std::to_string(other) + "-2"), other == round) << other;
+    }
+  }
 }
 
 TEST_F(CasesChangesTest, Case26MarksNewerThanTheDataNeverMakeADeafDevice) {
