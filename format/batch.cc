@@ -263,10 +263,12 @@ class ColumnChecker {
     const uint64_t limit = kSequenceLimit.value();
     const bool is_log = kind_ == BatchKind::kSegment;
     if (columns_.sequence.absent()) {
-      if (columns_.first >= limit || limit - columns_.first < rows_)
+      if (columns_.first >= limit || limit - columns_.first < rows_) {
         return MalformedBatch("first is out of range");
-      if (is_log && rows_ > 0 && columns_.first == 0)
+      }
+      if (is_log && rows_ > 0 && columns_.first == 0) {
         return MalformedBatch("a segment without sequences");
+      }
       return {};
     }
     if (columns_.first != 0) return MalformedBatch("both first and sequence are given");

@@ -36,8 +36,8 @@ constexpr uint8_t kNotBase64 = 64;
 constexpr std::array<uint8_t, 256> MakeBase64Values() {
   std::array<uint8_t, 256> values{};
   values.fill(kNotBase64);
-  for (uint8_t i = 0; i < kBase64Alphabet.size(); ++i) {
-    values[static_cast<uint8_t>(kBase64Alphabet[i])] = i;
+  for (size_t i = 0; i < kBase64Alphabet.size(); ++i) {
+    values[static_cast<uint8_t>(kBase64Alphabet[i])] = static_cast<uint8_t>(i);
   }
   return values;
 }

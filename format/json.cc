@@ -182,8 +182,9 @@ class Checker {
     const size_t first_name = scratch_->names().size();
     for (auto member : object) {
       ondemand::field field;
-      if (std::move(member).get(field) != simdjson::SUCCESS)
+      if (std::move(member).get(field) != simdjson::SUCCESS) {
         return Fail("a name, comma or } is missing");
+      }
       std::string_view name;
       if (field.unescaped_key().get(name) != simdjson::SUCCESS || !IsUtf8(name)) {
         return Fail("a name has a wrong escape");

@@ -116,6 +116,7 @@ struct SequenceSet::Chunk {
   Chunk() = default;
   Chunk(const Chunk& other) : runs(other.runs), run_edits(other.run_edits), bitmap(other.bitmap) {}
   Chunk(Roaring&& loaded, bool has_runs) : runs(has_runs), bitmap(std::move(loaded)) {}
+  ~Chunk() = default;
   Chunk& operator=(const Chunk&) = delete;
 
   bool Contains(uint32_t offset) const { return roaring_bitmap_contains(&bitmap.roaring, offset); }
@@ -267,7 +268,7 @@ bool SequenceSet::Add(SequenceNumber sequence) {
 
 void SequenceSet::AddAll(std::span<const SequenceNumber> increasing) {
   assert(std::is_sorted(increasing.begin(), increasing.end()));
-  std::array<uint32_t, 1024> offsets;
+  std::array<uint32_t, 1024> offsets;  // NOLINT(cppcoreguidelines-pro-type-member-init): hot
   for (size_t at = 0; at < increasing.size();) {
     const uint64_t key = ChunkKey(increasing[at]);
     size_t size = 0;
@@ -399,7 +400,7 @@ size_t SequenceSet::Read(SequenceNumber after,
                          std::span<SequenceNumber> out) const {
   if (limit <= after.Next() || out.empty()) return 0;
   const SequenceNumber first = after.Next();
-  std::array<uint32_t, 256> block;
+  std::array<uint32_t, 256> block;  // NOLINT(cppcoreguidelines-pro-type-member-init): hot
   size_t filled = 0;
   for (size_t at = LowerBound(ChunkKey(first)); at < entries_.size(); ++at) {
     const Entry& entry = entries_[at];

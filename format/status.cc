@@ -18,7 +18,7 @@ constexpr int kExitNotAllowed = 7;
 constexpr int kExitBusy = 8;
 
 struct CatalogueRow {
-  ErrorCode code;
+  ErrorCode code = ErrorCode::kOk;
   ErrorInfo info;
 };
 

@@ -66,7 +66,7 @@ EntityDeclaration Users() {
 }  // namespace
 
 const std::vector<std::pair<std::string, EntityDeclaration>>& BuiltInDeclarations() {
-  static const std::vector<std::pair<std::string, EntityDeclaration>> declarations = {
+  static const std::vector<std::pair<std::string, EntityDeclaration>> kDeclarations = {
       {"contracts", Contracts()},
       {"group_users", GroupUsers()},
       {"groups", Groups()},
@@ -74,7 +74,7 @@ const std::vector<std::pair<std::string, EntityDeclaration>>& BuiltInDeclaration
       {"user_activity", UserActivity()},
       {"users", Users()},
   };
-  return declarations;
+  return kDeclarations;
 }
 
 }  // namespace tidemark

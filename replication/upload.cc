@@ -49,7 +49,7 @@ Status Uploads::Impl::Recover() {
     TIDEMARK_ASSIGN_OR_RETURN(SyncRow sync, LoadSync(store_, active));
     if (sync.state == UploadState::kProcessing) {
       sync.state = UploadState::kStarted;
-      const Status reopened = CommitStep([&](CommitContext& rows) {
+      Status reopened = CommitStep([&](CommitContext& rows) {
         rows.SetRow(SyncKey(active), EncodeSync(sync));
         return Status();
       });

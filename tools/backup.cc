@@ -1,6 +1,7 @@
 // backup: consistent copies of an instance, listed, checked and restored.
 #include "db/backup.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <string>
@@ -85,9 +86,10 @@ Status RunList(Context& context, const BackupOptions& options) {
 // 0, the newest, becomes its number.
 Result<BackupInfo> FindBackup(const std::filesystem::path& part, uint32_t number) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto backups, ListBackups(part));
-  for (auto it = backups.rbegin(); it != backups.rend(); ++it) {
-    if (number == 0 || it->number == number) return *it;
-  }
+  const auto found = std::find_if(backups.rbegin(), backups.rend(), [&](const BackupInfo& backup) {
+    return number == 0 || backup.number == number;
+  });
+  if (found != backups.rend()) return *found;
   if (number == 0) return Status(ErrorCode::kNotFound, "there is no backup yet");
   return Status(ErrorCode::kNotFound, "there is no backup " + std::to_string(number));
 }

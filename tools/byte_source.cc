@@ -75,7 +75,7 @@ Result<std::unique_ptr<ByteSource>> OpenInput(const std::string& path) {
 
 Result<std::string> ReadAll(ByteSource& source, size_t bytes_max) {
   std::string all;
-  std::array<char, 16 * 1024> chunk;
+  std::array<char, 16 * 1024> chunk{};
   while (true) {
     TIDEMARK_ASSIGN_OR_RETURN(const size_t count, source.Read(chunk));
     if (count == 0) return all;

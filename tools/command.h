@@ -93,14 +93,14 @@ class CommandTable {
  public:
   /// Adds a command whose options are an `Options`: `declare` binds its members, `run` gets it.
   template <typename Options>
-  void Add(CommandHelp help,
+  void Add(const CommandHelp& help,
            void (*declare)(Arguments&, Options&),
            Status (*run)(Context&, const Options&)) {
     auto options = std::make_shared<Options>();
     commands_.push_back(
-        {.name = std::move(help.name),
-         .summary = std::move(help.summary),
-         .examples = std::move(help.examples),
+        {.name = help.name,
+         .summary = help.summary,
+         .examples = help.examples,
          .declare = [options, declare](Arguments& arguments) { declare(arguments, *options); },
          .run =
              [options, run](Context& context) {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cassert>
 #include <map>
 #include <string>
 #include <utility>
@@ -88,6 +89,7 @@ CLI::Option* AddNamedValue(CLI::App& app,
                            const std::map<std::string, Value>& values,
                            const std::string& help) {
   std::vector<std::string> names;
+  names.reserve(values.size());
   for (const auto& [text, value] : values) names.push_back(text);
   return app
       .add_option_function<std::string>(
@@ -193,6 +195,7 @@ class Program {
     for (const auto& [known, summary] : table.groups()) {
       if (known == name) group = app_.add_subcommand(name, summary);
     }
+    assert(group != nullptr && "each group has a row of the table");
     group->require_subcommand(0, 1);
     return *group;
   }

@@ -196,7 +196,7 @@ Status BatchEvaluation::Evaluate() {
 void BatchEvaluation::EvaluateWrite(Slot& slot,
                                     Step& step,
                                     const WriteOperation& operation,
-                                    size_t index) {
+                                    size_t index) const {
   if (operation.op == WriteOp::kDelete) {
     if (!slot.live) return;
     step.outcome = WriteOutcome::kDeleted;

@@ -53,7 +53,7 @@ class BatchEvaluation {
   Status LookUp();
   Status Evaluate();
   Status CheckCondition(const Slot& slot, const WriteOperation& operation, size_t index) const;
-  void EvaluateWrite(Slot& slot, Step& step, const WriteOperation& operation, size_t index);
+  void EvaluateWrite(Slot& slot, Step& step, const WriteOperation& operation, size_t index) const;
   void EvaluateAppend(Step& step, const WriteOperation& operation, size_t index);
   bool IsNetChange(const Slot& slot, const WriteOperation& operation) const;
   GroupRow MakeRow(const Step& step, const WriteOperation& operation, SequenceNumber sequence);

@@ -331,8 +331,9 @@ Status CommitGroup::Write(bool sync) {
   state_.synced_commit = head_.commit;
   // The guard may lag one group behind, never more: then a loss of the log shows.
   Status guarded;
-  if (state_.guarded_commit > 0)
+  if (state_.guarded_commit > 0) {
     guarded = state_.guard->Cover(SequenceNumber(state_.guarded_commit));
+  }
   state_.guard->Advance(SequenceNumber(head_.commit));
   state_.guarded_commit = head_.commit;
   if (!guarded.ok()) state_.write_error = guarded.WithContext("writing the guard");

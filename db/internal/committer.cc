@@ -62,13 +62,15 @@ std::deque<Committer::Waiter*> Committer::TakeGroup() {
   for (Waiter* waiter : queue_) {
     operations += waiter->batch->size();
     bytes += waiter->batch->payload_bytes();
-    for (const JoinedRow& row : *waiter->joined)
+    for (const JoinedRow& row : *waiter->joined) {
       bytes += row.value.has_value() ? row.value->size() : 0;
+    }
     if (!group.empty() && (operations > tuning::kGroupOperations || bytes > tuning::kGroupBytes)) {
       break;
     }
     // A pin shows what is committed before its batch, so changes may not stand before it.
     if (waiter->options->pin_cut && has_changes) break;
+    // NOLINTNEXTLINE(readability-container-size-empty): rows alone are no changes
     has_changes = has_changes || waiter->batch->size() > 0;
     group.push_back(waiter);
   }

@@ -71,7 +71,7 @@ void Finish(StoreState& state, const FoldInput& input, bool folded) {
 template <typename Visit>
 void MergeLayers(const LayerStack& layers, const Visit& visit) {
   struct Position {
-    const Layer* layer;
+    const Layer* layer = nullptr;
     size_t at = 0;
     bool done() const { return at == layer->size(); }
     const Layer::Node& node() const { return layer->node(layer->Sorted()[at]); }
@@ -184,7 +184,7 @@ void SetBasis(const FoldInput& input) {
 
 /// Requires a synced log.
 Status FoldFrozen(StoreState& state, const FoldInput& input, const Status& synced) {
-  const Status folded = synced.ok() ? WriteAndIngest(state, input) : synced;
+  Status folded = synced.ok() ? WriteAndIngest(state, input) : synced;
   Finish(state, input, folded.ok());
   if (!folded.ok()) return folded;
   bool may_drop = false;
@@ -257,7 +257,7 @@ Status FoldBesideCommits(StoreState& state) {
     const std::lock_guard lock(state.commit_mutex);
     synced = SyncLog(state);
   }
-  return FoldFrozen(state, input, std::move(synced));
+  return FoldFrozen(state, input, synced);
 }
 
 Status CompactLogs(StoreState& state, bool force) {

@@ -28,25 +28,24 @@ std::shared_ptr<const IndexExtra> MakeExtra(IndexExtra extra) {
 
 void EncodeIndexEntry(const IndexEntry& entry, std::string* out) {
   auto flags = static_cast<uint8_t>(entry.state);
-  const IndexExtra* extra = entry.extra.get();
-  if (extra != nullptr) {
-    if (extra->writer_time.has_value()) flags |= kHasWriterTime;
-    if (extra->origin.has_value()) flags |= kHasOrigin;
-    if (!extra->ended.empty()) flags |= kHasEnded;
-  }
+  static const IndexExtra kNone;
+  const IndexExtra& extra = entry.extra != nullptr ? *entry.extra : kNone;
+  if (extra.writer_time.has_value()) flags |= kHasWriterTime;
+  if (extra.origin.has_value()) flags |= kHasOrigin;
+  if (!extra.ended.empty()) flags |= kHasEnded;
   out->push_back(static_cast<char>(flags));
   AppendVarint(out, entry.head.value());
   AppendVarint(out, entry.head - entry.birth);
   AppendVarint(out, entry.distance);
   if (entry.live()) AppendHash(out, entry.hash);
-  if ((flags & kHasWriterTime) != 0) AppendVarint(out, ZigZag(*extra->writer_time));
-  if ((flags & kHasOrigin) != 0) {
-    AppendVarint(out, extra->origin->birth.value());
-    AppendVarint(out, extra->origin->head.value());
+  if (extra.writer_time.has_value()) AppendVarint(out, ZigZag(*extra.writer_time));
+  if (extra.origin.has_value()) {
+    AppendVarint(out, extra.origin->birth.value());
+    AppendVarint(out, extra.origin->head.value());
   }
-  if ((flags & kHasEnded) != 0) {
-    AppendVarint(out, extra->ended.size());
-    for (const EndedLife& life : extra->ended) {
+  if (!extra.ended.empty()) {
+    AppendVarint(out, extra.ended.size());
+    for (const EndedLife& life : extra.ended) {
       AppendVarint(out, life.birth.value());
       AppendVarint(out, life.death - life.birth);
     }

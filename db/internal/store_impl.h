@@ -12,7 +12,10 @@ namespace tidemark {
 
 class Store::Impl {
  public:
+  Impl() = default;
   ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   internal::StoreState state;
   internal::Committer committer{state};

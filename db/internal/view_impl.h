@@ -17,7 +17,7 @@ namespace tidemark {
 class View::Impl {
  public:
   /// Takes the picture. Requires the state mutex, exclusively.
-  Impl(internal::StoreState& state);
+  explicit Impl(internal::StoreState& state);
   ~Impl();
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;

@@ -15,10 +15,11 @@ constexpr size_t kSlotsMin = 64;
 /// One layer with the newest entry of each id of `layers` (newest first).
 std::shared_ptr<const Layer> Merge(const LayerStack& layers) {
   auto merged = std::make_shared<Layer>();
-  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-    for (size_t i = 0; i < (*layer)->size(); ++i) {
-      const Layer::Node& node = (*layer)->node(i);
-      const std::string_view id = (*layer)->id(node);
+  for (size_t at = layers.size(); at > 0; --at) {
+    const Layer& layer = *layers[at - 1];
+    for (size_t i = 0; i < layer.size(); ++i) {
+      const Layer::Node& node = layer.node(i);
+      const std::string_view id = layer.id(node);
       merged->Set(node.entity, id, KeyHash(node.entity, id), node.entry);
     }
   }

@@ -21,9 +21,9 @@ uint64_t KeyHash(EntityNumber entity, std::string_view id);
 class Layer {
  public:
   struct Node {
-    EntityNumber entity;
-    uint32_t id_begin;
-    uint16_t id_size;
+    EntityNumber entity = 0;
+    uint32_t id_begin = 0;
+    uint16_t id_size = 0;
     IndexEntry entry;
   };
 

@@ -496,7 +496,7 @@ std::string DeviceMarks::EncodeHeader() const {
 }
 
 Status DeviceMarks::LoadHeader(std::string_view bytes) {
-  const Status malformed(ErrorCode::kCorruption, "malformed header of a device's marks");
+  Status malformed(ErrorCode::kCorruption, "malformed header of a device's marks");
   ByteReader reader(bytes);
   if (reader.Byte() != kHeaderVersion) {
     return reader.ok() ? Status(ErrorCode::kNewerFormat, "marks of a newer version") : malformed;
@@ -585,12 +585,12 @@ void RestingFloors::Seal() {
 }
 
 bool RestingFloors::Keeps(Part part, const EndedLife& life) const {
-  for (const auto& [selection, floors] : floors_) {
-    if (!selection.Contains(part)) continue;
+  return std::any_of(floors_.begin(), floors_.end(), [&](const auto& entry) {
+    const auto& [selection, floors] = entry;
+    if (!selection.Contains(part)) return false;
     const auto at = std::lower_bound(floors.begin(), floors.end(), life.birth);
-    if (at != floors.end() && *at < life.death) return true;
-  }
-  return false;
+    return at != floors.end() && *at < life.death;
+  });
 }
 
 }  // namespace tidemark
