@@ -1,0 +1,178 @@
+#include "server/device_routes.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "format/json.h"
+#include "format/record.h"
+#include "replication/source.h"
+#include "server/reply.h"
+#include "server/requests.h"
+
+namespace tidemark::server {
+namespace {
+
+constexpr std::string_view kType = "device";
+
+Source& SourceOf(const Call& call) {
+  return call.instance->source();
+}
+const std::string& DeviceOf(const Call& call) {
+  return call.captures[0];
+}
+
+// A token bound to a device acts for that device only.
+std::optional<http::Response> RefuseForeign(const Call& call, std::string_view device) {
+  const std::string& own = call.caller.device;
+  if (own.empty() || own == device) return std::nullopt;
+  ErrorReply error;
+  error.status = 403;
+  error.code = "device";
+  error.message = "the token acts for another device only";
+  return MakeError(error, call.request->id);
+}
+
+void WriteSelection(const DeviceInfo& device, JsonWriter* writer) {
+  writer->Key("selection").BeginObject();
+  if (device.selection.everything()) {
+    writer->Key("everything").Bool(true);
+  } else {
+    writer->Key("entities").BeginArray();
+    for (const std::string& entity : device.selected) writer->String(entity);
+    writer->EndArray();
+  }
+  writer->EndObject();
+}
+
+std::string DeviceToJson(const DeviceInfo& device, SequenceNumber last) {
+  JsonWriter writer;
+  writer.BeginObject().Key("id").String(device.id);
+  writer.Key("marks").BeginObject().Key("floor").Unsigned(device.floor.value());
+  writer.Key("sessions").Unsigned(device.sessions);
+  writer.Key("unacknowledged").Unsigned(device.unacknowledged).EndObject();
+  writer.Key("lag").Unsigned(device.floor < last ? last - device.floor : 0);
+  writer.Key("owed").Unsigned(device.owed);
+  writer.Key("holding").Unsigned(device.holding);
+  writer.Key("at_rest").Bool(device.at_rest);
+  writer.Key("session_open").Bool(device.session_open);
+  writer.Key("reset_pending").Bool(device.reset_pending);
+  writer.Key("forgotten").Bool(device.forgotten);
+  WriteSelection(device, &writer);
+  writer.EndObject();
+  return writer.Take();
+}
+
+// --- Reading ---
+
+http::Response ListDevices(const Call& call) {
+  if (auto refused = RefuseForeign(call, {})) return std::move(*refused);
+  const Result<uint64_t> limit = ReadLimit(*call.request);
+  if (!limit.ok()) return Refuse(call, limit.status());
+  const std::string after(call.request->Query("after").value_or(""));
+  const SequenceNumber last = call.instance->store().last_sequence();
+  JsonWriter list;
+  list.BeginObject().Key("items").BeginArray();
+  uint64_t count = 0;
+  bool more = false;
+  const std::vector<DeviceInfo> devices = SourceOf(call).ListDevices();
+  for (const DeviceInfo& device : devices) {
+    if (device.id <= after) continue;
+    more = count == *limit;
+    if (more) break;
+    list.BeginObject().Key("data").Raw(DeviceToJson(device, last));
+    list.Key("meta").BeginObject().Key("type").String(kType).EndObject().EndObject();
+    ++count;
+  }
+  list.EndArray().Key("meta").BeginObject().Key("type").String("collection");
+  list.Key("count").Unsigned(count).Key("more").Bool(more).EndObject().EndObject();
+  return JsonReply(200, list.Take());
+}
+
+http::Response DeviceReply(const Call& call) {
+  const Result<DeviceInfo> device = SourceOf(call).GetDevice(DeviceOf(call));
+  if (!device.ok()) return Refuse(call, device.status());
+  return DataReply(200, DeviceToJson(*device, call.instance->store().last_sequence()), kType);
+}
+
+http::Response ShowDevice(const Call& call) {
+  if (auto refused = RefuseForeign(call, DeviceOf(call))) return std::move(*refused);
+  return DeviceReply(call);
+}
+
+// --- Changing ---
+
+struct Wanted {
+  bool everything = false;
+  std::vector<std::string> entities;
+};
+
+// `{"entities":[...]}` or `{"everything":true}`
+Result<Wanted> ReadSelection(const http::Request& request) {
+  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> members, ReadJsonObject(request.body));
+  if (members.size() != 1) {
+    return Status(ErrorCode::kInvalidArgument, "give either \"entities\" or \"everything\"");
+  }
+  const JsonField& member = members.front();
+  Wanted wanted;
+  if (member.name == "everything") {
+    if (member.type != JsonType::kBool || !member.boolean) {
+      return FieldError(member.name, "must be true");
+    }
+    wanted.everything = true;
+    return wanted;
+  }
+  if (member.name != "entities") return FieldError(member.name, "is not known");
+  if (member.type != JsonType::kArray) return FieldError(member.name, "must be an array");
+  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> names, ReadJsonArray(member.text));
+  for (const JsonField& name : names) {
+    if (name.type != JsonType::kString) return FieldError(member.name, "must hold names");
+    if (Status good = CheckName(name.text); !good.ok()) {
+      return good.WithContext("field \"entities\"");
+    }
+    wanted.entities.push_back(name.text);
+  }
+  return wanted;
+}
+
+http::Response SelectParts(const Call& call) {
+  if (auto refused = RefuseForeign(call, DeviceOf(call))) return std::move(*refused);
+  const Result<Wanted> wanted = ReadSelection(*call.request);
+  if (!wanted.ok()) return Refuse(call, wanted.status());
+  const Status selected = wanted->everything
+                              ? SourceOf(call).SelectEverything(DeviceOf(call))
+                              : SourceOf(call).Select(DeviceOf(call), wanted->entities);
+  return selected.ok() ? DeviceReply(call) : Refuse(call, selected);
+}
+
+http::Response ResetDevice(const Call& call) {
+  if (auto refused = RefuseForeign(call, DeviceOf(call))) return std::move(*refused);
+  const Status reset = SourceOf(call).Reset(DeviceOf(call));
+  return reset.ok() ? DeviceReply(call) : Refuse(call, reset);
+}
+
+http::Response ForgetDevice(const Call& call) {
+  if (auto refused = RefuseForeign(call, DeviceOf(call))) return std::move(*refused);
+  const Status forgotten = SourceOf(call).Forget(DeviceOf(call));
+  if (!forgotten.ok()) return Refuse(call, forgotten);
+  // What it alone held back is released now; a failure leaves that to the next pass.
+  (void)SourceOf(call).Purge();
+  return DeviceReply(call);
+}
+
+}  // namespace
+
+std::vector<Route> DeviceRoutes() {
+  using http::Method;
+  const std::string device = "/v1/devices/{id}";
+  return {
+      {Method::kGet, "/v1/devices", Role::kAdmin, Answer(ListDevices)},
+      {Method::kGet, device, Role::kAdmin, Answer(ShowDevice)},
+      {Method::kDelete, device, Role::kAdmin, Answer(ForgetDevice)},
+      {Method::kPut, device + "/selection", Role::kAdmin, Answer(SelectParts)},
+      {Method::kPost, device + "/reset", Role::kAdmin, Answer(ResetDevice)},
+  };
+}
+
+}  // namespace tidemark::server
