@@ -1,5 +1,6 @@
 #include "server/device_routes.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -76,7 +77,10 @@ http::Response ListDevices(const Call& call) {
   list.BeginObject().Key("items").BeginArray();
   uint64_t count = 0;
   bool more = false;
-  const std::vector<DeviceInfo> devices = SourceOf(call).ListDevices();
+  std::vector<DeviceInfo> devices = SourceOf(call).ListDevices();
+  std::sort(devices.begin(), devices.end(), [](const DeviceInfo& a, const DeviceInfo& b) {
+    return a.id < b.id;
+  });
   for (const DeviceInfo& device : devices) {
     if (device.id <= after) continue;
     more = count == *limit;
