@@ -68,8 +68,9 @@ class Listener {
   void Stop(std::chrono::milliseconds grace);
   ListenerStatistics Statistics() const;
 
- private:
   class Impl;
+
+ private:
   explicit Listener(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
