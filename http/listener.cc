@@ -225,16 +225,15 @@ class StreamConnection final : public Connection,
         buffer_(owner.limits().request_line_bytes + owner.limits().header_bytes + kReadBytes) {}
 
   asio::awaitable<void> Run() {
-    if (co_await Handshake()) {
-      while (!owner_.stopping() && co_await ServeOne()) {
-      }
-    }
+    bool goes_on = co_await Handshake();
+    while (goes_on && !owner_.stopping()) goes_on = co_await ServeOne();
     co_await Finish();
   }
 
   /// Says why the connection is not served.
   asio::awaitable<void> Turn(Fault fault) {
-    if (co_await Handshake()) co_await Answer(owner_.Refuse(fault, NewId()), false);
+    const bool shaken = co_await Handshake();
+    if (shaken) co_await Answer(owner_.Refuse(fault, NewId()), false);
     co_await Finish();
   }
 
@@ -274,7 +273,7 @@ class StreamConnection final : public Connection,
 
   // False when the connection is to end.
   asio::awaitable<bool> ServeOne() {
-    const auto head = co_await ReadHead();
+    const std::optional<Head> head = co_await ReadHead();
     if (!head.has_value()) co_return false;
     if (head->fault.has_value()) co_return co_await RefuseAndLinger(*head->fault);
 
@@ -282,7 +281,8 @@ class StreamConnection final : public Connection,
     parser.body_limit(owner_.limits().body_bytes);
     parser.header_limit(static_cast<std::uint32_t>(buffer_.max_size()));
     parser.eager(true);
-    if (auto fault = co_await ReadBody(&parser)) {
+    const std::optional<Fault> fault = co_await ReadBody(&parser);
+    if (fault.has_value()) {
       if (fault->status == 0) co_return false;
       co_return co_await RefuseAndLinger(*fault);
     }
@@ -314,7 +314,8 @@ class StreamConnection final : public Connection,
       if (size > 0) {
         co_return Head{internal::CheckHead(AsView(buffer_).substr(0, size))};
       }
-      if (!co_await ReadSome(kReadBytes)) {
+      const bool received = co_await ReadSome(kReadBytes);
+      if (!received) {
         if (!timed_out_) co_return std::nullopt;
         co_return Head{Fault{408, "timeout", "the request took too long to arrive"}};
       }
@@ -340,11 +341,13 @@ class StreamConnection final : public Connection,
       if (parser->is_done()) co_return std::nullopt;
       if (!continued && parser->is_header_done() && received == 0 && ExpectsContinue(*parser)) {
         continued = true;
-        if (!co_await WriteAll("HTTP/1.1 100 Continue\r\n\r\n")) co_return Fault{.status = 0};
+        const bool said = co_await WriteAll("HTTP/1.1 100 Continue\r\n\r\n");
+        if (!said) co_return Fault{.status = 0};
       }
       Lowest().expires_after(owner_.limits().body_stall);
       const size_t before = buffer_.size();
-      if (!co_await ReadSome(kReadBytes)) {
+      const bool more = co_await ReadSome(kReadBytes);
+      if (!more) {
         if (!timed_out_) co_return Fault{.status = 0};
         co_return Fault{408, "timeout", "the body took too long to arrive"};
       }
@@ -411,7 +414,8 @@ class StreamConnection final : public Connection,
 
   asio::awaitable<bool> RefuseAndLinger(const Fault& fault) {
     if (request_id_.empty()) NewId();
-    if (!co_await Answer(owner_.Refuse(fault, request_id_), false)) co_await Linger();
+    co_await Answer(owner_.Refuse(fault, request_id_), false);
+    co_await Linger();
     co_return false;
   }
 
@@ -422,7 +426,8 @@ class StreamConnection final : public Connection,
     Lowest().expires_after(kLingerTime);
     buffer_.clear();
     for (size_t taken = 0; taken < kLingerBytesMax; taken += buffer_.size(), buffer_.clear()) {
-      if (!co_await ReadSome(kReadBytes)) break;
+      const bool more = co_await ReadSome(kReadBytes);
+      if (!more) break;
     }
   }
 
@@ -442,14 +447,14 @@ class StreamConnection final : public Connection,
          .body_bytes = body != nullptr ? std::nullopt : std::optional<uint64_t>(bytes.size())});
     const bool joined = !is_head_ && bytes.size() <= kJoinedBodyBytes;
     if (joined) head.append(bytes);
-    if (!co_await WriteAll(head)) co_return false;
-    if (is_head_) co_return keep_alive;
+    bool written = co_await WriteAll(head);
+    if (!written || is_head_) co_return written&& keep_alive;
     if (body != nullptr) {
-      if (!co_await WriteStream(std::move(body), chunked)) co_return false;
-    } else if (!joined && !co_await WriteAll(bytes)) {
-      co_return false;
+      written = co_await WriteStream(std::move(body), chunked);
+    } else if (!joined) {
+      written = co_await WriteAll(bytes);
     }
-    co_return keep_alive;
+    co_return written&& keep_alive;
   }
 
   asio::awaitable<bool> WriteStream(std::shared_ptr<BodyStream> body, bool chunked) {
@@ -463,14 +468,18 @@ class StreamConnection final : public Connection,
         piece->Deliver(std::move(carrier));
       });
       const Response next = co_await piece->Wait();
-      if (next.close) co_return !chunked || co_await WriteAll("0\r\n\r\n");
+      if (next.close) {
+        if (!chunked) co_return true;
+        co_return co_await WriteAll("0\r\n\r\n");
+      }
       if (next.body.empty()) continue;
       std::array<char, 20> size{};
       const int digits = std::snprintf(size.data(), size.size(), "%zx\r\n", next.body.size());
       const std::string framed =
           chunked ? std::string(size.data(), static_cast<size_t>(digits)) + next.body + "\r\n"
                   : next.body;
-      if (!co_await WriteAll(framed)) co_return false;
+      const bool written = co_await WriteAll(framed);
+      if (!written) co_return false;
     }
     co_return false;
   }
