@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@ namespace tidemark::server {
 /// What a token may do; each role includes the one before it.
 enum class Role : uint8_t { kReader, kWriter, kAdmin };
 std::string_view RoleName(Role role);
+std::optional<Role> RoleFromName(std::string_view name);
 
 /// Who asks, as its token says.
 struct Caller {
@@ -43,6 +45,7 @@ struct Route {
   std::string pattern;  ///< "/v2/sync/{session}/queues/{queue}"
   Role role = Role::kReader;
   Action action;
+  bool open = false;  ///< needs no token and no instance: health
 };
 
 }  // namespace tidemark::server

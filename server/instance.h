@@ -1,33 +1,29 @@
 // An instance as served: its store, and what works on it.
 #pragma once
 
-#include <atomic>
-#include <chrono>
-#include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <string_view>
-#include <unordered_map>
-#include <vector>
 
 #include "db/runtime.h"
 #include "db/store.h"
 #include "format/status.h"
 #include "replication/source.h"
 #include "replication/upload.h"
+#include "server/conversations.h"
+#include "server/waiters.h"
 
 namespace tidemark::server {
 
 /// Thread-safe. Open for as long as someone holds it.
 class Instance {
  public:
+  /// Who waits is woken by `executor`, or by a thread of the instance.
   static Result<std::shared_ptr<Instance>> Open(const std::string& name,
                                                 const std::filesystem::path& directory,
                                                 const StoreOptions& options,
-                                                std::shared_ptr<Runtime> runtime);
+                                                std::shared_ptr<Runtime> runtime,
+                                                Executor executor = {});
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -36,14 +32,19 @@ class Instance {
   Store& store() { return *store_; }
   Source& source() { return *source_; }
   Uploads& uploads() { return *uploads_; }
+  /// Calls that wait for a commit. Stop them before letting go of the instance.
+  Waiters& waiters() { return *waiters_; }
+  Conversations& conversations() { return *conversations_; }
 
  private:
   Instance() = default;
 
   std::string name_;
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<Source> source_;    // after the store it reads
-  std::unique_ptr<Uploads> uploads_;  // after the store it writes
+  std::unique_ptr<Store> store_;  // first: all others work on it, and are destroyed before it
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<Uploads> uploads_;
+  std::unique_ptr<Conversations> conversations_;
+  std::unique_ptr<Waiters> waiters_;
 };
 
 }  // namespace tidemark::server

@@ -10,6 +10,8 @@
 namespace tidemark::server {
 
 inline constexpr std::string_view kJsonType = "application/json; charset=utf-8";
+/// Errors repeat their code in this header, for clients and counters that do not read bodies.
+inline constexpr std::string_view kErrorHeader = "X-Tidemark-Error";
 
 /// What an error says beside its status.
 struct ErrorReply {

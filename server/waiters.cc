@@ -33,8 +33,9 @@ struct Waiters::State {
   std::vector<Waiter> TakeDue(SequenceNumber last) {
     const Time now = std::chrono::steady_clock::now();
     const auto due = std::stable_partition(waiting.begin(), waiting.end(), [&](const Waiter& one) {
-      return !stopped && one.after >= last && one.deadline > now;
+      return !stopped && !wake_all && one.after >= last && one.deadline > now;
     });
+    wake_all = false;
     std::vector<Waiter> taken(std::make_move_iterator(due), std::make_move_iterator(waiting.end()));
     waiting.erase(due, waiting.end());
     return taken;
@@ -55,6 +56,7 @@ struct Waiters::State {
   std::vector<Waiter> waiting;
   bool running = false;    // there is a thread
   bool stopped = false;    // nothing waits any more
+  bool wake_all = false;   // nothing that waits now shall wait longer
   bool destroyed = false;  // the store is not to be asked any more
   std::thread::id thread;
 };
@@ -63,6 +65,10 @@ Waiters::Waiters(const Store& store, Executor executor)
     : state_(std::make_shared<State>(store, std::move(executor))) {}
 
 Waiters::~Waiters() {
+  End();
+}
+
+void Waiters::End() {
   Stop();
   std::unique_lock lock(state_->mutex);
   state_->destroyed = true;
@@ -78,6 +84,16 @@ void Waiters::Wait(SequenceNumber after,
   if (state_->running) return;
   state_->running = true;
   std::thread([state = state_] { Run(state); }).detach();
+}
+
+void Waiters::WakeAll() {
+  const std::lock_guard lock(state_->mutex);
+  state_->wake_all = !state_->waiting.empty();
+}
+
+size_t Waiters::size() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->waiting.size();
 }
 
 void Waiters::Stop() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 
@@ -27,10 +28,15 @@ class Waiters {
   /// the store's last sequence number is above `after`, or after `timeout`, whichever comes first;
   /// at once when that is so already. `wake` must be short. Timeouts are exact to 20 milliseconds.
   void Wait(SequenceNumber after, std::chrono::milliseconds timeout, std::function<void()> wake);
+  /// Wakes everything that waits, soon: for changes that are no commits, such as of selections.
+  void WakeAll();
+  size_t size() const;
   /// Wakes everything that waits, and from now on whatever comes. Does not wait for it.
   void Stop();
   /// True after `Stop`: a call that was woken is to answer, not to wait again.
   bool stopped() const;
+  /// Stops, and waits for the thread. Never from a `wake` function.
+  void End();
 
  private:
   struct State;

@@ -1,47 +1,26 @@
-// A data root holds one folder for each instance, each a store.
+// The data root, as the options of every command name it.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
 #include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
+#include <utility>
 
-#include "db/options.h"
-#include "db/store.h"
-#include "format/status.h"
+#include "server/data_root.h"
 #include "tools/command.h"
 
 namespace tidemark::tools {
 
-/// The folder of an instance: a fixed prefix, so that no name is special to a file system, and
-/// lower case letters, digits and `-` as they are; everything else as `%` and two hexadecimal
-/// digits, so that names differing in case stay apart on any file system.
-std::string InstanceFolder(std::string_view instance);
-/// The instance a folder is for; nullopt for other folders.
-std::optional<std::string> InstanceOfFolder(std::string_view folder);
-
-enum class Access : uint8_t {
-  kRead,    ///< beside a running owner; the store must exist
-  kWrite,   ///< the store must exist
-  kCreate,  ///< makes the data root and the store when they are missing
-};
-
-/// Path of the store of `instance` below `root`. `kInvalidArgument` for a name that is none and
-/// for an empty root.
-Result<std::filesystem::path> InstancePath(const std::string& root, const std::string& instance);
+using server::Access;
+using server::CreateDirectories;
+using server::InstanceFolder;
+using server::InstanceOfFolder;
+using server::InstancePath;
+using server::ListInstances;
 
 /// Opens the store that the options name. `kNotFound` when it must exist and does not.
-Result<std::unique_ptr<Store>> OpenInstance(const GlobalOptions& options,
-                                            Access access,
-                                            StoreOptions store_options = {});
-
-/// Names of the instances below `root`, sorted.
-Result<std::vector<std::string>> ListInstances(const std::string& root);
-
-/// Makes `directory` and its parents.
-Status CreateDirectories(const std::filesystem::path& directory);
+inline Result<std::unique_ptr<Store>> OpenInstance(const GlobalOptions& options,
+                                                   Access access,
+                                                   StoreOptions store_options = {}) {
+  return server::OpenInstance(options.data, options.instance, access, std::move(store_options));
+}
 
 }  // namespace tidemark::tools

@@ -1,4 +1,4 @@
-#include "tools/data_root.h"
+#include "server/data_root.h"
 
 #include <algorithm>
 #include <system_error>
@@ -6,7 +6,7 @@
 
 #include "format/record.h"
 
-namespace tidemark::tools {
+namespace tidemark::server {
 namespace {
 
 namespace fs = std::filesystem;
@@ -70,17 +70,17 @@ Result<fs::path> InstancePath(const std::string& root, const std::string& instan
   return fs::path(root) / InstanceFolder(instance);
 }
 
-Result<std::unique_ptr<Store>> OpenInstance(const GlobalOptions& options,
+Result<std::unique_ptr<Store>> OpenInstance(const std::string& root,
+                                            const std::string& instance,
                                             Access access,
                                             StoreOptions store_options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const fs::path path, InstancePath(options.data, options.instance));
+  TIDEMARK_ASSIGN_OR_RETURN(const fs::path path, InstancePath(root, instance));
   std::error_code error;
   const bool exists = fs::is_directory(path, error);
   if (access == Access::kCreate) {
     if (!exists) TIDEMARK_RETURN_IF_ERROR(CreateDirectories(path));
   } else if (!exists) {
-    return Status(ErrorCode::kNotFound,
-                  options.data + " has no instance \"" + options.instance + "\"");
+    return Status(ErrorCode::kNotFound, root + " has no instance \"" + instance + "\"");
   }
   store_options.read_only = access == Access::kRead;
   store_options.create_if_missing = access == Access::kCreate;
@@ -112,4 +112,4 @@ Status CreateDirectories(const fs::path& directory) {
           "creating " + directory.string() + ": " + error.message()};
 }
 
-}  // namespace tidemark::tools
+}  // namespace tidemark::server

@@ -1,0 +1,89 @@
+// The application: what becomes of a request, from its path to its answer. No sockets.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "http/listener.h"
+#include "http/message.h"
+#include "server/instances.h"
+#include "server/metrics.h"
+#include "server/rate_limiter.h"
+#include "server/router.h"
+#include "server/tokens.h"
+
+namespace tidemark::server {
+
+struct ApplicationOptions {
+  std::filesystem::path data;  ///< data root; made when it is missing
+  InstancesOptions instances;
+  RuntimeOptions runtime;
+  double requests_per_second = 10'000;  ///< of one token; 0: no limit
+  double request_burst = 20'000;
+  /// Gets one line of JSON for each answer and each event; never values, tokens or ids of bodies.
+  /// Called from any thread.
+  std::function<void(const std::string& line)> log;
+};
+
+/// Thread-safe.
+class Application final : public http::Handler {
+ public:
+  /// `executor` runs what waiters do when they are woken.
+  static Result<std::unique_ptr<Application>> Open(ApplicationOptions options,
+                                                   Executor executor = {});
+  ~Application() override;
+
+  void Handle(std::shared_ptr<const http::Request> request, http::Responder respond) override;
+  http::Response Refuse(int status,
+                        std::string_view code,
+                        std::string_view message,
+                        std::string_view request_id) override;
+
+  /// What a server does now and then: closes idle instances, purges, notes the use of tokens.
+  void Upkeep();
+  /// Lets waiting calls go and reads as not ready from now on.
+  void BeginStop();
+  /// Requires that no call is being handled.
+  void Close();
+
+  Tokens& tokens() { return *tokens_; }
+  Instances& instances() { return *instances_; }
+  const Router& router() const { return *router_; }
+  /// Where `/metrics` finds the counters of connections. Must be set before the first call.
+  void SetListenerStatistics(std::function<http::ListenerStatistics()> statistics);
+  /// One line to the log: `{"time":...,"event":EVENT, MEMBERS}`.
+  void Log(std::string_view event, std::string_view members);
+
+ private:
+  explicit Application(ApplicationOptions options);
+
+  void Dispatch(const std::shared_ptr<const http::Request>& request,
+                const RouteMatch& match,
+                const http::Responder& respond);
+  /// The caller's right to the route; the refusal when it has none.
+  std::optional<http::Response> Admit(const http::Request& request,
+                                      const RouteMatch& match,
+                                      Caller* caller);
+  http::Responder Observed(const std::shared_ptr<const http::Request>& request,
+                           std::string_view route,
+                           http::Responder respond);
+  std::vector<Route> HealthRoutes();
+  http::Response Ready(const Call& call) const;
+  http::Response MetricsText(const Call& call);
+
+  const ApplicationOptions options_;
+  std::shared_ptr<Runtime> runtime_;
+  Metrics metrics_;
+  std::function<http::ListenerStatistics()> listener_statistics_;
+  std::unique_ptr<Tokens> tokens_;
+  std::unique_ptr<RateLimiter> limiter_;
+  std::unique_ptr<Instances> instances_;
+  std::unique_ptr<Router> router_;
+  std::atomic<bool> stopping_ = false;
+};
+
+}  // namespace tidemark::server

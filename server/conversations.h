@@ -1,0 +1,51 @@
+// Who is speaking with an instance: which device a session belongs to, and which of a device's
+// starts is its newest.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "db/store.h"
+
+namespace tidemark::server {
+
+/// Thread-safe. Knows of what was started since the instance was opened: older sessions have
+/// expired.
+class Conversations {
+ public:
+  explicit Conversations(const Store& store);
+
+  /// A device asks for a session. A start that waits is let go when the device starts again: were
+  /// it answered after that, its session would fence the newer one.
+  uint64_t BeginStart(std::string_view device);
+  bool IsNewestStart(std::string_view device, uint64_t start) const;
+  /// Forgets the start, if it is the newest.
+  void EndStart(std::string_view device, uint64_t start);
+
+  /// `session` was opened for `device`.
+  void NoteSession(std::string_view session, std::string_view device);
+  /// False for a session that is known to be of another device.
+  bool MayRead(std::string_view session, std::string_view device) const;
+
+  /// Whether a session was started or read since `time`.
+  bool ActiveSince(MonotonicTime time) const;
+
+ private:
+  /// The number that stands for the device in a session's name; nullopt when it is no session.
+  std::optional<uint64_t> NumberOf(std::string_view session) const;
+
+  const Store& store_;
+  mutable std::atomic<MonotonicTime::rep> last_use_;
+  mutable std::mutex mutex_;
+  uint64_t starts_ = 0;
+  std::unordered_map<std::string, uint64_t> newest_start_;      // of devices that wait
+  std::unordered_map<uint64_t, std::string> device_of_number_;  // at most one row a device
+};
+
+}  // namespace tidemark::server

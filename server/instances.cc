@@ -1,0 +1,128 @@
+#include "server/instances.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/data_root.h"
+
+namespace tidemark::server {
+
+Instances::Instances(std::filesystem::path root,
+                     InstancesOptions options,
+                     std::shared_ptr<Runtime> runtime,
+                     Executor executor)
+    : root_(std::move(root)),
+      options_(std::move(options)),
+      runtime_(std::move(runtime)),
+      executor_(std::move(executor)) {}
+
+Instances::~Instances() = default;
+
+Result<std::shared_ptr<Instance>> Instances::Acquire(const std::string& name) {
+  const std::shared_ptr<Slot> slot = FindSlot(name);
+  const std::lock_guard lock(slot->mutex);
+  slot->last_use = runtime_->clock().Now();
+  if (slot->instance != nullptr) return slot->instance;
+  TIDEMARK_RETURN_IF_ERROR(MakeRoom(*slot));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto path, InstancePath(root_.string(), name));
+  TIDEMARK_RETURN_IF_ERROR(CreateDirectories(path));
+  TIDEMARK_ASSIGN_OR_RETURN(slot->instance,
+                            Instance::Open(name, path, options_.store, runtime_, executor_));
+  {
+    const std::lock_guard map_lock(mutex_);
+    if (stopping_) slot->instance->waiters().Stop();
+  }
+  return slot->instance;
+}
+
+std::shared_ptr<Instances::Slot> Instances::FindSlot(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<Slot>& slot = slots_[name];
+  if (slot == nullptr) slot = std::make_shared<Slot>();
+  return slot;
+}
+
+std::vector<std::shared_ptr<Instances::Slot>> Instances::Slots() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Slot>> slots;
+  slots.reserve(slots_.size());
+  for (const auto& [name, slot] : slots_) slots.push_back(slot);
+  return slots;
+}
+
+std::vector<std::shared_ptr<Instance>> Instances::Open() const {
+  std::vector<std::shared_ptr<Instance>> instances;
+  for (const auto& slot : Slots()) {
+    const std::unique_lock lock(slot->mutex, std::try_to_lock);
+    if (lock.owns_lock() && slot->instance != nullptr) instances.push_back(slot->instance);
+  }
+  return instances;
+}
+
+size_t Instances::open_count() const {
+  return Open().size();
+}
+
+bool Instances::TryClose(Slot& slot, std::chrono::milliseconds unused_for) const {
+  const std::unique_lock lock(slot.mutex, std::try_to_lock);
+  if (!lock.owns_lock() || slot.instance == nullptr) return false;
+  // Copies are made under the lock of the slot: one owner here means that no call uses it, nor
+  // waits for it.
+  if (slot.instance.use_count() > 1) return false;
+  const MonotonicTime now = runtime_->clock().Now();
+  if (now - slot.last_use < unused_for) return false;
+  if (slot.instance->conversations().ActiveSince(now - options_.session_max)) return false;
+  slot.instance.reset();
+  return true;
+}
+
+Status Instances::MakeRoom(const Slot& opening) {
+  std::vector<std::shared_ptr<Slot>> slots = Slots();
+  std::vector<std::pair<MonotonicTime, std::shared_ptr<Slot>>> open;
+  for (const auto& slot : slots) {
+    if (slot.get() == &opening) continue;
+    const std::unique_lock lock(slot->mutex, std::try_to_lock);
+    // One that is just being opened counts as well.
+    if (!lock.owns_lock()) {
+      open.emplace_back(MonotonicTime::max(), slot);
+    } else if (slot->instance != nullptr) {
+      open.emplace_back(slot->last_use, slot);
+    }
+  }
+  if (open.size() < options_.open_max) return {};
+  std::sort(
+      open.begin(), open.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [last_use, slot] : open) {
+    if (TryClose(*slot, std::chrono::milliseconds(0))) return {};
+  }
+  return {ErrorCode::kBusy,
+          std::to_string(options_.open_max) + " instances are open, and all are in use"};
+}
+
+void Instances::CloseIdle() {
+  for (const auto& slot : Slots()) TryClose(*slot, options_.idle_max);
+}
+
+void Instances::StopWaiting() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  for (const auto& slot : Slots()) {
+    const std::lock_guard lock(slot->mutex);
+    if (slot->instance != nullptr) slot->instance->waiters().Stop();
+  }
+}
+
+void Instances::CloseAll() {
+  for (const auto& slot : Slots()) {
+    const std::lock_guard lock(slot->mutex);
+    if (slot->instance == nullptr) continue;
+    // Its thread may hold the last call that waited: it must not be the one to destroy the
+    // instance.
+    slot->instance->waiters().End();
+    slot->instance.reset();
+  }
+}
+
+}  // namespace tidemark::server

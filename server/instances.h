@@ -1,0 +1,74 @@
+// The instances of a data root, opened when they are first asked for.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "db/runtime.h"
+#include "server/instance.h"
+
+namespace tidemark::server {
+
+struct InstancesOptions {
+  StoreOptions store;
+  /// Open at once; beyond it the one unused for longest is closed, and if all are in use the caller
+  /// is told `kBusy`.
+  size_t open_max = 64;
+  /// Unused for this long, an instance is closed.
+  std::chrono::milliseconds idle_max = std::chrono::minutes(10);
+  /// A session that was used this recently keeps its instance open: closing ends sessions.
+  std::chrono::milliseconds session_max = std::chrono::minutes(15);
+};
+
+/// Thread-safe. An instance is in use while someone outside holds it.
+class Instances {
+ public:
+  Instances(std::filesystem::path root,
+            InstancesOptions options,
+            std::shared_ptr<Runtime> runtime,
+            Executor executor);
+  ~Instances();
+  Instances(const Instances&) = delete;
+  Instances& operator=(const Instances&) = delete;
+
+  /// Opens it, and makes it when it is not there. First uses at the same time open it once.
+  Result<std::shared_ptr<Instance>> Acquire(const std::string& name);
+  /// Those that are open now.
+  std::vector<std::shared_ptr<Instance>> Open() const;
+  size_t open_count() const;
+  /// Closes what was unused for long enough.
+  void CloseIdle();
+  /// Lets all go that wait, now and from now on: the server stops.
+  void StopWaiting();
+  /// Requires that nobody holds an instance.
+  void CloseAll();
+
+ private:
+  struct Slot {
+    std::mutex mutex;  // held while opening and closing
+    std::shared_ptr<Instance> instance;
+    MonotonicTime last_use;
+  };
+
+  std::shared_ptr<Slot> FindSlot(const std::string& name);
+  std::vector<std::shared_ptr<Slot>> Slots() const;
+  /// Closes the instance unless it is in use or its sessions are young.
+  bool TryClose(Slot& slot, std::chrono::milliseconds unused_for) const;
+  Status MakeRoom(const Slot& opening);
+
+  const std::filesystem::path root_;
+  const InstancesOptions options_;
+  const std::shared_ptr<Runtime> runtime_;
+  const Executor executor_;
+  mutable std::mutex mutex_;  // never held while an instance opens or closes
+  std::map<std::string, std::shared_ptr<Slot>> slots_;
+  bool stopping_ = false;
+};
+
+}  // namespace tidemark::server

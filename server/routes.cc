@@ -1,0 +1,34 @@
+#include "server/routes.h"
+
+#include <iterator>
+
+#include "server/change_routes.h"
+#include "server/device_routes.h"
+#include "server/entity_routes.h"
+#include "server/feed_routes.h"
+#include "server/record_routes.h"
+#include "server/sell_routes.h"
+#include "server/upload_routes.h"
+
+namespace tidemark::server {
+namespace {
+
+void Append(std::vector<Route>* routes, std::vector<Route> more) {
+  routes->insert(
+      routes->end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+}  // namespace
+
+std::vector<Route> AllRoutes(Metrics& metrics) {
+  std::vector<Route> routes = SellRoutes(metrics);
+  Append(&routes, ChangeRoutes());
+  Append(&routes, RecordRoutes());
+  Append(&routes, EntityRoutes());
+  Append(&routes, UploadRoutes());
+  Append(&routes, FeedRoutes());
+  Append(&routes, DeviceRoutes());
+  return routes;
+}
+
+}  // namespace tidemark::server

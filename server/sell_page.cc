@@ -1,0 +1,137 @@
+#include "server/sell_page.h"
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "format/batch.h"
+#include "format/json.h"
+#include "server/record_json.h"
+
+namespace tidemark::server {
+namespace {
+
+constexpr size_t kItemBytes = 320;  // an item without its value, roughly
+
+/// What items of one entity have in common.
+struct Label {
+  std::string type;      // as a JSON string
+  std::string id_field;  // empty: the id is made of several fields
+  std::string id_key;    // `"id":`
+  std::string with_id;   // what a stored object that has its id usually begins with
+};
+
+std::string Quote(std::string_view text) {
+  JsonWriter writer;
+  writer.String(text);
+  return writer.Take();
+}
+
+std::optional<EntityInfo> FindEntity(const Store& store, std::string_view name) {
+  if (auto info = store.FindEntity(name)) return info;
+  // Dropped entities still owe deletions, under the label that they had.
+  for (EntityInfo& info : store.ListEntities(/*dropped=*/true)) {
+    if (info.name == name) return std::move(info);
+  }
+  return std::nullopt;
+}
+
+Label LabelOf(const Store& store, std::string_view entity) {
+  Label label{.type = Quote(entity), .id_field = "id"};
+  if (const auto info = FindEntity(store, entity)) {
+    const EntityDeclaration& declared = info->declaration;
+    if (!declared.type_label.empty()) label.type = Quote(declared.type_label);
+    label.id_field = declared.id_fields.size() == 1 ? declared.id_fields[0] : "";
+  }
+  label.id_key = Quote(label.id_field.empty() ? "id" : label.id_field) + ":";
+  label.with_id = "{" + label.id_key;
+  return label;
+}
+
+bool HasIdField(std::string_view object, const Label& label) {
+  if (object.starts_with(label.with_id)) return true;
+  const auto fields = ReadJsonFields(object, {label.id_field});
+  return fields.ok() && fields->front().has_value();
+}
+
+std::string_view TrimLeft(std::string_view text) {
+  const size_t begin = text.find_first_not_of(" \t\r\n");
+  return begin == std::string_view::npos ? std::string_view() : text.substr(begin);
+}
+
+void AppendValue(std::string* out, const BatchRow& row, const std::string& id, const Label& label) {
+  if (row.value_kind != ValueKind::kJson) {
+    *out += ValueToJson(row.value, row.value_kind);
+    return;
+  }
+  const std::string_view value = TrimLeft(row.value);
+  if (label.id_field.empty() || !value.starts_with('{') || HasIdField(value, label)) {
+    *out += value;
+    return;
+  }
+  const std::string_view members = TrimLeft(value.substr(1));
+  *out += label.with_id;
+  *out += id;
+  if (!members.starts_with('}')) *out += ',';
+  *out += members;
+}
+
+std::string_view EventType(RowOp op) {
+  if (op == RowOp::kDelete) return "deleted";
+  return op == RowOp::kCreated ? "created" : "updated";
+}
+
+void AppendItem(std::string* out,
+                const BatchRow& row,
+                const Label& label,
+                const std::string& ack_key) {
+  const std::string id = IdToJson(row.id, row.id_form);
+  *out += R"({"data":)";
+  if (row.op == RowOp::kDelete) {
+    *out += label.with_id;
+    *out += id;
+    *out += '}';
+  } else {
+    AppendValue(out, row, id, label);
+  }
+  *out += R"(,"meta":{"type":)";
+  *out += label.type;
+  *out += R"(,"id":)";
+  *out += id;
+  *out += R"(,"sync":{"event_type":")";
+  *out += EventType(row.op);
+  *out += R"(","ack_key":")";
+  *out += ack_key;  // URL-safe: nothing in it needs an escape
+  *out += R"(","revision":)";
+  *out += std::to_string(row.sequence.value());
+  *out += "}}}";
+}
+
+}  // namespace
+
+Result<std::string> PageToJson(Instance& instance, std::string_view session, const Page& page) {
+  TIDEMARK_ASSIGN_OR_RETURN(const BatchView view,
+                            BatchView::Parse(page.bytes, BatchKind::kPage, Trust::kChecked));
+  std::vector<Label> labels;
+  labels.reserve(view.entity_count());
+  for (size_t i = 0; i < view.entity_count(); ++i) {
+    labels.push_back(LabelOf(instance.store(), view.entity_name(static_cast<uint16_t>(i))));
+  }
+  std::string json;
+  json.reserve(page.bytes.size() + view.size() * kItemBytes);
+  json += R"({"items":[)";
+  for (size_t i = 0; i < view.size(); ++i) {
+    if (i > 0) json += ',';
+    const BatchRow row = view.row(i);
+    const std::string_view entity = view.entity_name(row.entity);
+    AppendItem(&json, row, labels[row.entity], instance.source().AckKey(session, entity, row));
+  }
+  json += R"(],"meta":{"type":"collection","count":)";
+  json += std::to_string(view.size());
+  json += R"(,"count_left":)";
+  json += std::to_string(page.left);
+  json += R"(,"failed_objects":[]}})";
+  return json;
+}
+
+}  // namespace tidemark::server
