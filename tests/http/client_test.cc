@@ -1,6 +1,9 @@
 #include "http/client.h"
 
+#include <cstdlib>
+
 #include "tests/http/listener_fixture.h"
+#include "tests/support/temp_directory.h"
 
 namespace tidemark::http {
 namespace {
@@ -58,6 +61,47 @@ TEST_F(ClientTest, AServerThatIsSilentIsGivenUp) {
   EXPECT_EQ(client.Send({.url = Url("/keep")}).status().code(), ErrorCode::kUnavailable);
   listener_->Stop(std::chrono::milliseconds(0));
   handler_.kept.clear();
+}
+
+// A certificate for 127.0.0.1, made by the program that everyone makes theirs with.
+bool MakeCertificate(const std::string& certificate, const std::string& key) {
+  const std::string command =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+      "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout " +
+      key + " -out " + certificate + " >/dev/null 2>&1";
+  return std::system(command.c_str()) == 0;  // NOLINT(cert-env33-c): no input from outside
+}
+
+TEST_F(ClientTest, TlsIsSpokenAndTheCertificateChecked) {
+  const test::TempDirectory directory;
+  const std::string certificate = directory / "certificate.pem";
+  const std::string key = directory / "key.pem";
+  ASSERT_TRUE(MakeCertificate(certificate, key));
+  auto started = Listener::Start({.tls_certificate = certificate, .tls_key = key}, handler_);
+  ASSERT_TRUE(started.ok()) << started.status().ToString();
+  listener_ = *std::move(started);
+  const std::string url = "https://127.0.0.1:" + std::to_string(port()) + "/echo";
+
+  Client trusting({.certificate_authority = certificate});
+  for (int i = 0; i < 3; ++i) {
+    ClientRequest request{.method = Method::kPost, .url = url};
+    request.body = "over TLS";
+    const auto response = trusting.Send(request);
+    ASSERT_TRUE(response.ok()) << response.status().ToString();
+    EXPECT_EQ(response->body, "over TLS");
+  }
+  Client suspicious;
+  EXPECT_EQ(suspicious.Send({.url = url}).status().code(), ErrorCode::kUnavailable);
+  // Who does not speak TLS is not answered, and holds nobody up.
+  EXPECT_FALSE(test::RawExchange(port(), Get("/target")).has_value());
+  EXPECT_TRUE(trusting.Send({.url = url}).ok());
+}
+
+TEST_F(ClientTest, ACertificateThatCannotBeReadIsNamed) {
+  const auto started =
+      Listener::Start({.tls_certificate = "/nowhere.pem", .tls_key = "/nowhere.pem"}, handler_);
+  ASSERT_FALSE(started.ok());
+  EXPECT_NE(started.status().message().find("/nowhere.pem"), std::string::npos);
 }
 
 }  // namespace
