@@ -371,41 +371,6 @@ Result<CommitResult> Store::Drop(std::string_view name) {
   return result;
 }
 
-Result<uint64_t> Store::Trim(std::string_view name, SequenceNumber through) {
-  StoreState& state = impl_->state;
-  if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
-  const std::lock_guard lock(state.commit_mutex);
-  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
-  const EntityPtr existing = state.GetCatalog()->Find(name);
-  if (existing == nullptr) {
-    return {ErrorCode::kNotFound, "there is no entity " + std::string(name)};
-  }
-  if (existing->declaration.kind != EntityKind::kIncremental) {
-    return {ErrorCode::kWrongKind, std::string(name) + " is a snapshot; only events are trimmed"};
-  }
-  EntityState entity = *existing;
-  through = std::min(through, state.head.sequence);
-  if (through <= entity.trimmed_through) return uint64_t{0};
-  uint64_t trimmed = 0;
-  {
-    const std::shared_lock state_lock(state.state_mutex);
-    if (const auto* sets = state.liveness.Find(entity.number)) {
-      trimmed = sets->live.CountRange({kSequenceZero, through.Next()});
-    }
-  }
-  entity.trimmed_through = through;
-  entity.trimmed_count += trimmed;
-  const EntityNumber number = entity.number;
-  CommitGroup group(state);  // the mark is durable before anything is forgotten
-  group.SetEntity(std::move(entity));
-  TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
-  group.Publish();
-  const std::unique_lock state_lock(state.state_mutex);
-  state.liveness.Trim(number, through);
-  state.dead_rows[number] += trimmed;
-  return trimmed;
-}
-
 Result<std::optional<std::string>> Store::GetRow(std::string_view key) const {
   return internal::ReadRow(impl_->state, internal::row_key::Upper(key));
 }
@@ -506,15 +471,6 @@ bool Store::IsCurrent(EntityNumber entity, SequenceNumber head) const {
 SequenceNumber Store::trimmed_through() const {
   const std::shared_lock lock(impl_->state.state_mutex);
   return impl_->state.trimmed_through;
-}
-
-Status Store::PurgeTombstones(EntityNumber entity, const std::vector<SequenceNumber>& heads) {
-  StoreState& state = impl_->state;
-  // Not written down: after a crash the tombstones are back, and the next pass purges them again.
-  const std::unique_lock lock(state.state_mutex);
-  for (const SequenceNumber head : heads) state.liveness.ForgetTombstone(entity, head);
-  state.dead_rows[entity] += heads.size();
-  return {};
 }
 
 void Store::SetLifeFilter(LifeFilter filter) {

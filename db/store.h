@@ -27,6 +27,7 @@
 #include "format/checksum.h"
 #include "format/record.h"
 #include "format/sequence.h"
+#include "format/sequence_set.h"
 #include "format/status.h"
 
 namespace tidemark {
@@ -64,6 +65,15 @@ struct StoreStatistics {
 /// Decides whether an ended life may still be held by a device. Called by the committer when the
 /// list of an id's ended lives grows long. Must be short and must not call the store.
 using LifeFilter = std::function<bool(EntityNumber entity, const EndedLife& life)>;
+
+/// Events that a trim is about to forget: the members of `live` at or below `through`.
+struct TrimmedEvents {
+  EntityNumber entity = 0;
+  const SequenceSet& live;
+  SequenceNumber through;
+};
+/// Adds rows of upper layers to the commit of a trim. Must be short and must not call the store.
+using TrimJoin = std::function<void(const TrimmedEvents& events, WriteBatch* rows)>;
 
 class Store {
  public:
@@ -112,8 +122,15 @@ class Store {
   /// Empties the entity and frees its name for another kind.
   Result<CommitResult> Drop(std::string_view entity);
   /// Incremental entities: forgets the events at or below `through`, without telling anyone that
-  /// they were deleted (contract 24). Returns how many.
-  Result<uint64_t> Trim(std::string_view entity, SequenceNumber through);
+  /// they were deleted (contract 24). Returns how many. `join` runs in the committer; what it adds
+  /// to `rows` is durable with the trim. Where devices are served, trim by `Source::Trim`, which
+  /// tells them what they lack.
+  Result<uint64_t> Trim(std::string_view entity,
+                        SequenceNumber through,
+                        const TrimJoin& join = nullptr);
+  /// Removes what is left of dropped entities once nothing of them is owed to a device, shown to a
+  /// follower or read by an open cut. Returns how many; their numbers are not used again.
+  Result<uint64_t> RemoveDropped();
 
   // Rows of upper layers.
 
@@ -150,6 +167,8 @@ class Store {
 
   /// Forgets the tombstones with these heads: no device needs them (contract 17).
   Status PurgeTombstones(EntityNumber entity, const std::vector<SequenceNumber>& heads);
+  /// Forgets the positions handed out below `before`, except those in `kept`.
+  Status PrunePositions(const SequenceSet& kept, SequenceNumber before);
   void SetLifeFilter(LifeFilter filter);
 
   // Identity and upkeep.

@@ -23,7 +23,9 @@ Result<std::optional<Page>> Source::NextPage(std::string_view session, const Pag
 
 Result<AckResult> Source::Acknowledge(std::string_view device,
                                       const std::vector<std::string>& keys) {
-  return impl_->Acknowledge(device, keys);
+  auto result = impl_->Acknowledge(device, keys);
+  impl_->ForgetIfDue();
+  return result;
 }
 
 std::string Source::AckKey(std::string_view session,
@@ -53,6 +55,14 @@ Status Source::Select(std::string_view device, const std::vector<std::string>& e
 
 Status Source::SelectEverything(std::string_view device) {
   return impl_->Select(device, /*everything=*/true, {});
+}
+
+Result<UpkeepResult> Source::Upkeep() {
+  return impl_->Upkeep();
+}
+
+Result<uint64_t> Source::Trim(std::string_view entity, SequenceNumber through) {
+  return impl_->Trim(entity, through);
 }
 
 Result<PurgeResult> Source::Purge() {

@@ -42,6 +42,7 @@ struct Hello {
 };
 
 /// Events of a trimmed incremental entity that the device was owed and cannot get (contract 18).
+/// Told by every start until a call of the session it began shows that the answer arrived.
 struct Gap {
   std::string entity;
   SequenceRange range;
@@ -101,6 +102,13 @@ struct PurgeResult {
   uint64_t purged = 0;
 };
 
+/// What a pass of upkeep did.
+struct UpkeepResult {
+  PurgeResult purge;
+  uint64_t trimmed = 0;           ///< events beyond the retention of their entity
+  uint64_t entities_removed = 0;  ///< dropped ones that nobody was owed anything of
+};
+
 /// Thread-safe. One lock for each device; lock order: device, then store. Destroy it before its
 /// store.
 class Source {
@@ -133,7 +141,18 @@ class Source {
   Status Select(std::string_view device, const std::vector<std::string>& entities);
   Status SelectEverything(std::string_view device);
 
-  /// One trim pass: forgets the tombstones that no device is owed (contract 17).
+  // Upkeep.
+
+  /// One pass: trims incremental entities to their declared retention, forgets the tombstones that
+  /// no device is owed (contract 17), and what is left of dropped entities. Passes that only forget
+  /// run by themselves when devices release enough; retention goes by this call alone, which
+  /// whoever owns the source makes from time to time.
+  Result<UpkeepResult> Upkeep();
+  /// Forgets the events of an incremental entity at or below `through`. A device that was owed some
+  /// of them is told at its next start (`SessionInfo::gaps`), exactly, also after a crash; a
+  /// version handed out and not acknowledged by now counts as owed. Returns how many were trimmed.
+  Result<uint64_t> Trim(std::string_view entity, SequenceNumber through);
+  /// The part of `Upkeep` that forgets tombstones.
   Result<PurgeResult> Purge();
 
  private:

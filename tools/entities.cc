@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "replication/source.h"
 #include "tools/byte_source.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
@@ -175,8 +176,10 @@ Status RunTrim(Context& context, const TrimOptions& options) {
   if (!options.through) return {ErrorCode::kInvalidArgument, "give --through SEQUENCE"};
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kWrite));
   if (!store->FindEntity(options.name)) return NoEntity(options.name);
+  TIDEMARK_ASSIGN_OR_RETURN(auto source, Source::Open(*store));
   TIDEMARK_ASSIGN_OR_RETURN(const uint64_t trimmed,
-                            store->Trim(options.name, SequenceNumber(*options.through)));
+                            source->Trim(options.name, SequenceNumber(*options.through)));
+  source.reset();  // before its store
   TIDEMARK_RETURN_IF_ERROR(store->Close());
   context.output.Object({{"name", options.name}, {"trimmed", trimmed}});
   return {};

@@ -21,6 +21,13 @@ EntityPtr Catalog::Find(EntityNumber number) const {
   return found == by_number_.end() ? nullptr : found->second;
 }
 
+EntityPtr Catalog::FindDropped(std::string_view name) const {
+  for (const auto& [number, entity] : by_number_) {
+    if (entity->dropped && entity->name == name) return entity;
+  }
+  return nullptr;
+}
+
 size_t Catalog::CountOfKind(EntityKind kind) const {
   return static_cast<size_t>(
       std::count_if(by_number_.begin(), by_number_.end(), [kind](const auto& numbered) {
@@ -45,6 +52,12 @@ std::shared_ptr<const Catalog> Catalog::Without(EntityNumber number) const {
     copy->by_name_.erase(before->name);
   }
   copy->by_number_.erase(number);
+  return copy;
+}
+
+std::shared_ptr<const Catalog> Catalog::WithNextNumber(EntityNumber number) const {
+  auto copy = std::make_shared<Catalog>(*this);
+  copy->next_number_ = std::max(next_number_, number);
   return copy;
 }
 

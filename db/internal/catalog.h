@@ -41,6 +41,8 @@ class Catalog {
   /// Only entities that are not dropped have names. nullptr when there is none.
   EntityPtr Find(std::string_view name) const;
   EntityPtr Find(EntityNumber number) const;
+  /// The dropped entity that had this name; nullptr when there is none, or nothing of it is left.
+  EntityPtr FindDropped(std::string_view name) const;
   const std::map<EntityNumber, EntityPtr>& all() const { return by_number_; }
   size_t CountOfKind(EntityKind kind) const;
   EntityNumber next_number() const { return next_number_; }
@@ -48,6 +50,8 @@ class Catalog {
   /// A copy in which `entity` is, or replaces, the entity of its number.
   std::shared_ptr<const Catalog> With(EntityPtr entity) const;
   std::shared_ptr<const Catalog> Without(EntityNumber number) const;
+  /// A copy whose next entity gets `number` or a higher one.
+  std::shared_ptr<const Catalog> WithNextNumber(EntityNumber number) const;
 
  private:
   std::map<std::string, EntityPtr, std::less<>> by_name_;

@@ -200,9 +200,14 @@ Status FoldFrozen(StoreState& state, const FoldInput& input, const Status& synce
 
 namespace fold_key {
 
-std::string Chunk(EntityNumber entity, Set set, uint64_t chunk) {
+std::string EntityPrefix(EntityNumber entity) {
   std::string key(1, kChunkPrefix);
   AppendBigEndian32(&key, entity);
+  return key;
+}
+
+std::string Chunk(EntityNumber entity, Set set, uint64_t chunk) {
+  std::string key = EntityPrefix(entity);
   key.push_back(static_cast<char>(set));
   AppendBigEndian64(&key, chunk);
   return key;

@@ -10,6 +10,7 @@ namespace tidemark::internal {
 namespace fold_key {
 inline const std::string kMark = "F";
 enum class Set : uint8_t { kLive = 0, kTombstones = 1 };
+std::string EntityPrefix(EntityNumber entity);  ///< of all chunks of an entity
 std::string Chunk(EntityNumber entity, Set set, uint64_t chunk);
 bool ParseChunk(std::string_view key, EntityNumber* entity, Set* set, uint64_t* chunk);
 inline constexpr char kChunkPrefix = 'L';

@@ -148,6 +148,14 @@ Status LoadHead(StoreState& state) {
 }
 
 Status LoadEntities(StoreState& state, FamilyOpener& opener) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto next, ReadRow(state, row_key::kNextEntity));
+  if (next.has_value()) {
+    ByteReader reader(*next);
+    state.catalog = state.catalog->WithNextNumber(static_cast<EntityNumber>(reader.Varint()));
+    if (!reader.Finished()) {
+      return {ErrorCode::kCorruption, "the row of the next entity's number is damaged"};
+    }
+  }
   const std::unique_ptr<rocksdb::Iterator> rows(
       state.db->NewIterator(rocksdb::ReadOptions(), state.rows.get()));
   const std::string prefix(1, row_key::kEntityPrefix);

@@ -33,6 +33,7 @@ namespace tidemark::internal {
 namespace row_key {
 inline const std::string kHead = "h";
 inline const std::string kIdentity = "i";
+inline const std::string kNextEntity = "n";  ///< number of the next entity, once one was removed
 std::string Entity(EntityNumber entity);
 std::string Operation(std::string_view id);     ///< operation id -> its outcome
 std::string OperationOrder(uint64_t ordinal);   ///< ordinal -> operation id

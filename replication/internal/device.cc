@@ -6,6 +6,7 @@ namespace tidemark {
 namespace {
 
 constexpr uint8_t kDescriptorVersion = 1;
+constexpr uint8_t kGapVersion = 1;
 constexpr uint64_t kForgotten = 1;
 constexpr uint64_t kEverything = 2;
 constexpr uint64_t kSelectedMax = 4096;
@@ -64,6 +65,45 @@ std::string MarksKey(uint32_t number, std::string_view row) {
   return key;
 }
 
+std::string EncodeGap(const PendingGap& gap) {
+  std::string out(1, static_cast<char>(kGapVersion));
+  AppendBytes(&out, gap.entity);
+  AppendVarint(&out, gap.range.first.value());
+  AppendVarint(&out, gap.range.limit.value());
+  AppendVarint(&out, gap.count);
+  return out;
+}
+
+Result<PendingGap> DecodeGap(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.Byte() != kGapVersion) {
+    return {ErrorCode::kNewerFormat, "the row of a gap has an unknown version"};
+  }
+  PendingGap gap;
+  gap.entity = reader.Bytes();
+  gap.range.first = reader.Sequence();
+  gap.range.limit = reader.Sequence();
+  gap.count = reader.Varint();
+  if (!reader.Finished()) return {ErrorCode::kCorruption, "the row of a gap is damaged"};
+  return gap;
+}
+
+std::string GapKey(uint32_t device, EntityNumber entity) {
+  std::string key(kGapsPrefix);
+  AppendBigEndian32(&key, device);
+  AppendBigEndian32(&key, entity);
+  return key;
+}
+
+std::optional<std::pair<uint32_t, EntityNumber>> ParseGapKey(std::string_view key) {
+  if (!key.starts_with(kGapsPrefix)) return std::nullopt;
+  ByteReader reader(key.substr(kGapsPrefix.size()));
+  const uint32_t device = reader.BigEndian32();
+  const EntityNumber entity = reader.BigEndian32();
+  if (!reader.Finished()) return std::nullopt;
+  return std::pair(device, entity);
+}
+
 void Device::SaveTo(WriteBatch* batch, bool with_descriptor) {
   if (with_descriptor) {
     batch->SetRow(DescriptorKey(descriptor.id), EncodeDescriptor(descriptor));
@@ -76,6 +116,31 @@ void Device::SaveTo(WriteBatch* batch, bool with_descriptor) {
       batch->DeleteRow(key);
     }
   }
+  for (const EntityNumber entity : std::exchange(changed_gaps, {})) {
+    const std::string key = GapKey(descriptor.number, entity);
+    if (const auto gap = gaps.find(entity); gap != gaps.end()) {
+      batch->SetRow(key, EncodeGap(gap->second));
+    } else {
+      batch->DeleteRow(key);
+    }
+  }
+}
+
+void Device::ForgetToldGaps() {
+  for (const auto& [entity, told] : std::exchange(session->told, {})) {
+    const auto found = gaps.find(entity);
+    if (found == gaps.end()) continue;
+    PendingGap& gap = found->second;
+    gap.range.first = told.range.limit;
+    gap.count -= told.count;
+    if (gap.count == 0) gaps.erase(found);
+    changed_gaps.push_back(entity);
+  }
+}
+
+void Device::ForgetAllGaps() {
+  for (const auto& [entity, gap] : gaps) changed_gaps.push_back(entity);
+  gaps.clear();
 }
 
 }  // namespace tidemark

@@ -1,6 +1,7 @@
 // A device as its source keeps it: marks, descriptor, and the session that is open.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -8,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "db/change_log.h"
@@ -39,6 +42,44 @@ inline constexpr std::string_view kMarksPrefix = "d/";
 std::string DescriptorKey(std::string_view id);
 std::string MarksKey(uint32_t number, std::string_view row);
 
+/// Events that were trimmed while the device was owed them, and of which it was not told yet.
+struct PendingGap {
+  std::string entity;
+  SequenceRange range;
+  uint64_t count = 0;
+};
+using PendingGaps = std::map<EntityNumber, PendingGap>;
+
+std::string EncodeGap(const PendingGap& gap);
+Result<PendingGap> DecodeGap(std::string_view bytes);
+inline constexpr std::string_view kGapsPrefix = "g/";
+std::string GapKey(uint32_t device, EntityNumber entity);
+/// The device and the entity of a key; nullopt: it is none of a gap.
+std::optional<std::pair<uint32_t, EntityNumber>> ParseGapKey(std::string_view key);
+
+/// A mutex that knows its owner, so that a thread may find out that it holds it already.
+class DeviceMutex {
+ public:
+  void lock() {
+    mutex_.lock();
+    owner_ = std::this_thread::get_id();
+  }
+  void unlock() {
+    owner_ = std::thread::id();
+    mutex_.unlock();
+  }
+  /// False also when the calling thread holds it.
+  bool try_lock() {
+    if (owner_ == std::this_thread::get_id() || !mutex_.try_lock()) return false;
+    owner_ = std::this_thread::get_id();
+    return true;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<std::thread::id> owner_;
+};
+
 /// What exists only while a session's view is open.
 struct OpenSession {
   std::shared_ptr<const Cut> cut;  ///< null once the session is drained
@@ -46,18 +87,24 @@ struct OpenSession {
   uint64_t pages = 0;
   uint64_t left = 0;  ///< of what start counted
   bool reset = false;
+  PendingGaps told;  ///< by the answer that began it, until a call shows that the answer arrived
   MonotonicTime last_used;
 };
 
 struct Device {
-  std::mutex mutex;  // held over every change and the commit of its rows
+  DeviceMutex mutex;  // held over every change and the commit of its rows
   DeviceDescriptor descriptor;
   DeviceMarks marks;
+  PendingGaps gaps;
+  std::vector<EntityNumber> changed_gaps;  // since they were saved
   std::optional<OpenSession> session;
   bool stale = false;  // a commit of its rows failed: marks must be read again
 
   /// Puts what changed in the marks, and the descriptor if asked, into `batch`.
   void SaveTo(WriteBatch* batch, bool with_descriptor);
+  /// The device has the answer that told it of gaps: what is left was trimmed since.
+  void ForgetToldGaps();
+  void ForgetAllGaps();
 };
 
 }  // namespace tidemark

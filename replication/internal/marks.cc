@@ -436,6 +436,31 @@ bool DeviceMarks::Keeps(Part part, const EndedLife& life) const {
   return life.birth <= open_->cut && open_->cut < life.death;
 }
 
+DeviceMarks::Lack DeviceMarks::Lacks(Part part,
+                                     const SequenceSet& events,
+                                     SequenceNumber through) const {
+  Lack lack;
+  if (session_ == 0) return lack;
+  if (AtRest()) {
+    const SequenceNumber after = floor_selection_.Contains(part) ? floor_ : kSequenceZero;
+    if (after >= through) return lack;
+    lack.count = events.CountRange({after.Next(), through.Next()});
+    if (lack.count > 0) lack.first = *events.NextAfter(after);
+    return lack;
+  }
+  constexpr size_t kBlock = 512;
+  std::array<SequenceNumber, kBlock> block;
+  SequenceNumber after = open_->seen.Contains(part) ? kSequenceZero : drained_through_;
+  while (const size_t size = events.Read(after, through.Next(), block)) {
+    for (size_t i = 0; i < size; ++i) {
+      if (Acknowledged(part, Lasting(block[i]))) continue;
+      if (lack.count++ == 0) lack.first = block[i];
+    }
+    after = block[size - 1];
+  }
+  return lack;
+}
+
 size_t DeviceMarks::MemoryBytes() const {
   size_t bytes = sizeof(*this);
   if (open_ == nullptr) return bytes;

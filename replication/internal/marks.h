@@ -181,6 +181,13 @@ class DeviceMarks {
   bool Acknowledged(Part part, const EndedLife& life) const;
   /// True if a tombstone, or the note of an ended life on a live entry, is still needed for `life`.
   bool Keeps(Part part, const EndedLife& life) const;
+  /// Of the events of `part` at or below `through`, all of them in `events`: how many the device is
+  /// not known to have, and the first of them. Zero for a device without a session.
+  struct Lack {
+    uint64_t count = 0;
+    SequenceNumber first;
+  };
+  Lack Lacks(Part part, const SequenceSet& events, SequenceNumber through) const;
   size_t MemoryBytes() const;
 
   // Storing.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "replication/internal/timestamp.h"
+
 namespace tidemark::internal {
 namespace {
 
@@ -103,91 +105,6 @@ RowFault IdFault(std::string_view field) {
                    std::to_string(kIdBytesMax) + " bytes without control characters");
 }
 
-// Walks over a timestamp; every step fails for good once one failed.
-class TimestampReader {
- public:
-  explicit TimestampReader(std::string_view text) : rest_(text) {}
-
-  int Digits(size_t count) {
-    if (rest_.size() < count) return Fail();
-    int value = 0;
-    for (size_t i = 0; i < count; ++i) {
-      if (rest_[i] < '0' || rest_[i] > '9') return Fail();
-      value = value * 10 + (rest_[i] - '0');
-    }
-    rest_.remove_prefix(count);
-    return value;
-  }
-
-  void Expect(char wanted) {
-    if (!Take(wanted)) Fail();
-  }
-
-  bool Take(char wanted) {
-    if (rest_.empty() || rest_.front() != wanted) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
-
-  // One digit or more.
-  void Fraction() {
-    const size_t end = std::min(rest_.find_first_not_of("0123456789"), rest_.size());
-    if (end == 0) Fail();
-    rest_.remove_prefix(end);
-  }
-
-  bool empty() const { return rest_.empty(); }
-  bool Finished() const { return ok_ && rest_.empty(); }
-
- private:
-  int Fail() {
-    ok_ = false;
-    return -1;
-  }
-
-  std::string_view rest_;
-  bool ok_ = true;
-};
-
-bool InRange(int value, int first, int last) {
-  return first <= value && value <= last;
-}
-
-int DaysInMonth(int year, int month) {
-  if (month == 2) return (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)) ? 29 : 28;
-  return (month == 4 || month == 6 || month == 9 || month == 11) ? 30 : 31;
-}
-
-bool ReadDate(TimestampReader& reader) {
-  const int year = reader.Digits(4);
-  reader.Expect('-');
-  const int month = reader.Digits(2);
-  reader.Expect('-');
-  const int day = reader.Digits(2);
-  return InRange(month, 1, 12) && InRange(day, 1, DaysInMonth(year, month));
-}
-
-bool ReadTime(TimestampReader& reader) {
-  const int hour = reader.Digits(2);
-  reader.Expect(':');
-  const int minute = reader.Digits(2);
-  int second = 0;
-  if (reader.Take(':')) {
-    second = reader.Digits(2);
-    if (reader.Take('.') || reader.Take(',')) reader.Fraction();
-  }
-  return InRange(hour, 0, 23) && InRange(minute, 0, 59) && InRange(second, 0, 60);
-}
-
-bool ReadZone(TimestampReader& reader) {
-  if (reader.empty() || reader.Take('Z')) return true;
-  if (!reader.Take('+') && !reader.Take('-')) return false;
-  const int hours = reader.Digits(2);
-  int minutes = 0;
-  if (reader.Take(':') || !reader.empty()) minutes = reader.Digits(2);
-  return InRange(hours, 0, 23) && InRange(minutes, 0, 59);
-}
-
 }  // namespace
 
 RowChecker::RowChecker(const EntityDeclaration& declaration)
@@ -272,13 +189,6 @@ std::optional<RecordId> IdOfField(const JsonField& field) {
   if (field.type == JsonType::kInteger) return RecordId(field.integer);
   if (field.type != JsonType::kString || !CheckRecordId(field.text).ok()) return std::nullopt;
   return RecordId(field.text);
-}
-
-bool IsIsoTimestamp(std::string_view text) {
-  TimestampReader reader(text);
-  if (!ReadDate(reader)) return false;
-  if (reader.Take('T') && !(ReadTime(reader) && ReadZone(reader))) return false;
-  return reader.Finished();
 }
 
 }  // namespace tidemark::internal

@@ -47,7 +47,4 @@ class RowChecker {
 /// The id that a JSON value stands for: a string or an integer; nullopt for anything else.
 std::optional<RecordId> IdOfField(const JsonField& field);
 
-/// ISO-8601, extended form: a date, or a date and a time with `Z`, an offset or neither.
-bool IsIsoTimestamp(std::string_view text);
-
 }  // namespace tidemark::internal

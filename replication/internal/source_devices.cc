@@ -1,4 +1,4 @@
-// Devices as operators see them, and the purge of what no device needs.
+// Devices as operators see them.
 #include <algorithm>
 #include <limits>
 
@@ -33,7 +33,17 @@ Status Source::Impl::Load() {
         marks[number].push_back({std::string(key.substr(sizeof(uint32_t))), std::string(value)});
         return true;
       }));
+  std::map<uint32_t, PendingGaps> gaps;
   Status failed;
+  TIDEMARK_RETURN_IF_ERROR(
+      store_.ScanRows(kGapsPrefix, [&](std::string_view key, std::string_view value) {
+        const auto place = ParseGapKey(key);
+        auto gap = DecodeGap(value);
+        if (place.has_value() && gap.ok()) gaps[place->first][place->second] = std::move(*gap);
+        if (!gap.ok()) failed = gap.status();
+        return failed.ok();
+      }));
+  TIDEMARK_RETURN_IF_ERROR(failed);
   TIDEMARK_RETURN_IF_ERROR(
       store_.ScanRows(kDescriptorPrefix, [&](std::string_view, std::string_view value) {
         auto descriptor = DecodeDescriptor(value);
@@ -52,6 +62,7 @@ Status Source::Impl::Load() {
           }
           device->marks = std::move(*loaded);
         }
+        device->gaps = std::move(gaps[number]);
         next_number_ = std::max(next_number_, number + 1);
         by_number_[number] = device;
         by_id_[device->descriptor.id] = std::move(device);
@@ -126,6 +137,19 @@ Status Source::Impl::Refresh(Device& device) {
         rows.push_back({std::string(key.substr(prefix.size())), std::string(value)});
         return true;
       }));
+  device.gaps.clear();
+  device.changed_gaps.clear();
+  std::string gaps = GapKey(device.descriptor.number, 0);
+  gaps.resize(gaps.size() - sizeof(EntityNumber));
+  Status failed;
+  TIDEMARK_RETURN_IF_ERROR(store_.ScanRows(gaps, [&](std::string_view key, std::string_view value) {
+    const auto place = ParseGapKey(key);
+    auto gap = DecodeGap(value);
+    if (place.has_value() && gap.ok()) device.gaps[place->second] = std::move(*gap);
+    if (!gap.ok()) failed = gap.status();
+    return failed.ok();
+  }));
+  TIDEMARK_RETURN_IF_ERROR(failed);
   device.marks = DeviceMarks();
   if (!rows.empty()) {
     TIDEMARK_ASSIGN_OR_RETURN(device.marks, DeviceMarks::Load(rows));
@@ -165,35 +189,6 @@ bool Source::Impl::IsReading(const Device& device) const {
 void Source::Impl::CloseSession(Device& device) {
   device.session.reset();
   device.marks.CloseSession();
-}
-
-/// Ends the sessions that were idle for too long; if too many deaths are still pinned, also the one
-/// with the oldest cut.
-void Source::Impl::ExpireSessions() {
-  DevicePtr oldest;
-  SequenceNumber oldest_cut = kSequenceLimit;
-  for (const DevicePtr& device : All()) {
-    const std::unique_lock lock(device->mutex, std::try_to_lock);
-    if (!lock.owns_lock() || !device->session.has_value()) continue;
-    if (IsExpired(*device)) {
-      CloseSession(*device);
-    } else if (device->session->cut != nullptr && device->session->cut->sequence() < oldest_cut) {
-      oldest_cut = device->session->cut->sequence();
-      oldest = device;
-    }
-  }
-  if (oldest == nullptr || store_.pinned_deaths() <= options_.pinned_deaths_max) return;
-  const std::lock_guard lock(oldest->mutex);
-  CloseSession(*oldest);
-}
-
-bool Source::Impl::KeepsLife(EntityNumber entity, const EndedLife& life) const {
-  // Called inside a commit, so a device that is busy is taken to need it.
-  const std::vector<DevicePtr> devices = All();
-  return std::any_of(devices.begin(), devices.end(), [&](const DevicePtr& device) {
-    const std::unique_lock lock(device->mutex, std::try_to_lock);
-    return !lock.owns_lock() || device->stale || device->marks.Keeps(entity, life);
-  });
 }
 
 Result<DeviceInfo> Source::Impl::Describe(Device& device) {
@@ -282,6 +277,7 @@ Status Source::Impl::Reset(std::string_view id, bool forget) {
   CloseSession(*device);
   device->marks.Reset();
   device->descriptor.forgotten = forget;
+  if (forget) device->ForgetAllGaps();
   device->descriptor.acked_session = 0;
   device->descriptor.acked_page = 0;
   return Save(*device, /*with_descriptor=*/true, /*sync=*/true);
@@ -302,76 +298,6 @@ Status Source::Impl::Select(std::string_view id,
   device->descriptor.selected = names;
   device->marks.Select(Resolve(device->descriptor));
   return Save(*device, /*with_descriptor=*/true, /*sync=*/true);
-}
-
-Status Source::Impl::ResetBeyondBound() {
-  std::vector<DevicePtr> absent;
-  std::vector<DeviceInfo> infos;
-  std::vector<DeviceMarks> marks;
-  for (DevicePtr& device : All()) {
-    const std::lock_guard lock(device->mutex);
-    TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
-    if (IsReading(*device)) continue;
-    marks.push_back(device->marks);
-    infos.emplace_back();
-    absent.push_back(std::move(device));
-  }
-  CountHolding(&infos, marks);
-  for (size_t i = 0; i < absent.size(); ++i) {
-    if (infos[i].holding <= *options_.held_tombstones_max) continue;
-    const std::lock_guard lock(absent[i]->mutex);
-    if (IsReading(*absent[i])) continue;  // it has come back
-    TIDEMARK_RETURN_IF_ERROR(Refresh(*absent[i]));
-    absent[i]->marks.Reset();
-    TIDEMARK_RETURN_IF_ERROR(Save(*absent[i], /*with_descriptor=*/false, /*sync=*/true));
-  }
-  return {};
-}
-
-Result<PurgeResult> Source::Impl::Purge() {
-  ExpireSessions();
-  if (options_.held_tombstones_max.has_value()) TIDEMARK_RETURN_IF_ERROR(ResetBeyondBound());
-  // Marks as of now. A device that moves on meanwhile needs no more than it did: what a later
-  // session may be owed was not dead at its cut.
-  RestingFloors resting;
-  std::vector<DeviceMarks> restless;
-  TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store_.PinCut());
-  for (const DevicePtr& device : All()) {
-    const std::lock_guard lock(device->mutex);
-    TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
-    if (device->marks.AtRest()) {
-      resting.Add(device->marks);
-    } else {
-      restless.push_back(device->marks);
-    }
-  }
-  resting.Seal();
-  const auto is_needed = [&](EntityNumber entity, const EndedLife& life) {
-    return resting.Keeps(entity, life) ||
-           std::any_of(restless.begin(), restless.end(), [&](const DeviceMarks& marks) {
-             return marks.Keeps(entity, life);
-           });
-  };
-
-  PurgeResult result;
-  for (const EntityNumber entity : store_.EntityNumbers()) {
-    if (store_.CountTombstones(entity, kSequenceZero) == 0) continue;
-    std::vector<SequenceNumber> heads;
-    LogCursor cursor = store_.ReadLog(cut, {{.entity = entity, .live = false}});
-    while (cursor.Next()) {
-      const LogEntry& entry = cursor.entry();
-      ++result.examined;
-      const bool needed =
-          std::any_of(entry.ended.begin(), entry.ended.end(), [&](const EndedLife& life) {
-            return is_needed(entity, life);
-          });
-      if (!needed) heads.push_back(entry.head);
-    }
-    TIDEMARK_RETURN_IF_ERROR(cursor.status());
-    result.purged += heads.size();
-    TIDEMARK_RETURN_IF_ERROR(store_.PurgeTombstones(entity, heads));
-  }
-  return result;
 }
 
 }  // namespace tidemark

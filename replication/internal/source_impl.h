@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <shared_mutex>
@@ -13,6 +14,7 @@
 #include "format/token.h"
 #include "replication/internal/device.h"
 #include "replication/internal/page_workspace.h"
+#include "replication/internal/retention.h"
 #include "replication/source.h"
 
 namespace tidemark {
@@ -41,6 +43,10 @@ class Source::Impl {
   Status Reset(std::string_view id, bool forget);
   Status Select(std::string_view id, bool everything, const std::vector<std::string>& names);
   Result<PurgeResult> Purge();
+  Result<uint64_t> Trim(std::string_view name, SequenceNumber through);
+  Result<UpkeepResult> Upkeep();
+  /// Forgets what no device needs, once enough was acknowledged. Requires no lock of a device.
+  void ForgetIfDue();
 
  private:
   struct Epochs {
@@ -83,13 +89,22 @@ class Source::Impl {
   bool KeepsLife(EntityNumber entity, const EndedLife& life) const;
   Status AcknowledgeOne(Device& device, const Token& token, AckResult* result);
   Result<DeviceInfo> Describe(Device& device);
+  void NoteReleased(uint64_t acknowledged, bool settled);
+  Result<PurgeResult> PurgeNow();  // requires upkeep_mutex_
+  Result<uint64_t> TrimNow(std::string_view name,
+                           SequenceNumber through);  // requires upkeep_mutex_
+  static bool IsSelected(const Device& device, std::string_view name);
+  static void TellGaps(Device& device, SessionInfo* info);
   /// Resets the absent devices that hold back more than `held_tombstones_max`.
   Status ResetBeyondBound();
   void CountHolding(std::vector<DeviceInfo>* infos, const std::vector<DeviceMarks>& marks) const;
 
   Store& store_;
   const SourceOptions options_;
-  std::mutex making_mutex_;  // taken before any other, by whoever makes a device
+  std::mutex upkeep_mutex_;              // one pass at a time; taken before a device's
+  internal::RetentionBounds retention_;  // guarded by upkeep_mutex_
+  std::atomic<uint64_t> released_{0};    // instructions acknowledged since a pass of its own
+  std::mutex making_mutex_;              // taken before any other, by whoever makes a device
   mutable std::shared_mutex devices_mutex_;
   std::map<std::string, DevicePtr, std::less<>> by_id_;
   std::unordered_map<uint64_t, DevicePtr> by_number_;

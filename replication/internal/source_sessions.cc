@@ -98,12 +98,14 @@ Result<std::optional<SessionInfo>> Source::Impl::StartSession(const Hello& hello
   }
   const bool descriptor_changed = CheckWitness(*device, hello, epoch);
   const Selection selection = Resolve(device->descriptor);
-  if (!descriptor_changed && !MayOwe(store_, device->marks, selection)) {
+  if (!descriptor_changed && device->gaps.empty() && !MayOwe(store_, device->marks, selection)) {
     return std::optional<SessionInfo>{};
   }
   device->marks.Select(selection);
   TIDEMARK_ASSIGN_OR_RETURN(SessionInfo info, Begin(*device, epoch, descriptor_changed));
-  if (info.owed > 0 || info.reset) return std::optional<SessionInfo>(std::move(info));
+  if (info.owed > 0 || info.reset || !info.gaps.empty()) {
+    return std::optional<SessionInfo>(std::move(info));
+  }
   // Nothing is owed: the session settles at once, or stays as unsettled as the older ones left it.
   device->marks.FinishDrain(info.number);
   CloseSession(*device);
@@ -156,7 +158,16 @@ Result<SessionInfo> Source::Impl::Begin(Device& device, const Epochs& epoch, boo
                        .device = device.descriptor.number,
                        .session = info.number});
   device.session = std::move(session);
+  TellGaps(device, &info);
   return info;
+}
+
+void Source::Impl::TellGaps(Device& device, SessionInfo* info) {
+  for (const auto& [entity, gap] : device.gaps) {
+    if (!IsSelected(device, gap.entity)) continue;  // told once it is selected again
+    info->gaps.push_back({gap.entity, gap.range, gap.count});
+    device.session->told[entity] = gap;
+  }
 }
 
 Result<std::optional<Page>> Source::Impl::NextPage(std::string_view session_id,
@@ -178,6 +189,7 @@ Result<std::optional<Page>> Source::Impl::NextPage(std::string_view session_id,
     return {ErrorCode::kSessionExpired, "the session has expired; start a new one"};
   }
   device->session->last_used = store_.runtime().clock().Now();
+  if (!device->session->told.empty()) device->ForgetToldGaps();
   if (device->session->cut == nullptr) return std::optional<Page>{};  // drained, for every worker
   device->marks.Select(Resolve(device->descriptor));
   return BuildPage(*device, epoch, options);
@@ -339,6 +351,7 @@ Result<AckResult> Source::Impl::Acknowledge(std::string_view id,
   const std::lock_guard lock(device->mutex);
   TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
   const Epochs epoch = CurrentEpoch();
+  const bool was_at_rest = device->marks.AtRest();
   bool with_page = false;
   bool rewound = false;
   for (const std::string& key : keys) {
@@ -365,7 +378,9 @@ Result<AckResult> Source::Impl::Acknowledge(std::string_view id,
     TIDEMARK_RETURN_IF_ERROR(store_.BeginEpoch("an acknowledgement proves that history was lost"));
     return result;
   }
+  const bool settled = !was_at_rest && device->marks.AtRest();
   TIDEMARK_RETURN_IF_ERROR(Save(*device, with_page, /*sync=*/true));
+  NoteReleased(result.applied, settled);
   return result;
 }
 

@@ -209,6 +209,49 @@ TEST_F(CasesChangesTest, Case28BackupTakenWhileWriting) {
   EXPECT_OK(store_->Verify([](const std::string& problem) { ADD_FAILURE() << problem; }));
 }
 
+TEST_F(CasesChangesTest, WhatNobodyNeedsIsForgottenByItself) {
+  MapDevice device = Device();
+  for (int round = 0; round < 3; ++round) {
+    WriteBatch puts;
+    WriteBatch deletes;
+    for (int i = 0; i < 1500; ++i) {
+      puts.Put("users", "u" + std::to_string(i), "x");
+      deletes.Delete("users", "u" + std::to_string(i));
+    }
+    ASSERT_OK(store_->Commit(puts));
+    device.Sync(1000);
+    ASSERT_OK(store_->Commit(deletes));
+    EXPECT_GE(Tombstones(), 1500U);
+    device.Sync(1000);
+    EXPECT_EQ(Tombstones(), 0U) << "no purge was asked for";
+  }
+}
+
+TEST_F(CasesChangesTest, DroppedEntitiesLeaveOnceNobodyIsOwedTheirDeletions) {
+  store_options_.follower_retention_ms = 0;
+  Reopen();
+  Put("keys", "1", "a");
+  Put("users", "1", "a");
+  const EntityNumber dropped = store_->FindEntity("users")->number;
+  MapDevice device = Device();
+  device.Sync();
+  ASSERT_OK(store_->Drop("users"));
+  ASSERT_OK(store_->Compact());
+  EXPECT_EQ(source_->Upkeep()->entities_removed, 0U) << "the device is owed its deletion";
+  EXPECT_THAT(device.Sync(), ElementsAre("deleted users/1"));
+  ASSERT_OK(source_->Upkeep());
+  EXPECT_THAT(store_->ListEntities(/*dropped=*/true), SizeIs(1));
+  for (int opened = 0; opened < 2; ++opened) {
+    Reopen();
+    EXPECT_THAT(store_->ListEntities(/*dropped=*/true), SizeIs(1));
+    EXPECT_OK(store_->Verify([](const std::string& problem) { ADD_FAILURE() << problem; }));
+  }
+  Put("users", "1", "b");
+  EXPECT_GT(store_->FindEntity("users")->number, dropped) << "numbers are not used again";
+  device.Move(*source_);
+  EXPECT_THAT(device.Sync(), ElementsAre("created users/1=b"));
+}
+
 TEST_F(CasesChangesTest, Case32NoReaderPassesWhatIsNotVisible) {
   // Every batch raises all counters to the same number: a session must never see two numbers.
   constexpr int kCounters = 5;

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "replication/internal/timestamp.h"
 #include "replication/internal/upload_page.h"
 #include "tests/support/status_matchers.h"
 
