@@ -111,9 +111,14 @@ http::Response ListRecords(const Call& call) {
 // --- Writing ---
 
 Result<TypedValue> ReadValue(const http::Request& request) {
-  TIDEMARK_ASSIGN_OR_RETURN(const std::string json, MinifyJson(request.body));
-  TIDEMARK_ASSIGN_OR_RETURN(const auto elements, ReadJsonArray('[' + json + ']'));
-  TIDEMARK_ASSIGN_OR_RETURN(TypedValue value, ValueFromField(elements.front()));
+  TypedValue value;
+  TIDEMARK_ASSIGN_OR_RETURN(value.bytes, MinifyJson(request.body));
+  if (value.bytes.starts_with('{')) {  // it may stand for bytes
+    JsonField object;
+    object.type = JsonType::kObject;
+    object.text = std::move(value.bytes);
+    TIDEMARK_ASSIGN_OR_RETURN(value, ValueFromField(object));
+  }
   if (value.bytes.size() > kValueBytesMax) {
     return Status(ErrorCode::kTooLarge,
                   "the value has " + std::to_string(value.bytes.size()) + " bytes, the limit is " +

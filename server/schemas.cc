@@ -20,6 +20,7 @@ EntityInfo Undeclared(std::string_view name, const EntityDeclaration& declaratio
   EntityInfo info;
   info.name = name;
   info.declaration = declaration;
+  info.declaration.type_label = name;  // as the store would have it
   return info;
 }
 

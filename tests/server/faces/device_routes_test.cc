@@ -1,0 +1,105 @@
+// Devices, for operators.
+#include <string>
+
+#include "tests/server/faces/fixture.h"
+
+namespace tidemark::server::test {
+namespace {
+
+class DeviceRoutesTest : public FacesTest {
+ protected:
+  void Sync(const std::string& device) {
+    Hello hello;
+    hello.device = device;
+    const auto session = instance_->source().StartSession(hello);
+    ASSERT_OK(session);
+    if (!*session) return;
+    while (true) {
+      const auto page = instance_->source().NextPage((*session)->id);
+      ASSERT_OK(page);
+      if (!*page) return;
+      ASSERT_OK(instance_->source().Acknowledge(device, {(*page)->token}));
+    }
+  }
+};
+
+TEST_F(DeviceRoutesTest, ListAndShow) {
+  Put("/v1/entities/contact/records/a", "1");
+  Sync("tablet-2");
+  Sync("tablet-1");
+  Put("/v1/entities/contact/records/b", "1");
+  const auto list = Get("/v1/devices");
+  ASSERT_THAT(list, HasStatus(200));
+  EXPECT_EQ(At(list.body, {"meta", "count"}), "2");
+  EXPECT_EQ(At(list.body, {"items", "0", "data", "id"}), "tablet-1");
+  EXPECT_EQ(At(Get("/v1/devices?limit=1&after=tablet-1").body, {"items", "0", "data", "id"}),
+            "tablet-2");
+  const auto shown = Get("/v1/devices/tablet-1");
+  ASSERT_THAT(shown, HasStatus(200));
+  EXPECT_EQ(At(shown.body, {"data", "marks", "floor"}), "1");
+  EXPECT_EQ(At(shown.body, {"data", "lag"}), "1");
+  EXPECT_EQ(At(shown.body, {"data", "owed"}), "1");
+  EXPECT_EQ(At(shown.body, {"data", "holding"}), "0");
+  EXPECT_EQ(At(shown.body, {"data", "selection"}), R"({"everything":true})");
+}
+
+TEST_F(DeviceRoutesTest, Selections) {
+  Put("/v1/entities/contact/records/a", "1");
+  Put("/v1/entities/deal/records/a", "1");
+  const auto selected = Put("/v1/devices/d/selection", R"({"entities":["contact"]})");
+  ASSERT_THAT(selected, HasStatus(200));
+  EXPECT_EQ(At(selected.body, {"data", "selection"}), R"({"entities":["contact"]})");
+  EXPECT_EQ(At(selected.body, {"data", "owed"}), "1");
+  EXPECT_EQ(At(Put("/v1/devices/d/selection", R"({"everything":true})").body, {"data", "owed"}),
+            "2");
+  for (const char* body : {"{}",
+                           R"({"everything":false})",
+                           R"({"entities":"contact"})",
+                           R"({"entities":[1]})",
+                           R"({"entities":["a b"]})",
+                           R"({"parts":[]})",
+                           R"({"entities":[],"everything":true})"}) {
+    EXPECT_THAT(Put("/v1/devices/d/selection", body), IsError(422, "invalid_argument")) << body;
+  }
+  EXPECT_THAT(Put("/v1/devices/d/selection", "{"), IsError(400, "malformed_json"));
+  const std::string long_id(129, 'd');
+  EXPECT_THAT(Put("/v1/devices/" + long_id + "/selection", R"({"everything":true})"),
+              IsError(422, "invalid_argument"));
+}
+
+TEST_F(DeviceRoutesTest, ResetAndForget) {
+  Put("/v1/entities/contact/records/a", "1");
+  Sync("d");
+  EXPECT_EQ(At(Get("/v1/devices/d").body, {"data", "owed"}), "0");
+  const auto reset = Post("/v1/devices/d/reset");
+  ASSERT_THAT(reset, HasStatus(200));
+  EXPECT_EQ(At(reset.body, {"data", "reset_pending"}), "true");
+  const auto forgotten = Delete("/v1/devices/d");
+  ASSERT_THAT(forgotten, HasStatus(200));
+  EXPECT_EQ(At(forgotten.body, {"data", "forgotten"}), "true");
+  for (const auto& response :
+       {Get("/v1/devices/x"), Post("/v1/devices/x/reset"), Delete("/v1/devices/x")}) {
+    EXPECT_THAT(response, IsError(404, "not_found"));
+  }
+}
+
+TEST_F(DeviceRoutesTest, ATokenOfADeviceActsForThatDeviceOnly) {
+  Sync("mine");
+  Put("/v1/devices/mine/selection", R"({"everything":true})");
+  caller_.device = "mine";
+  EXPECT_THAT(Get("/v1/devices/mine"), HasStatus(200));
+  for (const auto& response : {Get("/v1/devices"),
+                               Get("/v1/devices/other"),
+                               Put("/v1/devices/other/selection", R"({"everything":true})"),
+                               Post("/v1/devices/other/reset"),
+                               Delete("/v1/devices/other")}) {
+    EXPECT_THAT(response, IsError(403, "device"));
+  }
+}
+
+TEST_F(DeviceRoutesTest, OnlyAdminsReachThem) {
+  for (const Route& route : DeviceRoutes()) EXPECT_EQ(route.role, Role::kAdmin) << route.pattern;
+}
+
+}  // namespace
+}  // namespace tidemark::server::test
