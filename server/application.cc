@@ -152,7 +152,7 @@ http::Responder Application::Observed(const std::shared_ptr<const http::Request>
   return [this, request, route, begin, respond = std::move(respond)](http::Response response) {
     const auto code = response.headers.Find(kErrorHeader);
     metrics_.CountAnswer(route, response.status, code.value_or(""));
-    if (options_.log) {
+    if (options_.log && options_.log_requests) {
       const auto took =
           std::chrono::duration_cast<std::chrono::microseconds>(runtime_->clock().Now() - begin);
       JsonWriter members;

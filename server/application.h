@@ -24,9 +24,10 @@ struct ApplicationOptions {
   RuntimeOptions runtime;
   double requests_per_second = 10'000;  ///< of one token; 0: no limit
   double request_burst = 20'000;
-  /// Gets one line of JSON for each answer and each event; never values, tokens or ids of bodies.
-  /// Called from any thread.
+  /// Gets one line of JSON for each event; never values, tokens or ids of bodies. Called from any
+  /// thread.
   std::function<void(const std::string& line)> log;
+  bool log_requests = true;  ///< each answer is an event
 };
 
 /// Thread-safe.

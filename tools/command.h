@@ -139,6 +139,8 @@ void AddPullCommand(CommandTable& table);
 void AddBackupCommands(CommandTable& table);
 void AddIntegrityCommands(CommandTable& table);
 void AddDoctorCommand(CommandTable& table);
+void AddServeCommands(CommandTable& table);
+void AddTokenCommands(CommandTable& table);
 
 /// All of them, in the order of the help.
 CommandTable AllCommands();

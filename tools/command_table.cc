@@ -17,6 +17,8 @@ CommandTable AllCommands() {
   AddBackupCommands(table);
   AddIntegrityCommands(table);
   AddDoctorCommand(table);
+  AddServeCommands(table);
+  AddTokenCommands(table);
   return table;
 }
 

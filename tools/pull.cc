@@ -1,10 +1,16 @@
-// pull: brings a replica up to date with a local data root.
+// pull: brings a replica up to date with a server, or with a local data root.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "replication/replica.h"
 #include "replication/source.h"
 #include "replication/transport.h"
+#include "server/http_transport.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
 
@@ -14,11 +20,19 @@ namespace {
 struct PullCommandOptions {
   std::string replica;
   std::string device;
+  std::string server;
+  std::string token;
+  std::string token_file;
+  std::string certificate_authority;
 };
 
 void DeclarePull(Arguments& arguments, PullCommandOptions& options) {
   arguments.RequiredText("--replica", options.replica, "Data root of the replica");
   arguments.RequiredText("--device", options.device, "Id of the device that the replica is");
+  arguments.Text("--server", options.server, "URL of a server, instead of --data");
+  arguments.Text("--token", options.token, "Token for the server; see also TIDEMARK_TOKEN");
+  arguments.Text("--token-file", options.token_file, "File that holds the token");
+  arguments.Text("--ca", options.certificate_authority, "PEM file of who vouches for the server");
 }
 
 std::string GapsJson(const std::vector<Gap>& gaps) {
@@ -36,7 +50,9 @@ std::string GapsJson(const std::vector<Gap>& gaps) {
   return writer.Take();
 }
 
-void PrintResult(Context& context, const PullResult& result, SequenceNumber sequence) {
+void PrintResult(Context& context,
+                 const PullResult& result,
+                 std::optional<SequenceNumber> sequence) {
   Fields fields = {{"nothing_owed", result.nothing_owed},
                    {"pages", result.pages},
                    {"bytes", Cell::Bytes(result.bytes)},
@@ -44,16 +60,60 @@ void PrintResult(Context& context, const PullResult& result, SequenceNumber sequ
                    {"updated", result.updated},
                    {"deleted", result.deleted},
                    {"unchanged", result.unchanged},
-                   {"reset", result.reset},
-                   {"source_sequence", sequence.value()}};
+                   {"reset", result.reset}};
+  if (sequence) fields.emplace_back("source_sequence", sequence->value());
   if (!result.gaps.empty()) fields.emplace_back("gaps", Cell::Json(GapsJson(result.gaps)));
   context.output.Object(fields);
 }
 
-Status RunPull(Context& context, const PullCommandOptions& options) {
-  TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(options.device));
-  TIDEMARK_ASSIGN_OR_RETURN(const auto replica_path,
-                            InstancePath(options.replica, context.globals.instance));
+Result<std::unique_ptr<Replica>> OpenReplica(const std::filesystem::path& path,
+                                             const PullCommandOptions& options) {
+  TIDEMARK_RETURN_IF_ERROR(CreateDirectories(path));
+  Result<std::unique_ptr<Replica>> replica = Replica::Open(path, options.device);
+  if (!replica.ok()) return replica.status().WithContext("replica");
+  return replica;
+}
+
+Result<PullResult> Pull(Context& context, Replica& replica, Transport& transport) {
+  context.progress.Begin("pull", ProgressUnit::kRecords);
+  Result<PullResult> result = replica.Pull(transport, [&](const PullProgress& progress) {
+    context.progress.Update(progress.records, progress.owed);
+  });
+  context.progress.End();
+  return result;
+}
+
+Result<std::string> ReadToken(const PullCommandOptions& options) {
+  if (!options.token.empty()) return options.token;
+  if (!options.token_file.empty()) {
+    std::ifstream file(options.token_file);
+    std::string token;
+    if (!(file >> token)) {
+      return Status(ErrorCode::kInvalidArgument, options.token_file + " holds no token");
+    }
+    return token;
+  }
+  const char* token = std::getenv("TIDEMARK_TOKEN");
+  return std::string(token == nullptr ? "" : token);
+}
+
+Status PullFromServer(Context& context,
+                      const PullCommandOptions& options,
+                      const std::filesystem::path& replica_path) {
+  server::HttpTransportOptions where;
+  where.url = options.server;
+  TIDEMARK_ASSIGN_OR_RETURN(where.token, ReadToken(options));
+  where.client.certificate_authority = options.certificate_authority;
+  TIDEMARK_ASSIGN_OR_RETURN(const auto replica, OpenReplica(replica_path, options));
+  server::HttpTransport transport(std::move(where), options.device);
+  TIDEMARK_ASSIGN_OR_RETURN(const PullResult result, Pull(context, *replica, transport));
+  PrintResult(context, result, std::nullopt);
+  return {};
+}
+
+Status PullFromRoot(Context& context,
+                    const PullCommandOptions& options,
+                    const std::filesystem::path& replica_path) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto source_path,
                             InstancePath(context.globals.data, context.globals.instance));
   if (replica_path.lexically_normal() == source_path.lexically_normal()) {
@@ -61,19 +121,19 @@ Status RunPull(Context& context, const PullCommandOptions& options) {
   }
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kWrite));
   TIDEMARK_ASSIGN_OR_RETURN(const auto source, Source::Open(*store));
-  TIDEMARK_RETURN_IF_ERROR(CreateDirectories(replica_path));
-  Result<std::unique_ptr<Replica>> replica = Replica::Open(replica_path, options.device);
-  if (!replica.ok()) return replica.status().WithContext("replica");
-
+  TIDEMARK_ASSIGN_OR_RETURN(const auto replica, OpenReplica(replica_path, options));
   LocalTransport transport(*source);
-  context.progress.Begin("pull", ProgressUnit::kRecords);
-  const Result<PullResult> result = (*replica)->Pull(transport, [&](const PullProgress& progress) {
-    context.progress.Update(progress.records, progress.owed);
-  });
-  context.progress.End();
-  if (!result.ok()) return result.status();
-  PrintResult(context, *result, store->last_sequence());
+  TIDEMARK_ASSIGN_OR_RETURN(const PullResult result, Pull(context, *replica, transport));
+  PrintResult(context, result, store->last_sequence());
   return {};
+}
+
+Status RunPull(Context& context, const PullCommandOptions& options) {
+  TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(options.device));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto replica_path,
+                            InstancePath(options.replica, context.globals.instance));
+  if (options.server.empty()) return PullFromRoot(context, options, replica_path);
+  return PullFromServer(context, options, replica_path);
 }
 
 }  // namespace
@@ -83,6 +143,7 @@ void AddPullCommand(CommandTable& table) {
       {"pull",
        "Bring a replica up to date",
        "  tidemark pull --data ./data --replica ./tablet --device tablet-7\n"
+       "  tidemark pull --server http://127.0.0.1:8787 --replica ./tablet --device tablet-7\n"
        "  tidemark scan --data ./tablet contact\n"},
       &DeclarePull,
       &RunPull);

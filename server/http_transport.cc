@@ -1,0 +1,115 @@
+#include "server/http_transport.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+#include <utility>
+
+#include "format/batch.h"
+#include "server/reply.h"
+#include "server/sell_wire.h"
+
+namespace tidemark::server {
+namespace {
+
+constexpr int kAttempts = 5;
+constexpr int64_t kRetrySecondsMax = 5;
+
+int64_t ReadCount(const http::Headers& headers, std::string_view name, int64_t fallback) {
+  const auto text = headers.Find(name);
+  int64_t number = 0;
+  if (!text) return fallback;
+  const auto [stop, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  return error == std::errc() && number >= 0 ? number : fallback;
+}
+
+std::optional<ErrorCode> CodeNamed(std::string_view name) {
+  for (int i = 1; i < kErrorCodeCount; ++i) {
+    const auto code = static_cast<ErrorCode>(i);
+    if (GetErrorInfo(code).name == name) return code;
+  }
+  return std::nullopt;
+}
+
+/// What an answer that is no success means to a replica.
+Status StatusOf(const http::ClientResponse& response) {
+  const std::string said = "the server answered " + std::to_string(response.status) + " " +
+                           std::string(http::ReasonPhrase(response.status));
+  const auto name = response.headers.Find(kErrorHeader);
+  const std::string message = name ? said + ", " + std::string(*name) : said;
+  if (response.status == 401 || response.status == 403) return {ErrorCode::kNotAllowed, message};
+  // What failed inside of the server is its business: it could not be asked.
+  if (response.status >= 500 || response.status == 429) return {ErrorCode::kUnavailable, message};
+  if (!name) return {ErrorCode::kUnavailable, message + ": is it a Tidemark server?"};
+  return {CodeNamed(*name).value_or(ErrorCode::kUnavailable), message};
+}
+
+std::string WithoutSlash(std::string url) {
+  while (url.ends_with('/')) url.pop_back();
+  return url;
+}
+
+}  // namespace
+
+HttpTransport::HttpTransport(HttpTransportOptions options, std::string_view device)
+    : options_(std::move(options)), device_(device), client_(options_.client) {}
+
+Result<http::ClientResponse> HttpTransport::Send(http::Method method,
+                                                 const std::string& path,
+                                                 std::string_view device,
+                                                 std::string body) {
+  http::ClientRequest request;
+  request.method = method;
+  request.url = WithoutSlash(options_.url) + path;
+  request.headers.Add(kDeviceHeader, device);
+  request.headers.Add("Accept", method == http::Method::kGet ? kBatchType : "application/json");
+  if (!options_.token.empty()) request.headers.Add("Authorization", "Bearer " + options_.token);
+  request.body = std::move(body);
+  if (!request.body.empty()) request.content_type = "application/json";
+  for (int attempt = 1;; ++attempt) {
+    TIDEMARK_ASSIGN_OR_RETURN(http::ClientResponse response, client_.Send(request));
+    if (response.status != 429 || attempt == kAttempts) return response;
+    const int64_t seconds = ReadCount(response.headers, "Retry-After", 1);
+    std::this_thread::sleep_for(std::chrono::seconds(std::min(seconds, kRetrySecondsMax)));
+  }
+}
+
+Result<std::optional<SessionInfo>> HttpTransport::Start(const Hello& hello) {
+  TIDEMARK_ASSIGN_OR_RETURN(
+      const auto response,
+      Send(http::Method::kPost, "/v2/sync/start", hello.device, WriteStartBody(hello)));
+  if (response.status == 204) return std::optional<SessionInfo>();
+  if (response.status != 201) return StatusOf(response);
+  TIDEMARK_ASSIGN_OR_RETURN(SessionInfo session, SessionFromJson(response.body));
+  return std::optional<SessionInfo>(std::move(session));
+}
+
+Result<std::optional<Page>> HttpTransport::Next(std::string_view session,
+                                                const PageOptions& options) {
+  const std::string path = "/v2/sync/" + std::string(session) + "/queues/" +
+                           std::string(kQueueName) +
+                           "?limit=" + std::to_string(options.records_max);
+  TIDEMARK_ASSIGN_OR_RETURN(auto response, Send(http::Method::kGet, path, device_, ""));
+  if (response.status == 204) return std::optional<Page>();
+  if (response.status != 200) return StatusOf(response);
+  const auto token = response.headers.Find(kPageHeader);
+  if (!token) return Status(ErrorCode::kUnavailable, "what answered is no Tidemark server");
+  Page page;
+  page.token = *token;
+  page.records = static_cast<uint64_t>(ReadCount(response.headers, kRecordsHeader, 0));
+  page.left = static_cast<uint64_t>(ReadCount(response.headers, kLeftHeader, 0));
+  page.bytes = std::move(response.body);
+  return std::optional<Page>(std::move(page));
+}
+
+Result<AckResult> HttpTransport::Acknowledge(std::string_view device,
+                                             const std::vector<std::string>& keys) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto response,
+                            Send(http::Method::kPost, "/v2/sync/ack", device, WriteAckBody(keys)));
+  if (response.status != 202) return StatusOf(response);
+  return AckResult();
+}
+
+}  // namespace tidemark::server
