@@ -1,4 +1,5 @@
 // log: the change log.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -102,10 +103,8 @@ class Tail {
   bool Wanted(const Store& store, const LogEntry& entry) const {
     if (options_.entities.empty()) return true;
     const std::string name = EntityName(store, entry.entity);
-    for (const std::string& wanted : options_.entities) {
-      if (wanted == name) return true;
-    }
-    return false;
+    return std::find(options_.entities.begin(), options_.entities.end(), name) !=
+           options_.entities.end();
   }
 
   // The position that exactly `count` wanted changes come after. Looks back in growing steps, so

@@ -46,8 +46,9 @@ Status RunScan(Context& context, const ScanCommandOptions& options) {
   while (context.output.writable() && !Interrupted() && records.Next()) {
     const Record& record = records.record();
     std::vector<Cell> cells = {Cell::Id(record.id, record.id_form), record.version.value()};
-    if (!options.ids)
+    if (!options.ids) {
       cells.push_back(Cell::Json(server::ValueToJson(record.value, record.value_kind)));
+    }
     rows.Add(cells);
   }
   rows.Finish();

@@ -1,9 +1,8 @@
 #include "tools/text_table.h"
 
-#include <wchar.h>
-
 #include <algorithm>
 #include <cstdint>
+#include <cwchar>
 #include <numeric>
 
 namespace tidemark::tools {

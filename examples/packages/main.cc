@@ -4,13 +4,13 @@
 //
 //   package_sync --work DIR --index FILE... --update FILE... --log FILE...
 #include <fcntl.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <map>
@@ -26,7 +26,8 @@
 #include "replication/source.h"
 #include "replication/upload.h"
 
-extern char** environ;  // NOLINT(readability-identifier-naming): POSIX names it
+// NOLINTNEXTLINE(readability-identifier-naming, readability-redundant-declaration): POSIX names it
+extern char** environ;
 
 namespace tidemark::examples {
 namespace {
@@ -125,6 +126,7 @@ Result<pid_t> StartDevice(const std::string& self,
   const std::string fd = std::to_string(ends[1]);
   std::vector<std::string> words = {self, "--device", device, replica.string(), fd};
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   pid_t child = 0;
@@ -279,11 +281,11 @@ Status Run(const std::string& self, const Arguments& arguments) {
   TIDEMARK_RETURN_IF_ERROR(SyncBoth(self, *source, arguments.work, 0, &delta));
 
   Step("5. Beside a naive full resend");
-  for (size_t i = 0; i < delta.size(); ++i) {
-    const Traffic& naive = full[0].traffic;  // what the good line carried: each record once
-    const Traffic& sent = delta[i].traffic;
+  const Traffic& naive = full[0].traffic;  // what the good line carried: each record once
+  for (const Round& round : delta) {
+    const Traffic& sent = round.traffic;
     std::printf("  %-20s %lu instructions instead of %lu, %s instead of %s: %.1f %%\n",
-                delta[i].device.c_str(),
+                round.device.c_str(),
                 static_cast<unsigned long>(sent.instructions),
                 static_cast<unsigned long>(naive.instructions),
                 Megabytes(sent.bytes).c_str(),

@@ -53,7 +53,7 @@ std::string Failure(const Status& status) {
 }
 
 std::string Success() {
-  return std::string(1, static_cast<char>(ErrorCode::kOk));
+  return {static_cast<char>(ErrorCode::kOk)};
 }
 
 std::string AnswerStart(Source& source, ByteReader request) {
@@ -104,7 +104,7 @@ std::string AnswerAcknowledge(Source& source, ByteReader request) {
 
 }  // namespace
 
-Result<std::string> PipeTransport::Call(const std::string& request) {
+Result<std::string> PipeTransport::Call(const std::string& request) const {
   const std::optional<std::string> answer =
       Send(socket_, request) ? Receive(socket_) : std::nullopt;
   if (!answer.has_value() || answer->empty()) {

@@ -25,7 +25,7 @@ class PipeTransport final : public Transport {
                                 const std::vector<std::string>& keys) override;
 
  private:
-  Result<std::string> Call(const std::string& request);
+  Result<std::string> Call(const std::string& request) const;
 
   const int socket_;
 };

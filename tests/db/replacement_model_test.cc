@@ -179,7 +179,8 @@ class ReplacementModelTest : public test::ReplacementTest,
     const auto dry = stage.DryRun(plans);
     ASSERT_OK(dry);
     std::map<std::string, ReplaceCounts> expected;
-    for (const auto& [name, pages] : staged) {
+    for (const auto& [staged_name, pages] : staged) {
+      const std::string& name = staged_name;  // a lambda cannot capture the binding itself
       const auto plan = std::find_if(plans.begin(), plans.end(), [&](const ReplacePlan& candidate) {
         return candidate.entity == name;
       });

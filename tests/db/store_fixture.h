@@ -19,9 +19,9 @@ namespace tidemark::test {
 
 /// A runtime that costs a test little. Shared: its threads belong to the process anyway.
 inline std::shared_ptr<Runtime> SmallRuntime() {
-  static const std::shared_ptr<Runtime> runtime =
+  static const std::shared_ptr<Runtime> kRuntime =
       *Runtime::Create({.block_cache_bytes = 4 * 1024 * 1024, .background_threads = 1});
-  return runtime;
+  return kRuntime;
 }
 
 inline std::unique_ptr<Store> OpenStore(const std::filesystem::path& directory,

@@ -68,9 +68,10 @@ class SampleMaker {
     for (size_t i = 0; i < rows; ++i) {
       OwnedRow row = Row(kind, i, sequence, entities);
       if (times && Chance()) row.row.writer_time = static_cast<int64_t>(random_());
-      if (ended && Below(4) == 0)
+      if (ended && Below(4) == 0) {
         row.ended = {{SequenceNumber(1), SequenceNumber(2)},
                      {SequenceNumber(5), SequenceNumber(9)}};
+      }
       sample.rows.push_back(row);
       if (kind != BatchKind::kUpload) sequence += contiguous ? 1 : 1 + Below(9);
     }

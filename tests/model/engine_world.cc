@@ -41,9 +41,9 @@ std::map<std::string, uint64_t> Listing(const fs::path& directory) {
 }  // namespace
 
 std::shared_ptr<Runtime> ModelRuntime() {
-  static const std::shared_ptr<Runtime> runtime =
+  static const std::shared_ptr<Runtime> kRuntime =
       *Runtime::Create({.block_cache_bytes = 4 * 1024 * 1024, .background_threads = 1});
-  return runtime;
+  return kRuntime;
 }
 
 EngineWorld::EngineWorld(size_t window_records) {
@@ -235,7 +235,8 @@ bool EngineWorld::AtRest(const std::string& device) {
 /// Tombstones of `entity` that some device, or `only` one, may need.
 uint64_t EngineWorld::CountNeeded(const std::string& entity, const DeviceJudge* only) const {
   uint64_t needed = 0;
-  for (const auto& [key, lives] : records_.ended) {
+  for (const auto& [ended_key, lives] : records_.ended) {
+    const RecordKey& key = ended_key;  // a lambda cannot capture the binding itself
     if (key.first != entity || records_.live.contains(key)) continue;
     needed += std::any_of(lives.begin(), lives.end(), [&](const EndedLife& life) {
       if (only != nullptr) return only->Needs(key, life);

@@ -31,6 +31,8 @@ class EngineWorld {
  public:
   explicit EngineWorld(size_t window_records);
   ~EngineWorld();
+  EngineWorld(const EngineWorld&) = delete;
+  EngineWorld& operator=(const EngineWorld&) = delete;
 
   // Writing.
 

@@ -5,6 +5,7 @@
 //
 //   TIDEMARK_SEED=n        one history
 //   TIDEMARK_TEST_LONG=1   fifty times as many
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <random>
@@ -103,7 +104,9 @@ class History {
  public:
   History(uint64_t seed, Mutant mutant) : random_(seed), mutant_(mutant) {
     // Some histories lose nothing, some change selections all the time, some rarely settle.
+    // NOLINTNEXTLINE(cppcoreguidelines-prefer-member-initializer): drawn in this order
     loss_ = Pick(3) * 15;
+    // NOLINTNEXTLINE(cppcoreguidelines-prefer-member-initializer): drawn in this order
     changes_ = 1 + Pick(3) * 4;
     for (Device& device : devices_) {
       device.marks = DeviceMarks(RandomSelection());
@@ -208,14 +211,11 @@ class History {
   }
 
   bool MayBeNeeded(int id, const EndedLife& life) const {
-    for (const Device& device : devices_) {
+    return std::any_of(std::begin(devices_), std::end(devices_), [&](const Device& device) {
       if (device.oracle.Holds(id, life.birth)) return true;
-      if (device.marks.session_open() && !device.drained && life.birth <= device.cut &&
-          device.cut < life.death && device.cut_selection.Contains(PartOf(id))) {
-        return true;
-      }
-    }
-    return false;
+      return device.marks.session_open() && !device.drained && life.birth <= device.cut &&
+             device.cut < life.death && device.cut_selection.Contains(PartOf(id));
+    });
   }
 
   void CheckHeldLivesAreKnown(int id) {

@@ -2,6 +2,7 @@
 // nothing of floors, and forget nothing. The independent judge of the marks.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -81,10 +82,9 @@ class Oracle {
   bool Holds(int id) const {
     const auto lives = lives_.find(id);
     if (lives == lives_.end()) return false;
-    for (const auto& [birth, life] : lives->second) {
-      if (life.held) return true;
-    }
-    return false;
+    return std::any_of(lives->second.begin(), lives->second.end(), [](const auto& entry) {
+      return entry.second.held;
+    });
   }
   /// Lives that the device may have, of one id.
   std::vector<SequenceNumber> HeldLives(int id) const {

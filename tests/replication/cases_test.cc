@@ -13,7 +13,6 @@ using test::ToTexts;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::UnorderedElementsAre;
 
 class CasesTest : public test::SourceTest {
  protected:

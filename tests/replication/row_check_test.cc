@@ -16,7 +16,6 @@ namespace {
 
 using ::testing::Each;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using ::tidemark::test::StatusIs;
 
 EntityDeclaration Users() {
