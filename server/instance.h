@@ -12,18 +12,21 @@
 #include "replication/upload.h"
 #include "server/conversations.h"
 #include "server/waiters.h"
+#include "server/webhooks.h"
 
 namespace tidemark::server {
 
 /// Thread-safe. Open for as long as someone holds it.
 class Instance {
  public:
-  /// Who waits is woken by `executor`, or by a thread of the instance.
+  /// Who waits is woken by `executor`, or by a thread of the instance. Outcomes of upload syncs are
+  /// told to `webhook`, if it has a URL.
   static Result<std::shared_ptr<Instance>> Open(const std::string& name,
                                                 const std::filesystem::path& directory,
                                                 const StoreOptions& options,
                                                 std::shared_ptr<Runtime> runtime,
-                                                Executor executor = {});
+                                                Executor executor = {},
+                                                const WebhookOptions& webhook = {});
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -45,6 +48,7 @@ class Instance {
   std::unique_ptr<Uploads> uploads_;
   std::unique_ptr<Conversations> conversations_;
   std::unique_ptr<Waiters> waiters_;
+  std::unique_ptr<Webhooks> webhooks_;  // null: nobody is told
 };
 
 }  // namespace tidemark::server

@@ -26,8 +26,9 @@ Result<std::shared_ptr<Instance>> Instances::Acquire(const std::string& name) {
   TIDEMARK_RETURN_IF_ERROR(MakeRoom(*slot));
   TIDEMARK_ASSIGN_OR_RETURN(const auto path, InstancePath(root_.string(), name));
   TIDEMARK_RETURN_IF_ERROR(CreateDirectories(path));
-  TIDEMARK_ASSIGN_OR_RETURN(slot->instance,
-                            Instance::Open(name, path, options_.store, runtime_, executor_));
+  TIDEMARK_ASSIGN_OR_RETURN(
+      slot->instance,
+      Instance::Open(name, path, options_.store, runtime_, executor_, options_.webhook));
   {
     const std::lock_guard map_lock(mutex_);
     if (stopping_) slot->instance->waiters().Stop();

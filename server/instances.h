@@ -17,6 +17,7 @@ namespace tidemark::server {
 
 struct InstancesOptions {
   StoreOptions store;
+  WebhookOptions webhook;  ///< who is told of the outcomes of upload syncs
   /// Open at once; beyond it the one unused for longest is closed, and if all are in use the caller
   /// is told `kBusy`.
   size_t open_max = 64;

@@ -213,6 +213,7 @@ TEST_F(FeedRoutesTest, AClientThatLeavesIsForgotten) {
   {
     const auto response = Get("/v1/changes", {{"Accept", "text/event-stream"}});
     Next(response);
+    EXPECT_EQ(Next(response), ": alive\n\n");  // from now on it waits for a change
     response.stream->Next([](const std::optional<std::string>&) { FAIL() << "nobody is there"; });
   }
   Write("a");

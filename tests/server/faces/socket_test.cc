@@ -1,0 +1,148 @@
+// The faces as clients meet them: over sockets, with tokens.
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+
+#include "http/client.h"
+#include "server/server.h"
+#include "server/token_file.h"
+#include "tests/server/faces/fixture.h"
+
+namespace tidemark::server::test {
+namespace {
+
+class SocketTest : public ::testing::Test {
+ protected:
+  SocketTest() {
+    ServerOptions options;
+    options.application.data = directory_.path();
+    options.application.instances.store.durability = Durability::kOrder;
+    options.listener.port = 0;
+    options.listener.workers = 2;
+    options.stop_grace = std::chrono::seconds(1);
+    auto server = Server::Start(options);
+    EXPECT_OK(server);
+    server_ = std::move(*server);
+  }
+
+  http::ClientResponse Ask(http::Method method,
+                           const std::string& target,
+                           std::string body = {},
+                           const Pairs& headers = {}) {
+    http::Client client;
+    http::ClientRequest request;
+    request.method = method;
+    request.url = "http://127.0.0.1:" + std::to_string(server_->port()) + target;
+    for (const auto& [name, value] : headers) request.headers.Add(name, value);
+    if (!body.empty()) request.content_type = "application/json";
+    request.body = std::move(body);
+    auto response = client.Send(request);
+    EXPECT_OK(response);
+    return response.ok() ? std::move(*response) : http::ClientResponse();
+  }
+
+  tidemark::test::TempDirectory directory_;
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(SocketTest, RecordsChangesAndEscapes) {
+  EXPECT_EQ(Ask(http::Method::kPut, "/v1/entities/contact/records/a%2Fb%20%C3%A9", "1").status,
+            201);
+  const auto got = Ask(http::Method::kGet, "/v1/entities/contact/records/a%2Fb%20%C3%A9");
+  EXPECT_EQ(got.status, 200);
+  EXPECT_EQ(At(got.body, {"meta", "id"}), "a/b \xC3\xA9");
+  EXPECT_EQ(got.headers.Find("ETag").value_or("-"), "\"1\"");
+  EXPECT_EQ(Ask(http::Method::kGet,
+                "/v1/entities/contact/records/a%2Fb%20%C3%A9",
+                {},
+                {{"If-None-Match", "\"1\""}})
+                .status,
+            304);
+  EXPECT_EQ(
+      Ask(http::Method::kPost, "/v1/changes", R"({"op":"append","entity":"v","data":1})").status,
+      200);
+  EXPECT_EQ(Ask(http::Method::kDelete, "/v1/entities/contact/records/zzz").status, 404);
+}
+
+TEST_F(SocketTest, ALongPollHoldsNoWorker) {
+  std::vector<std::future<http::ClientResponse>> polls;
+  for (int i = 0; i < 6; ++i) {  // more than there are workers
+    polls.push_back(std::async(std::launch::async,
+                               [this] { return Ask(http::Method::kGet, "/v1/changes?wait=20"); }));
+  }
+  EXPECT_EQ(Ask(http::Method::kPut, "/v1/entities/contact/records/a", "1").status, 201);
+  for (auto& poll : polls) {
+    const auto response = poll.get();
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(At(response.body, {"id"}), "a");
+  }
+}
+
+TEST_F(SocketTest, AStreamIsSentAsItComesAndEndsWithTheServer) {
+  Ask(http::Method::kPut, "/v1/entities/contact/records/a", "1");
+  auto stream = std::async(std::launch::async, [this] {
+    return Ask(http::Method::kGet, "/v1/changes", {}, {{"Accept", "text/event-stream"}});
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  server_->Stop();
+  const auto response = stream.get();
+  EXPECT_EQ(response.status, 200);
+  EXPECT_THAT(response.body, ::testing::StartsWith(": connected\n\nid: "));
+  EXPECT_THAT(response.body, ::testing::HasSubstr(R"("id":"a")"));
+}
+
+TEST_F(SocketTest, AnUploadFromStartToFinish) {
+  const auto started = Ask(http::Method::kPost, "/v2/integrations-sync/instances/default/syncs");
+  ASSERT_EQ(started.status, 201);
+  const std::string sync = "/v2/integrations-sync/syncs/" + At(started.body, {"data", "sync_id"});
+  EXPECT_EQ(Ask(http::Method::kPost,
+                sync + "/snapshot-data",
+                R"({"entity_name":"groups","page_number":1,"records":[{"id":"g","name":"G"}]})")
+                .status,
+            200);
+  const auto finished = Ask(http::Method::kPut, sync + "/finish");
+  EXPECT_EQ(finished.status, 200);
+  EXPECT_EQ(At(finished.body, {"data", "entities", "groups", "created"}), "1");
+  EXPECT_EQ(
+      Ask(http::Method::kGet, sync + "/errors.csv").headers.Find("Content-Type").value_or("-"),
+      "text/csv; charset=utf-8");
+}
+
+TEST_F(SocketTest, RolesAndInstances) {
+  const auto token = [&](const std::string& instance, Role role) {
+    const auto made = CreateToken(
+        directory_.path(), {.instance = instance, .role = role}, *SystemRandom(), *SystemClock());
+    EXPECT_OK(made);
+    return Pairs{{"Authorization", "Bearer " + made->token}};
+  };
+  const Pairs reader = token("default", Role::kReader);
+  const Pairs writer = token("default", Role::kWriter);
+  const Pairs admin = token("default", Role::kAdmin);
+  const Pairs other = token("other", Role::kAdmin);
+  const std::string record = "/v1/entities/contact/records/a";
+  EXPECT_EQ(Ask(http::Method::kPut, record, "1").status, 401);
+  const auto refused = Ask(http::Method::kPut, record, "1", reader);
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_EQ(At(refused.body, {"errors", "0", "error", "code"}), "role");
+  EXPECT_EQ(Ask(http::Method::kPut, record, "1", writer).status, 201);
+  EXPECT_EQ(Ask(http::Method::kGet, record, {}, reader).status, 200);
+  EXPECT_EQ(Ask(http::Method::kPut, "/v1/entities/contact", "{}", writer).status, 403);
+  EXPECT_EQ(Ask(http::Method::kPut, "/v1/entities/contact", "{}", admin).status, 200);
+  EXPECT_EQ(Ask(http::Method::kGet, "/v1/devices", {}, writer).status, 403);
+  EXPECT_EQ(Ask(http::Method::kGet, "/v1/devices", {}, admin).status, 200);
+  EXPECT_EQ(Ask(http::Method::kGet, record, {}, other).status, 404);
+  const std::string syncs = "/v2/integrations-sync/instances/default/syncs";
+  EXPECT_EQ(Ask(http::Method::kPost, syncs, {}, other).status, 404);
+  const auto started = Ask(http::Method::kPost, syncs, {}, writer);
+  ASSERT_EQ(started.status, 201);
+  EXPECT_EQ(Ask(http::Method::kGet,
+                "/v2/integrations-sync/syncs/" + At(started.body, {"data", "sync_id"}),
+                {},
+                other)
+                .status,
+            404);
+}
+
+}  // namespace
+}  // namespace tidemark::server::test
