@@ -104,10 +104,13 @@ rocksdb::ColumnFamilyOptions MakeRowOptions(Runtime& runtime) {
   return MakeBaseOptions(runtime, table);
 }
 
-rocksdb::ColumnFamilyOptions MakeIndexOptions(Runtime& runtime) {
+rocksdb::ColumnFamilyOptions MakeIndexOptions(
+    Runtime& runtime, std::shared_ptr<rocksdb::CompactionFilterFactory> filter) {
   rocksdb::BlockBasedTableOptions table = MakeTableOptions(runtime);
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  return MakeBaseOptions(runtime, table);
+  rocksdb::ColumnFamilyOptions options = MakeBaseOptions(runtime, table);
+  options.compaction_filter_factory = std::move(filter);
+  return options;
 }
 
 rocksdb::ColumnFamilyOptions MakeLogOptions(

@@ -36,7 +36,8 @@ bool ParseIndexFamilyName(const std::string& name, EntityNumber* entity, uint64_
 
 rocksdb::DBOptions MakeDbOptions(const StoreOptions& options, Runtime& runtime);
 rocksdb::ColumnFamilyOptions MakeRowOptions(Runtime& runtime);
-rocksdb::ColumnFamilyOptions MakeIndexOptions(Runtime& runtime);
+rocksdb::ColumnFamilyOptions MakeIndexOptions(
+    Runtime& runtime, std::shared_ptr<rocksdb::CompactionFilterFactory> filter = nullptr);
 rocksdb::ColumnFamilyOptions MakeLogOptions(
     Runtime& runtime, std::shared_ptr<rocksdb::CompactionFilterFactory> filter);
 

@@ -34,7 +34,12 @@ class FamilyOpener {
 
   Status Open();
   Family Take(const std::string& name);
-  std::shared_ptr<SegmentFilterFactory> filter(EntityNumber entity) { return filters_[entity]; }
+  /// One for the log and the index of an entity.
+  std::shared_ptr<SegmentFilterFactory> filter(EntityNumber entity) {
+    auto& filter = filters_[entity];
+    if (filter == nullptr) filter = std::make_shared<SegmentFilterFactory>();
+    return filter;
+  }
   /// The families that nobody took: left over from a crash between two steps.
   const std::map<std::string, Family>& rest() const { return families_; }
 
@@ -53,9 +58,11 @@ std::vector<rocksdb::ColumnFamilyDescriptor> FamilyOpener::Describe(
     EntityNumber entity = 0;
     uint64_t generation = 0;
     if (ParseLogFamilyName(name, &entity)) {
-      filters_[entity] = std::make_shared<SegmentFilterFactory>();
-      descriptors.emplace_back(name, MakeLogOptions(*state_.runtime, filters_[entity]));
-    } else if (ParseIndexFamilyName(name, &entity, &generation) || name == kFoldFamily) {
+      descriptors.emplace_back(name, MakeLogOptions(*state_.runtime, filter(entity)));
+    } else if (ParseIndexFamilyName(name, &entity, &generation)) {
+      auto index_filter = std::make_shared<IndexFilterFactory>(filter(entity));
+      descriptors.emplace_back(name, MakeIndexOptions(*state_.runtime, std::move(index_filter)));
+    } else if (name == kFoldFamily) {
       descriptors.emplace_back(name, MakeIndexOptions(*state_.runtime));
     } else {
       descriptors.emplace_back(name, MakeRowOptions(*state_.runtime));

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "db/internal/index_entry.h"
 #include "format/batch.h"
 #include "format/coding.h"
 
@@ -59,7 +60,44 @@ class SegmentFilter final : public rocksdb::CompactionFilter {
   const std::shared_ptr<const FilterBasis> basis_;
 };
 
+class IndexFilter final : public rocksdb::CompactionFilter {
+ public:
+  explicit IndexFilter(std::shared_ptr<const FilterBasis> basis) : basis_(std::move(basis)) {}
+
+  const char* Name() const override { return "tidemark.index_filter"; }
+
+  Decision FilterV2(int /*level*/,
+                    const rocksdb::Slice& /*key*/,
+                    ValueType type,
+                    const rocksdb::Slice& value,
+                    std::string* /*new_value*/,
+                    std::string* /*skip_until*/) const override {
+    IndexEntry entry;
+    if (type != ValueType::kValue || !DecodeIndexEntry({value.data(), value.size()}, &entry)) {
+      return Decision::kKeep;
+    }
+    const bool counts = entry.head > basis_->through ||
+                        (entry.live() ? basis_->live : basis_->tombstones).Contains(entry.head);
+    return counts ? Decision::kKeep : Decision::kRemove;
+  }
+
+ private:
+  const std::shared_ptr<const FilterBasis> basis_;
+};
+
 }  // namespace
+
+std::unique_ptr<rocksdb::CompactionFilter> IndexFilterFactory::CreateCompactionFilter(
+    const rocksdb::CompactionFilter::Context& /*context*/) {
+  auto basis = log_->basis();
+  if (basis == nullptr) return nullptr;
+  return std::make_unique<IndexFilter>(std::move(basis));
+}
+
+std::shared_ptr<const FilterBasis> SegmentFilterFactory::basis() const {
+  const std::lock_guard lock(mutex_);
+  return basis_;
+}
 
 void SegmentFilterFactory::SetBasis(std::shared_ptr<const FilterBasis> basis) {
   const std::lock_guard lock(mutex_);

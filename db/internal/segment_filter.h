@@ -1,4 +1,5 @@
-// Compaction of the log: rewrites segments down to the rows that are kept.
+// Compaction: rewrites segments of the log down to the rows that are kept, and drops the entries of
+// the index that read as absent.
 //
 // RocksDB calls compaction filters without regard to its snapshots, so what may be dropped is
 // decided by a *basis*: liveness as of a fold that no open pin is older than. A row that was dead
@@ -8,6 +9,7 @@
 
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include <rocksdb/compaction_filter.h>
 
@@ -31,10 +33,26 @@ class SegmentFilterFactory final : public rocksdb::CompactionFilterFactory {
   std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
       const rocksdb::CompactionFilter::Context& context) override;
   const char* Name() const override { return "tidemark.segment_filter"; }
+  /// What the index goes by, too; null before the first fold.
+  std::shared_ptr<const FilterBasis> basis() const;
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::shared_ptr<const FilterBasis> basis_;
+};
+
+/// For each generation of an entity's index, by the basis of its log: what was trimmed, or whose
+/// tombstone was purged, leaves no entry behind.
+class IndexFilterFactory final : public rocksdb::CompactionFilterFactory {
+ public:
+  explicit IndexFilterFactory(std::shared_ptr<const SegmentFilterFactory> log)
+      : log_(std::move(log)) {}
+  std::unique_ptr<rocksdb::CompactionFilter> CreateCompactionFilter(
+      const rocksdb::CompactionFilter::Context& context) override;
+  const char* Name() const override { return "tidemark.index_filter"; }
+
+ private:
+  const std::shared_ptr<const SegmentFilterFactory> log_;
 };
 
 }  // namespace tidemark::internal

@@ -208,8 +208,10 @@ Status SnapshotMerge::CheckGuard() const {
 Status SnapshotMerge::BeginGeneration(std::string_view first_change) {
   const std::string name = IndexFamilyName(entity_->number, entity_->generation + 1);
   rocksdb::ColumnFamilyHandle* handle = nullptr;
-  const rocksdb::Status made =
-      state_.db->CreateColumnFamily(MakeIndexOptions(*state_.runtime), name, &handle);
+  const rocksdb::Status made = state_.db->CreateColumnFamily(
+      MakeIndexOptions(*state_.runtime, std::make_shared<IndexFilterFactory>(entity_->filter)),
+      name,
+      &handle);
   if (!made.ok()) return StopWrites(made, "making column family " + name);
   change_.next_index = WrapFamily(state_.db.get(), handle);
   file_ = std::make_unique<SortedFile>(state_, change_.next_index, "generation-" + name);

@@ -167,7 +167,9 @@ Result<EntityState> MakeEntity(StoreState& state,
   if (made.ok()) {
     entity.log = WrapFamily(state.db.get(), log);
     made = state.db->CreateColumnFamily(
-        MakeIndexOptions(*state.runtime), IndexFamilyName(number, entity.generation), &index);
+        MakeIndexOptions(*state.runtime, std::make_shared<IndexFilterFactory>(entity.filter)),
+        IndexFamilyName(number, entity.generation),
+        &index);
   }
   if (!made.ok()) return FromRocks(made, "making the column families of " + entity.name);
   entity.index = WrapFamily(state.db.get(), index);
