@@ -245,6 +245,12 @@ bool Store::WaitForCommit(SequenceNumber after, std::chrono::milliseconds timeou
 Result<EntityInfo> Store::Declare(std::string_view name, const EntityDeclaration& declaration) {
   StoreState& state = impl_->state;
   TIDEMARK_RETURN_IF_ERROR(CheckName(name));
+  // The form that it is stored in has the limits.
+  TIDEMARK_ASSIGN_OR_RETURN(const EntityDeclaration stored,
+                            DeclarationFromJson(DeclarationToJson(declaration)));
+  if (!(stored == declaration)) {
+    return {ErrorCode::kInvalidArgument, "the declaration has a value that cannot be stored"};
+  }
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
   const std::lock_guard lock(state.commit_mutex);
   if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
@@ -263,8 +269,12 @@ Result<EntityInfo> Store::Declare(std::string_view name, const EntityDeclaration
           ErrorCode::kTooLarge,
           "there are " + std::to_string(kEntitiesOfAKindMax) + " entities of this kind already"};
     }
-    TIDEMARK_ASSIGN_OR_RETURN(
-        entity, internal::MakeEntity(state, catalog->next_number(), name, declaration));
+    if (const EntityPtr dropped = catalog->FindDropped(name)) {
+      entity = internal::Revived(*dropped, declaration);
+    } else {
+      TIDEMARK_ASSIGN_OR_RETURN(
+          entity, internal::MakeEntity(state, catalog->next_number(), name, declaration));
+    }
   }
   CommitGroup group(state);
   group.SetEntity(entity);

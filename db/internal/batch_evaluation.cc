@@ -1,7 +1,9 @@
 #include "db/internal/batch_evaluation.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "db/internal/record_rules.h"
 #include "db/internal/rocks_status.h"
@@ -37,6 +39,8 @@ class SlotTable {
  private:
   std::vector<uint32_t> table_;  // slot + 1; 0 is empty
 };
+
+using IdSet = std::set<std::pair<const EntityState*, std::string_view>>;
 
 }  // namespace
 
@@ -242,6 +246,57 @@ bool BatchEvaluation::IsNetChange(const Slot& slot, const WriteOperation& operat
   return !same;
 }
 
+bool BatchEvaluation::IsEmitted(size_t index) const {
+  const Step& step = steps_[index];
+  if (step.outcome == WriteOutcome::kUnchanged) return false;
+  if (step.slot == 0 || step.renamed) return true;
+  const Slot& slot = slots_[step.slot - 1];
+  return slot.final_op == static_cast<int64_t>(index) && IsNetChange(slot, batch_.operation(index));
+}
+
+Status BatchEvaluation::MakeEventIds() {
+  SequenceNumber sequence = group_.head_.sequence;
+  IdSet given;  // ids of this batch that look as if they were made
+  for (const Slot& slot : slots_) {
+    if (LooksMade(slot.id)) given.emplace(slot.entity, slot.id);
+  }
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    if (!IsEmitted(i)) continue;
+    sequence = sequence.Next();
+    Step& step = steps_[i];
+    if (step.slot != 0 && !step.renamed) continue;
+    step.made_id = MadeEventId(batch_.operation(i).id, sequence);
+    while (true) {
+      const bool is_given = given.contains({step.entity, step.made_id});
+      TIDEMARK_ASSIGN_OR_RETURN(const bool taken, IsTaken(*step.entity, step.made_id));
+      if (!taken && !is_given) break;
+      step.made_id = MadeEventId(step.made_id, sequence);
+    }
+  }
+  return {};
+}
+
+Result<bool> BatchEvaluation::IsTaken(const EntityState& entity, std::string_view id) const {
+  const uint64_t hash = KeyHash(entity.number, id);
+  bool found = false;
+  const IndexEntry grouped = group_.FindInGroup(entity.number, id, hash, &found);
+  if (found) return grouped.state != IndexState::kAbsent;
+  const StoreState& state = group_.state_;
+  {
+    const std::shared_lock lock(state.state_mutex);
+    const IndexEntry* recent = state.window.Find(entity.number, id, hash);
+    if (recent != nullptr) {
+      return Validated(state, entity.number, *recent).state != IndexState::kAbsent;
+    }
+  }
+  rocksdb::PinnableSlice bytes;
+  const rocksdb::Status read = state.db->Get(
+      rocksdb::ReadOptions(), entity.index.get(), rocksdb::Slice(id.data(), id.size()), &bytes);
+  if (read.IsNotFound()) return false;
+  if (!read.ok()) return FromRocks(read, "reading the index of " + entity.name);
+  return true;
+}
+
 GroupRow BatchEvaluation::MakeRow(const Step& step,
                                   const WriteOperation& operation,
                                   SequenceNumber sequence) {
@@ -261,7 +316,7 @@ GroupRow BatchEvaluation::MakeRow(const Step& step,
   IndexExtra extra{
       .writer_time = operation.condition.if_newer, .origin = operation.origin, .ended = {}};
   if (step.slot == 0 || step.renamed) {
-    row.id = group_.made_ids_.emplace_back(MadeEventId(operation.id, sequence));
+    row.id = group_.made_ids_.emplace_back(step.made_id);
     row.hash = KeyHash(step.entity->number, row.id);
   } else {
     const Slot& slot = slots_[step.slot - 1];
@@ -301,11 +356,7 @@ void BatchEvaluation::Emit(CommitResult* result) {
     if (want_outcomes_) result->outcomes[i].outcome = step.outcome;
     const WriteOperation operation = batch_.operation(i);
     const bool own_row = step.slot == 0 || step.renamed;
-    if (!own_row) {
-      const Slot& slot = slots_[step.slot - 1];
-      if (slot.final_op != static_cast<int64_t>(i) || !IsNetChange(slot, operation)) continue;
-    }
-    if (step.outcome == WriteOutcome::kUnchanged) continue;
+    if (!IsEmitted(i)) continue;
     const SequenceNumber sequence = group_.head_.sequence.Next();
     group_.group_rows_.push_back(MakeRow(step, operation, sequence));
     group_.head_.sequence = sequence;

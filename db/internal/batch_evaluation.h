@@ -22,7 +22,8 @@ class BatchEvaluation {
     want_outcomes_ = want_outcomes;
     TIDEMARK_RETURN_IF_ERROR(CollectSlots());
     TIDEMARK_RETURN_IF_ERROR(LookUp());
-    return Evaluate();
+    TIDEMARK_RETURN_IF_ERROR(Evaluate());
+    return MakeEventIds();
   }
   /// Gives the changes their sequence numbers. Cannot fail.
   void Emit(CommitResult* result);
@@ -47,11 +48,17 @@ class BatchEvaluation {
     WriteOutcome outcome = WriteOutcome::kUnchanged;
     bool renamed = false;  // an event whose id is taken by other content
     Hash128 value_hash;
+    std::string made_id;  // of an event that has none, or whose id is taken
   };
 
   Status CollectSlots();
   Status LookUp();
   Status Evaluate();
+  /// An id that the store makes belongs to no record: whoever wrote such an id keeps it.
+  Status MakeEventIds();
+  Result<bool> IsTaken(const EntityState& entity, std::string_view id) const;
+  /// True if operation `index` becomes a row.
+  bool IsEmitted(size_t index) const;
   Status CheckCondition(const Slot& slot, const WriteOperation& operation, size_t index) const;
   void EvaluateWrite(Slot& slot, Step& step, const WriteOperation& operation, size_t index) const;
   void EvaluateAppend(Step& step, const WriteOperation& operation, size_t index);

@@ -11,6 +11,14 @@ constexpr uint8_t kEntityRowVersion = 1;
 
 }  // namespace
 
+EntityState Revived(const EntityState& dropped, const EntityDeclaration& declaration) {
+  EntityState entity = dropped;
+  entity.dropped = false;
+  entity.declaration = declaration;
+  entity.trimmed_count = 0;  // `trimmed_through` stays: events at or below it must not come back
+  return entity;
+}
+
 EntityPtr Catalog::Find(std::string_view name) const {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : found->second;

@@ -33,6 +33,10 @@ struct EntityState {
   std::shared_ptr<SegmentFilterFactory> filter;
 };
 
+/// `dropped`, declared anew: what it owes to devices goes on, so that a record created under an id
+/// of the old one ends the older life.
+EntityState Revived(const EntityState& dropped, const EntityDeclaration& declaration);
+
 using EntityPtr = std::shared_ptr<const EntityState>;
 
 /// Immutable; a change makes a new one.

@@ -22,9 +22,21 @@ Hash128 BatchHash(const WriteBatch& batch) {
     AppendBytes(&text, operation.entity);
     AppendBytes(&text, operation.id);
     AppendBytes(&text, operation.value);
-    text.push_back(operation.condition.if_absent ? 1 : 0);
-    AppendVarint(&text, operation.condition.if_version.value_or(kSequenceZero).value());
-    AppendVarint(&text, static_cast<uint64_t>(operation.condition.if_newer.value_or(0)));
+    text.push_back(static_cast<char>(operation.id_form));
+    const WriteCondition& condition = operation.condition;
+    text.push_back(static_cast<char>((condition.if_absent ? 1 : 0) | (condition.renew ? 2 : 0) |
+                                     (condition.if_version.has_value() ? 4 : 0) |
+                                     (condition.if_newer.has_value() ? 8 : 0) |
+                                     (operation.origin.has_value() ? 16 : 0)));
+    AppendVarint(&text, condition.if_version.value_or(kSequenceZero).value());
+    AppendVarint(&text, static_cast<uint64_t>(condition.if_newer.value_or(0)));
+    AppendVarint(&text, operation.origin.value_or(OriginVersion()).birth.value());
+    AppendVarint(&text, operation.origin.value_or(OriginVersion()).head.value());
+  }
+  for (const WriteBatch::Row& row : batch.rows()) {
+    AppendBytes(&text, row.key);
+    text.push_back(row.value.has_value() ? 1 : 0);
+    AppendBytes(&text, row.value.value_or(std::string()));
   }
   return Checksum128(text);
 }
@@ -80,6 +92,7 @@ void CommitGroup::DropUnusedEntities() {
   std::erase_if(provisional_, [this](const auto& made) {
     const EntityState& entity = *made.second;
     if (entities_.contains(entity.number)) return false;
+    if (catalog_->Find(entity.number) != nullptr) return true;  // still the dropped one
     // What cannot be dropped now is dropped at the next open.
     state_.db->DropColumnFamily(entity.log.get()).PermitUncheckedError();
     state_.db->DropColumnFamily(entity.index.get()).PermitUncheckedError();
@@ -117,6 +130,11 @@ Result<const EntityState*> CommitGroup::ResolveEntity(std::string_view name, Wri
   }
   EntityDeclaration declaration;
   declaration.kind = kind;
+  if (const EntityPtr dropped = catalog_->FindDropped(name)) {
+    const auto& revived = provisional_[std::string(name)] =
+        std::make_shared<const EntityState>(Revived(*dropped, declaration));
+    return revived.get();
+  }
   const auto number = static_cast<EntityNumber>(catalog_->next_number() + made_entities_++);
   TIDEMARK_ASSIGN_OR_RETURN(EntityState made, MakeEntity(state_, number, name, declaration));
   const auto& kept = provisional_[std::string(name)] =
@@ -235,7 +253,8 @@ Result<CommitResult> CommitGroup::AddBatch(const WriteBatch& batch,
   evaluation.Emit(&result);
   for (size_t i = first_row; i < group_rows_.size(); ++i) {
     const EntityNumber number = group_rows_[i].entity->number;
-    if (catalog_->Find(number) == nullptr && !entities_.contains(number)) {
+    const EntityPtr existing = catalog_->Find(number);
+    if ((existing == nullptr || existing->dropped) && !entities_.contains(number)) {
       SetEntity(*group_rows_[i].entity);
     }
   }

@@ -134,6 +134,11 @@ Status EventAppend::WriteRow(const StagedId& id) {
                             log_->Allocate(id.id.size(), id.value_size));
   const bool own_id = !id.id.empty() && outcome != Outcome::kRenamed;
   std::string text = own_id ? std::string(id.id) : MadeEventId(id.id, place.sequence);
+  while (!own_id) {  // until nobody else's id is met
+    TIDEMARK_ASSIGN_OR_RETURN(const IndexEntry taken, LookUp(text));
+    if (taken.state == IndexState::kAbsent) break;
+    text = MadeEventId(text, place.sequence);
+  }
   IndexEntry before;
   if (outcome == Outcome::kReappended) {
     TIDEMARK_ASSIGN_OR_RETURN(before, LookUp(id.id));

@@ -26,6 +26,10 @@ std::vector<EndedLife> EndedLivesAfter(const IndexEntry& before,
   return ended;
 }
 
+bool LooksMade(std::string_view id) {
+  return id.find(kMadeIdMark) != std::string_view::npos;
+}
+
 std::string MadeEventId(std::string_view id, SequenceNumber sequence) {
   const std::string mark = kMadeIdMark + std::to_string(sequence.value());
   return id.size() + mark.size() > kIdBytesMax ? mark : std::string(id) + mark;

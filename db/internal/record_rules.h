@@ -26,6 +26,9 @@ std::vector<EndedLife> EndedLivesAfter(const IndexEntry& before,
                                        EntityNumber entity,
                                        const LifeFilter& filter);
 
+/// False if `MadeEventId` never answers `id`.
+bool LooksMade(std::string_view id);
+
 /// The record id of an event that has none, or whose id belongs to other content.
 std::string MadeEventId(std::string_view id, SequenceNumber sequence);
 
