@@ -213,10 +213,18 @@ void CheckStore(Context& context, Findings& findings) {
                            ShortHex(identity.id),
                            identity.epochs.empty() ? 0 : identity.epochs.back().ordinal,
                            FormatCount(store.Statistics().records)));
-  findings.Add("guard",
-               Verdict::kOk,
-               fmt::format("every write acknowledged is there, through {}",
-                           FormatCount(store.last_sequence().value())));
+  if (!std::filesystem::exists(store.directory() / "GUARD")) {
+    findings.Add(
+        "guard",
+        Verdict::kWarning,
+        "the guard file is missing: nothing shows that every write acknowledged is there, and "
+        "the next start begins a new epoch");
+  } else {
+    findings.Add("guard",
+                 Verdict::kOk,
+                 fmt::format("every write acknowledged is there, through {}",
+                             FormatCount(store.last_sequence().value())));
+  }
   CheckDevices(store, findings);
   CheckUploads(store, findings);
 }

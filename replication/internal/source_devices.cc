@@ -7,6 +7,12 @@
 #include "replication/internal/source_impl.h"
 
 namespace tidemark {
+namespace {
+
+/// Devices with a descriptor, forgotten ones included: they cost a row and little memory.
+constexpr size_t kKnownDevicesMax = 10 * kDevicesMax;
+
+}  // namespace
 
 Source::Impl::~Impl() {
   store_.SetLifeFilter(nullptr);
@@ -93,11 +99,8 @@ Result<DevicePtr> Source::Impl::FindOrMake(std::string_view id) {
   // ended lives are still held, and this commit waits for the committer.
   const std::lock_guard making(making_mutex_);
   if (DevicePtr device = Find(id)) return device;
-  {
-    const std::shared_lock lock(devices_mutex_);
-    if (by_id_.size() >= kDevicesMax) {
-      return {ErrorCode::kTooLarge, "the store has 100,000 devices; forget some"};
-    }
+  if (CountDevices() >= kDevicesMax) {
+    return {ErrorCode::kTooLarge, "the store has 100,000 devices; forget some"};
   }
   auto device = std::make_shared<Device>();
   device->descriptor.id = id;
@@ -113,6 +116,18 @@ Result<DevicePtr> Source::Impl::FindOrMake(std::string_view id) {
   by_number_[device->descriptor.number] = device;
   by_id_[device->descriptor.id] = device;
   return device;
+}
+
+size_t Source::Impl::CountDevices() const {
+  {
+    const std::shared_lock lock(devices_mutex_);
+    if (by_id_.size() < kDevicesMax || by_id_.size() >= kKnownDevicesMax) return by_id_.size();
+  }
+  const std::vector<DevicePtr> devices = All();
+  return static_cast<size_t>(std::count_if(devices.begin(), devices.end(), [](const auto& device) {
+    const std::lock_guard lock(device->mutex);
+    return !device->descriptor.forgotten;
+  }));
 }
 
 std::vector<DevicePtr> Source::Impl::All() const {

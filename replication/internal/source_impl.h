@@ -66,6 +66,8 @@ class Source::Impl {
   DevicePtr Find(uint64_t number) const;
   Result<DevicePtr> FindOrMake(std::string_view id);
   std::vector<DevicePtr> All() const;
+  /// Those that were not forgotten; exact once the bound is near. Requires no lock of a device.
+  size_t CountDevices() const;
   /// Brings marks back from their rows after a commit failed. Requires the device's mutex.
   Status Refresh(Device& device);
   /// Commits what changed; on an error the device is stale. Requires the device's mutex.

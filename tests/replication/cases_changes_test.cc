@@ -364,6 +364,36 @@ TEST_F(CasesChangesTest, Case37NothingLeavesThatWasRevokedDuringTheDrain) {
       << "the session cannot claim what it held back";
 }
 
+TEST_F(CasesChangesTest, Case37RevokedAndGrantedAgainWhileNothingSettles) {
+  Put("users", "1", "a");
+  Put("visits", "1", "v");
+  MapDevice device = Device();
+  ASSERT_TRUE(device.Start());
+  const Page users = device.Read(1);
+  device.Apply(users);
+  EXPECT_EQ(device.Acknowledge({users.token}).applied, 1U);
+  device.Read(1);  // lost, so that no session settles
+  for (const bool acknowledged : {false, true}) {
+    ASSERT_OK(source_->Select("tablet", {"visits"}));
+    ASSERT_TRUE(device.Start());
+    const Page revoked = device.Read(1);
+    EXPECT_THAT(ToTexts(revoked.bytes), ElementsAre("deleted users/1"));
+    device.Apply(revoked);
+    if (acknowledged) device.Acknowledge({revoked.token});
+    device.Read(1);
+    ASSERT_OK(source_->SelectEverything("tablet"));
+    ASSERT_TRUE(device.Start());
+    const Page granted = device.Read(1);
+    EXPECT_THAT(ToTexts(granted.bytes), ElementsAre("created users/1=a"))
+        << "its version was acknowledged before it was told deleted";
+    device.Apply(granted);
+    device.Acknowledge({granted.token});
+    device.Read(1);
+  }
+  device.Sync();
+  EXPECT_EQ(device.map(), Live());
+}
+
 TEST_F(CasesChangesTest, Case45SeveralChangesOfOneIdInABatch) {
   Put("users", "1", "a");
   Put("users", "2", "b");
@@ -404,6 +434,31 @@ TEST_F(CasesChangesTest, Case51PurgeAndCompactionDuringADrain) {
   EXPECT_THAT(device.map(), SizeIs(10));
   EXPECT_THAT(device.Sync(), SizeIs(10));
   EXPECT_THAT(device.map(), IsEmpty());
+}
+
+TEST_F(CasesChangesTest, AnIdOfADroppedEntityDeclaredAnewIsOneCreated) {
+  for (const std::string id : {"1", "2"}) Put("users", id, "old");
+  MapDevice device = Device();
+  device.Sync();
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_OK(store_->Drop("users"));
+    Put("users", "2", "new" + std::to_string(round));
+    ASSERT_TRUE(device.Start());
+    const Page page = device.Read();
+    if (round == 0) {
+      EXPECT_THAT(ToTexts(page.bytes), ElementsAre("deleted users/1", "created users/2=new0"));
+    } else {
+      EXPECT_THAT(ToTexts(page.bytes), ElementsAre("created users/2=new1"));
+    }
+    device.Apply(page);
+    device.Acknowledge({page.token});
+    EXPECT_EQ(device.map(), Live());
+    EXPECT_OK(source_->Purge());
+    EXPECT_EQ(Tombstones(), 0U) << "the created discharged the older life";
+  }
+  ASSERT_OK(store_->Drop("users"));
+  ASSERT_OK(store_->Commit(WriteBatch().Append("users", RecordId("2"), "an event")));
+  EXPECT_THAT(device.Sync(), ElementsAre("created users/2=an event"));
 }
 
 TEST_F(CasesChangesTest, Case52EntityDroppedWhileItsPagesAreRead) {
