@@ -58,8 +58,14 @@ Result<std::unique_ptr<Application>> Application::Open(ApplicationOptions option
   TIDEMARK_ASSIGN_OR_RETURN(app->tokens_, Tokens::Open(app->options_.data, clock));
   app->limiter_ = std::make_unique<RateLimiter>(
       app->options_.requests_per_second, app->options_.request_burst, clock);
+  InstancesOptions instances = app->options_.instances;
+  instances.webhook.delivery.log = [application = app.get()](const std::string& line) {
+    JsonWriter members;
+    members.BeginObject().Key("what").String(line).EndObject();
+    application->Log("delivery", members.text());
+  };
   app->instances_ = std::make_unique<Instances>(
-      app->options_.data, app->options_.instances, app->runtime_, std::move(executor));
+      app->options_.data, std::move(instances), app->runtime_, std::move(executor));
   std::vector<Route> routes = AllRoutes(app->metrics_);
   for (Route& route : app->HealthRoutes()) routes.push_back(std::move(route));
   app->router_ = std::make_unique<Router>(std::move(routes));

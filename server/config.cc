@@ -127,6 +127,12 @@ const std::map<std::string, Setter, std::less<>>& Setters() {
               [](ServerConfig& c, int64_t v) {
                 c.options.application.runtime.background_threads = static_cast<int>(v);
               })},
+      {"webhook_url", Text([](ServerConfig& c) -> std::string& {
+         return c.options.application.instances.webhook.url;
+       })},
+      {"webhook_secret", Text([](ServerConfig& c) -> std::string& {
+         return c.options.application.instances.webhook.secret;
+       })},
       {"stop_grace_seconds",
        Number(0,
               3600,
@@ -153,6 +159,16 @@ Result<ServerConfig> FromTable(const std::filesystem::path& path, const toml::ta
   if (listener.tls_certificate.empty() != listener.tls_key.empty()) {
     return Status(ErrorCode::kInvalidArgument,
                   path.string() + ": tls_certificate and tls_key come together");
+  }
+  const WebhookOptions& webhook = config.options.application.instances.webhook;
+  if (webhook.url.empty() != webhook.secret.empty()) {
+    return Status(ErrorCode::kInvalidArgument,
+                  path.string() + ": webhook_url and webhook_secret come together");
+  }
+  if (!webhook.url.empty() && !webhook.url.starts_with("http://") &&
+      !webhook.url.starts_with("https://")) {
+    return Status(ErrorCode::kInvalidArgument,
+                  path.string() + ": webhook_url begins with http:// or https://");
   }
   return config;
 }
