@@ -12,7 +12,7 @@
 
 namespace tidemark {
 
-/// Identity of an entity within its store. Never reused; a name declared anew gets a new number.
+/// Identity of an entity within its store. Never given to another name, nor reused once removed.
 using EntityNumber = uint32_t;
 
 inline constexpr size_t kEntitiesOfAKindMax = 256;  ///< snapshot, and as many incremental ones
