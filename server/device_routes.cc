@@ -147,13 +147,17 @@ http::Response SelectParts(const Call& call) {
   const Status selected = wanted->everything
                               ? SourceOf(call).SelectEverything(DeviceOf(call))
                               : SourceOf(call).Select(DeviceOf(call), wanted->entities);
-  return selected.ok() ? DeviceReply(call) : Refuse(call, selected);
+  if (!selected.ok()) return Refuse(call, selected);
+  call.instance->waiters().WakeAll();
+  return DeviceReply(call);
 }
 
 http::Response ResetDevice(const Call& call) {
   if (auto refused = RefuseForeign(call, DeviceOf(call))) return std::move(*refused);
   const Status reset = SourceOf(call).Reset(DeviceOf(call));
-  return reset.ok() ? DeviceReply(call) : Refuse(call, reset);
+  if (!reset.ok()) return Refuse(call, reset);
+  call.instance->waiters().WakeAll();
+  return DeviceReply(call);
 }
 
 http::Response ForgetDevice(const Call& call) {

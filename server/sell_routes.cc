@@ -69,8 +69,9 @@ class Start : public std::enable_shared_from_this<Start> {
   Conversations& conversations() { return call_->instance->conversations(); }
 
   void Try() {
-    // Read before asking: a change after this wakes the waiter.
+    // Read before asking: a commit, or a changed selection, after this wakes the waiter.
     const SequenceNumber seen = call_->instance->store().last_sequence();
+    const uint64_t changes = call_->instance->waiters().changes();
     const auto session = call_->instance->source().StartSession(hello_);
     if (!session.ok()) return End(Refuse(*call_, session.status()));
     if (session->has_value()) {
@@ -82,7 +83,8 @@ class Start : public std::enable_shared_from_this<Start> {
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - clock().Now());
     Waiters& waiters = call_->instance->waiters();
     if (left.count() <= 0 || waiters.stopped()) return End(EmptyReply(204));
-    waiters.Wait(seen, left, [self = shared_from_this()] { self->Woken(); });
+    waiters.Wait(
+        seen, left, [self = shared_from_this()] { self->Woken(); }, changes);
   }
 
   void Woken() {

@@ -19,6 +19,7 @@ struct Waiter {
   SequenceNumber after;
   Time deadline;
   std::function<void()> wake;
+  uint64_t changes = 0;
 };
 
 }  // namespace
@@ -33,9 +34,8 @@ struct Waiters::State {
   std::vector<Waiter> TakeDue(SequenceNumber last) {
     const Time now = std::chrono::steady_clock::now();
     const auto due = std::stable_partition(waiting.begin(), waiting.end(), [&](const Waiter& one) {
-      return !stopped && !wake_all && one.after >= last && one.deadline > now;
+      return !stopped && one.changes == changes && one.after >= last && one.deadline > now;
     });
-    wake_all = false;
     std::vector<Waiter> taken(std::make_move_iterator(due), std::make_move_iterator(waiting.end()));
     waiting.erase(due, waiting.end());
     return taken;
@@ -56,7 +56,7 @@ struct Waiters::State {
   std::vector<Waiter> waiting;
   bool running = false;    // there is a thread
   bool stopped = false;    // nothing waits any more
-  bool wake_all = false;   // nothing that waits now shall wait longer
+  uint64_t changes = 0;    // what waits since an older one shall wait no longer
   bool destroyed = false;  // the store is not to be asked any more
   std::thread::id thread;
 };
@@ -78,9 +78,13 @@ void Waiters::End() {
 
 void Waiters::Wait(SequenceNumber after,
                    std::chrono::milliseconds timeout,
-                   std::function<void()> wake) {
+                   std::function<void()> wake,
+                   std::optional<uint64_t> changes) {
   const std::lock_guard lock(state_->mutex);
-  state_->waiting.push_back({after, std::chrono::steady_clock::now() + timeout, std::move(wake)});
+  state_->waiting.push_back({after,
+                             std::chrono::steady_clock::now() + timeout,
+                             std::move(wake),
+                             changes.value_or(state_->changes)});
   if (state_->running) return;
   state_->running = true;
   std::thread([state = state_] { Run(state); }).detach();
@@ -88,7 +92,12 @@ void Waiters::Wait(SequenceNumber after,
 
 void Waiters::WakeAll() {
   const std::lock_guard lock(state_->mutex);
-  state_->wake_all = !state_->waiting.empty();
+  ++state_->changes;
+}
+
+uint64_t Waiters::changes() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->changes;
 }
 
 size_t Waiters::size() const {

@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "db/store.h"
 #include "format/sequence.h"
@@ -27,9 +29,15 @@ class Waiters {
   /// Calls `wake` once, on the thread of the waiters and never from within this call: as soon as
   /// the store's last sequence number is above `after`, or after `timeout`, whichever comes first;
   /// at once when that is so already. `wake` must be short. Timeouts are exact to 20 milliseconds.
-  void Wait(SequenceNumber after, std::chrono::milliseconds timeout, std::function<void()> wake);
+  /// With `changes`, which was read before looking, no call of `WakeAll` since is missed either.
+  void Wait(SequenceNumber after,
+            std::chrono::milliseconds timeout,
+            std::function<void()> wake,
+            std::optional<uint64_t> changes = {});
   /// Wakes everything that waits, soon: for changes that are no commits, such as of selections.
   void WakeAll();
+  /// How often `WakeAll` was called.
+  uint64_t changes() const;
   size_t size() const;
   /// Wakes everything that waits, and from now on whatever comes. Does not wait for it.
   void Stop();

@@ -1,5 +1,6 @@
 // serve: the HTTP server, in the foreground.
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -74,6 +75,7 @@ Result<server::ServerConfig> Configure(const Context& context, const ServeOption
 
 Status RunServe(Context& context, const ServeOptions& options) {
   TIDEMARK_ASSIGN_OR_RETURN(server::ServerConfig config, Configure(context, options));
+  umask(S_IRWXG | S_IRWXO);  // what it writes is for its own user
   std::mutex log_mutex;
   server::ServerOptions server_options = config.options;
   server_options.listener.address = config.listen.address;

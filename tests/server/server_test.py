@@ -443,6 +443,27 @@ class WaitTest(ServerTest):
         self.assertLess(time.monotonic() - started, 5)
         self.assertEqual(answers, [204])
 
+    def test_a_reset_or_a_selection_wakes(self):
+        server = self.serve()
+        self.put(server, "lead", 1, {})
+        device = Device(server, "d1")
+        device.sync()
+        everything, nothing = '{"everything":true}', '{"entities":[]}'
+        for method, path, body, event in (("POST", "reset", None, "created"),
+                                          ("PUT", "selection", nothing, "deleted"),
+                                          ("PUT", "selection", everything, "created")):
+            answers = []
+            waiting = threading.Thread(target=lambda: answers.append(device.start("?wait=30")))
+            waiting.start()
+            time.sleep(0.2)
+            started = time.monotonic()
+            changed = server.call(method, "/v1/devices/d1/" + path, body=body)
+            self.assertEqual(changed.status, 200, changed.body)
+            waiting.join()
+            self.assertLess(time.monotonic() - started, 5)
+            self.assertEqual(answers[0].status, 201, path)
+            self.assertEqual(device.sync(), [event])
+
     def test_48_a_change_during_the_drain_comes_next(self):
         server = self.serve()
         for i in range(10):
