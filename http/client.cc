@@ -27,6 +27,13 @@ void AppendHeader(HeaderList* list, const std::string& line) {
   list->reset(head);
 }
 
+bool IsLoopback(std::string_view url) {
+  const size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return false;
+  const std::string_view host = url.substr(scheme + 3);
+  return host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]");
+}
+
 // Where an answer collects.
 struct Receiver {
   ClientResponse response;
@@ -97,7 +104,7 @@ void Client::Impl::SetUp(const ClientRequest& request) {
   Set(CURLOPT_ERRORBUFFER, error_.data());
   Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
   Set(CURLOPT_TIMEOUT_MS, static_cast<long>(options_.timeout.count()));
-  Set(CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
+  if (IsLoopback(request.url)) Set(CURLOPT_PROXY, "");  // whatever the environment says
   if (!options_.certificate_authority.empty()) {
     Set(CURLOPT_CAINFO, options_.certificate_authority.c_str());
   }
@@ -123,7 +130,8 @@ HeaderList Client::Impl::MakeHeaders(const ClientRequest& request) const {
       request.content_type.empty() ? "Content-Type:" : "Content-Type: " + request.content_type);
   for (const auto& [name, value] : request.headers.fields()) {
     std::string line = name;
-    AppendHeader(&list, line.append(": ").append(value));
+    // A name with a semicolon is curl's way to send a field without a value.
+    AppendHeader(&list, value.empty() ? line.append(";") : line.append(": ").append(value));
   }
   return list;
 }

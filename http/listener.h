@@ -19,6 +19,7 @@ struct ListenerLimits {
   uint32_t header_bytes = 32 * 1024;  ///< all fields together
   uint32_t header_fields = 100;
   uint64_t body_bytes = 16 * 1024 * 1024;
+  uint64_t bodies_bytes = 256 * 1024 * 1024;  ///< of all requests that are arriving or in flight
   uint32_t connections = 20'000;
   uint32_t requests_in_flight = 1'000;  ///< given to the handler and not answered; waiting ones
                                         ///< count only while a worker holds them
@@ -26,7 +27,7 @@ struct ListenerLimits {
   std::chrono::milliseconds idle_time{75'000};    ///< between requests of a connection
   std::chrono::milliseconds write_stall{30'000};  ///< without a byte taken by the client
   std::chrono::milliseconds body_stall{10'000};   ///< without a byte of the body
-  uint32_t body_bytes_per_second = 1024;          ///< slower on average is too slow
+  uint32_t body_bytes_per_second = 1024;          ///< slower over 10 seconds is too slow
 };
 
 struct ListenerOptions {

@@ -1,6 +1,7 @@
 #include "http/internal/request_head.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "http/internal/ascii.h"
 
@@ -32,11 +33,17 @@ std::string_view Trim(std::string_view text) {
   return text;
 }
 
-Fault Malformed(std::string message) {
-  return {.message = std::move(message)};
+// Methods are told apart by case.
+Method MethodOf(std::string_view name) {
+  for (const Method method :
+       {Method::kGet, Method::kHead, Method::kPost, Method::kPut, Method::kDelete}) {
+    if (MethodName(method) == name) return method;
+  }
+  return Method::kOther;
 }
 
-std::optional<Fault> CheckVersion(std::string_view version) {
+std::optional<Fault> ReadVersion(std::string_view version, RequestHead* read) {
+  read->http_1_0 = version == "HTTP/1.0";
   if (version == "HTTP/1.1" || version == "HTTP/1.0") return std::nullopt;
   const bool is_version = version.size() == 8 && version.starts_with("HTTP/") &&
                           IsDigit(version[5]) && version[6] == '.' && IsDigit(version[7]);
@@ -44,7 +51,7 @@ std::optional<Fault> CheckVersion(std::string_view version) {
   return Fault{505, "unsupported", "HTTP/1.1 and HTTP/1.0 are spoken here"};
 }
 
-std::optional<Fault> CheckRequestLine(std::string_view line) {
+std::optional<Fault> ReadRequestLine(std::string_view line, RequestHead* read) {
   const size_t first = line.find(' ');
   const size_t second = first == std::string_view::npos ? first : line.find(' ', first + 1);
   if (second == std::string_view::npos) return Malformed("the request line lacks a part");
@@ -55,53 +62,32 @@ std::optional<Fault> CheckRequestLine(std::string_view line) {
       std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < '\x7f'; });
   if (!printable) return Malformed("the request target has a byte that must be encoded");
   if (!target.starts_with('/')) return Malformed("the request target is no path");
-  return CheckVersion(line.substr(second + 1));
+  read->method = MethodOf(method);
+  read->target = std::string(target);
+  return ReadVersion(line.substr(second + 1), read);
 }
 
-// What the fields say about framing.
-struct Framing {
-  std::optional<Fault> Add(std::string_view name, std::string_view value);
-  std::optional<Fault> Check(bool is_http_1_0) const;
+// Collects what the fields say about framing and the connection.
+class FieldReader {
+ public:
+  explicit FieldReader(RequestHead* read) : read_(*read) {}
 
-  bool has_length = false;
-  bool is_chunked = false;
-  int hosts = 0;
+  std::optional<Fault> Add(std::string_view line);
+  std::optional<Fault> End();
+
+ private:
+  std::optional<Fault> Note(std::string_view name, std::string_view value);
+  std::optional<Fault> NoteLength(std::string_view value);
+  void NoteConnection(std::string_view value);
+
+  RequestHead& read_;
+  bool has_length_ = false;
+  bool says_close_ = false;
+  bool says_keep_alive_ = false;
+  int hosts_ = 0;
 };
 
-std::optional<Fault> Framing::Add(std::string_view name, std::string_view value) {
-  if (EqualsIgnoringCase(name, "content-length")) {
-    if (has_length) return Malformed("more than one Content-Length");
-    has_length = true;
-    const bool is_number = !value.empty() && value.size() <= kContentLengthDigitsMax &&
-                           std::all_of(value.begin(), value.end(), IsDigit);
-    if (!is_number) return Malformed("Content-Length is no number");
-  } else if (EqualsIgnoringCase(name, "transfer-encoding")) {
-    if (is_chunked) return Malformed("more than one Transfer-Encoding");
-    is_chunked = true;
-    if (!EqualsIgnoringCase(value, "chunked")) {
-      return Malformed("the only Transfer-Encoding understood is chunked");
-    }
-  } else if (EqualsIgnoringCase(name, "host")) {
-    ++hosts;
-  } else if (EqualsIgnoringCase(name, "expect")) {
-    if (!EqualsIgnoringCase(value, "100-continue")) {
-      return Fault{417, "unsupported", "the only expectation understood is 100-continue"};
-    }
-  }
-  return std::nullopt;
-}
-
-std::optional<Fault> Framing::Check(bool is_http_1_0) const {
-  if (has_length && is_chunked) {
-    return Malformed("both Content-Length and Transfer-Encoding are given");
-  }
-  if (is_http_1_0 && is_chunked) return Malformed("HTTP/1.0 has no Transfer-Encoding");
-  if (hosts > 1) return Malformed("more than one Host");
-  if (hosts == 0 && !is_http_1_0) return Malformed("Host is missing");
-  return std::nullopt;
-}
-
-std::optional<Fault> CheckField(std::string_view line, Framing* framing) {
+std::optional<Fault> FieldReader::Add(std::string_view line) {
   if (line.front() == ' ' || line.front() == '\t') {
     return Malformed("a header field goes on in the next line");
   }
@@ -109,13 +95,69 @@ std::optional<Fault> CheckField(std::string_view line, Framing* framing) {
   if (colon == std::string_view::npos) return Malformed("a header line without a colon");
   const std::string_view name = line.substr(0, colon);
   if (!IsToken(name)) return Malformed("the name of a header field is no token");
-  const std::string_view value = line.substr(colon + 1);
-  const bool clean = std::all_of(value.begin(), value.end(), [](char c) {
+  const std::string_view raw = line.substr(colon + 1);
+  const bool clean = std::all_of(raw.begin(), raw.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return (byte >= 0x20 && byte != 0x7f) || c == '\t';
   });
   if (!clean) return Malformed("a header field has a control character");
-  return framing->Add(name, Trim(value));
+  const std::string_view value = Trim(raw);
+  read_.headers.Add(name, value);
+  return Note(name, value);
+}
+
+std::optional<Fault> FieldReader::Note(std::string_view name, std::string_view value) {
+  if (EqualsIgnoringCase(name, "content-length")) return NoteLength(value);
+  if (EqualsIgnoringCase(name, "transfer-encoding")) {
+    if (read_.chunked) return Malformed("more than one Transfer-Encoding");
+    read_.chunked = true;
+    if (!EqualsIgnoringCase(value, "chunked")) {
+      return Malformed("the only Transfer-Encoding understood is chunked");
+    }
+  } else if (EqualsIgnoringCase(name, "host")) {
+    ++hosts_;
+  } else if (EqualsIgnoringCase(name, "connection")) {
+    NoteConnection(value);
+  } else if (EqualsIgnoringCase(name, "expect")) {
+    if (!EqualsIgnoringCase(value, "100-continue")) {
+      return Fault{417, "unsupported", "the only expectation understood is 100-continue"};
+    }
+    read_.expects_continue = true;
+  }
+  return std::nullopt;
+}
+
+std::optional<Fault> FieldReader::NoteLength(std::string_view value) {
+  if (has_length_) return Malformed("more than one Content-Length");
+  has_length_ = true;
+  const bool is_number = !value.empty() && value.size() <= kContentLengthDigitsMax &&
+                         std::all_of(value.begin(), value.end(), IsDigit);
+  if (!is_number) return Malformed("Content-Length is no number");
+  std::from_chars(value.data(), value.data() + value.size(), read_.content_length);
+  return std::nullopt;
+}
+
+void FieldReader::NoteConnection(std::string_view value) {
+  while (true) {
+    const size_t comma = value.find(',');
+    const std::string_view option = Trim(value.substr(0, comma));
+    says_close_ = says_close_ || EqualsIgnoringCase(option, "close");
+    says_keep_alive_ = says_keep_alive_ || EqualsIgnoringCase(option, "keep-alive");
+    if (comma == std::string_view::npos) return;
+    value.remove_prefix(comma + 1);
+  }
+}
+
+std::optional<Fault> FieldReader::End() {
+  if (has_length_ && read_.chunked) {
+    return Malformed("both Content-Length and Transfer-Encoding are given");
+  }
+  if (read_.http_1_0 && read_.chunked) return Malformed("HTTP/1.0 has no Transfer-Encoding");
+  if (hosts_ > 1) return Malformed("more than one Host");
+  if (hosts_ == 0 && !read_.http_1_0) return Malformed("Host is missing");
+  read_.keep_alive = !says_close_ && (says_keep_alive_ || !read_.http_1_0);
+  if (read_.http_1_0) read_.expects_continue = false;  // it would not understand a 100
+  return std::nullopt;
 }
 
 }  // namespace
@@ -124,7 +166,7 @@ size_t HeadScanner::Scan(std::string_view bytes) {
   for (; scanned_ < bytes.size(); ++scanned_) {
     const char c = bytes[scanned_];
     const bool in_fields = fields_begin_ > 0;
-    const size_t size = scanned_ + 1 - (in_fields ? fields_begin_ : 0);
+    const size_t size = scanned_ + 1 - fields_begin_;
     const size_t size_max = in_fields ? limits_.header_bytes : limits_.request_line_bytes;
     if (size > size_max + 2) {  // the line break is no part of it
       fault_ =
@@ -139,35 +181,42 @@ size_t HeadScanner::Scan(std::string_view bytes) {
       return 0;
     }
     if (c != '\n') continue;
-    const size_t line_size = scanned_ - 1 - line_begin_;
-    line_begin_ = scanned_ + 1;
-    if (!in_fields) {
-      fields_begin_ = line_begin_;
-    } else if (line_size == 0) {
-      return ++scanned_;
-    } else if (++fields_ > limits_.header_fields) {
-      fault_ = Fault{431, "headers_too_large", "too many header fields"};
-      return 0;
-    }
+    const std::string_view line = bytes.substr(line_begin_, scanned_ - 1 - line_begin_);
+    if (EndLine(line, scanned_ + 1)) return ++scanned_;
+    if (fault_.has_value()) return 0;
   }
   return 0;
 }
 
-std::optional<Fault> CheckHead(std::string_view head) {
+bool HeadScanner::EndLine(std::string_view line, size_t next) {
+  line_begin_ = next;
+  if (fields_begin_ == 0) {
+    fields_begin_ = next;
+    RequestHead ignored;
+    fault_ = ReadRequestLine(line, &ignored);
+    return false;
+  }
+  if (line.empty()) return true;
+  if (++fields_ > limits_.header_fields) {
+    fault_ = Fault{431, "headers_too_large", "too many header fields"};
+  }
+  return false;
+}
+
+std::optional<Fault> ReadRequestHead(std::string_view head, RequestHead* read) {
   const size_t line_end = head.find("\r\n");
   if (line_end == std::string_view::npos) return Malformed("the request line is not ended");
-  const std::string_view request_line = head.substr(0, line_end);
-  if (auto fault = CheckRequestLine(request_line)) return fault;
+  if (auto fault = ReadRequestLine(head.substr(0, line_end), read)) return fault;
 
-  Framing framing;
+  FieldReader fields(read);
   for (size_t at = line_end + 2; at < head.size();) {
     const size_t end = head.find("\r\n", at);
     if (end == std::string_view::npos) return Malformed("a header line is not ended");
     if (end == at) break;
-    if (auto fault = CheckField(head.substr(at, end - at), &framing)) return fault;
+    if (auto fault = fields.Add(head.substr(at, end - at))) return fault;
     at = end + 2;
   }
-  return framing.Check(request_line.ends_with("HTTP/1.0"));
+  return fields.End();
 }
 
 }  // namespace tidemark::http::internal

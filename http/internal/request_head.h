@@ -1,5 +1,6 @@
-// Strict checks of what a client sends before the body. Two readers of one connection that disagree
-// about where a request ends can be played against each other, so whatever is ambiguous is refused.
+// Strict reading of what a client sends before the body. Two readers of one connection that
+// disagree about where a request ends can be played against each other, so whatever is ambiguous is
+// refused.
 #pragma once
 
 #include <cstddef>
@@ -8,16 +9,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
+
+#include "http/internal/fault.h"
+#include "http/message.h"
 
 namespace tidemark::http::internal {
-
-/// Why bytes are no request: what the refusal says.
-struct Fault {
-  int status = 400;
-  std::string_view code = "bad_request";
-  std::string message = {};  // NOLINT(readability-redundant-member-init): others are given alone
-};
 
 struct HeadLimits {
   size_t request_line_bytes = 0;
@@ -26,7 +22,7 @@ struct HeadLimits {
 };
 
 /// Looks for the end of a head that may not be complete yet. Bounds it, and finds bare line feeds
-/// at once: who ends lines with them would wait for ever.
+/// and bad request lines at once: who sends them may wait for ever.
 class HeadScanner {
  public:
   explicit HeadScanner(const HeadLimits& limits) : limits_(limits) {}
@@ -37,6 +33,9 @@ class HeadScanner {
   const std::optional<Fault>& fault() const { return fault_; }
 
  private:
+  // The line that ends before `next`.
+  bool EndLine(std::string_view line, size_t next);
+
   HeadLimits limits_;
   size_t scanned_ = 0;
   size_t line_begin_ = 0;
@@ -45,8 +44,22 @@ class HeadScanner {
   std::optional<Fault> fault_;
 };
 
-/// Checks a complete head, empty line included: the request line, each field, and that exactly one
-/// framing of the body is given.
-std::optional<Fault> CheckHead(std::string_view head);
+/// A head that was read without fault.
+struct RequestHead {
+  Method method = Method::kOther;
+  std::string target;  ///< as sent
+  bool http_1_0 = false;
+  Headers headers;  ///< values without the blanks around them
+
+  // How it is framed. Without either, the body is empty.
+  uint64_t content_length = 0;
+  bool chunked = false;
+
+  bool keep_alive = true;
+  bool expects_continue = false;
+};
+
+/// Reads a complete head, empty line included.
+std::optional<Fault> ReadRequestHead(std::string_view head, RequestHead* read);
 
 }  // namespace tidemark::http::internal

@@ -1,16 +1,11 @@
 #include "http/internal/target.h"
 
+#include "http/internal/ascii.h"
+
 namespace tidemark::http::internal {
 namespace {
 
 constexpr size_t kQueryParametersMax = 100;
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 bool ParsePath(std::string_view path, Request* request) {
   if (path.starts_with("//")) path.remove_prefix(1);

@@ -93,6 +93,19 @@ INSTANTIATE_TEST_SUITE_P(
         Attack{"HugeChunkSize",
                TARGET_LINE "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
                400},
+        Attack{"ControlInChunkExtension",
+               TARGET_LINE "Transfer-Encoding: chunked\r\n\r\n5;a=\"\n\"\r\nhello\r\n0\r\n\r\n",
+               400},
+        Attack{"BlankAfterChunkSize",
+               TARGET_LINE "Transfer-Encoding: chunked\r\n\r\n5\t;x\r\nhello\r\n0\r\n\r\n",
+               400},
+        Attack{"EndlessChunkSize",
+               TARGET_LINE "Transfer-Encoding: chunked\r\n\r\n0000000000000000000000005\r\n",
+               400},
+        Attack{"ControlInTrailer",
+               TARGET_LINE "Transfer-Encoding: chunked\r\n\r\n0\r\nX: a\x01\r\n\r\n",
+               400},
+        Attack{"Http09", "GET /target\r\n", 400},
         Attack{"ChunkWithoutLineBreak",
                TARGET_LINE "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n",
                400}),
@@ -100,6 +113,25 @@ INSTANTIATE_TEST_SUITE_P(
 #undef TARGET_LINE
 
 class LimitTest : public ListenerTest {};
+
+TEST_F(LimitTest, ChunkExtensionsAndTrailers) {
+  Begin();
+  const auto request = [](size_t extension, size_t trailer) {
+    return "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;" +
+           std::string(extension, 'x') + "\r\nhello\r\n0\r\nX:" + std::string(trailer, 'y') +
+           "\r\n\r\n";
+  };
+  EXPECT_EQ(RawExchange(port(), request(4'096, 4'000))->body, "hello");
+  EXPECT_EQ(RawExchange(port(), request(9'000, 1))->status, 400);
+  EXPECT_EQ(RawExchange(port(), request(1, 70'000))->status, 400);
+}
+
+TEST_F(LimitTest, BodiesTogether) {
+  Begin({.bodies_bytes = 1'000});
+  EXPECT_EQ(RawExchange(port(), Post("/echo", std::string(1'000, 'x')))->status, 200);
+  EXPECT_EQ(RawExchange(port(), Post("/echo", std::string(1'001, 'x')))->status, 503);
+  EXPECT_EQ(RawExchange(port(), Post("/echo", std::string(1'000, 'x')))->status, 200);
+}
 
 TEST_F(LimitTest, RequestLine) {
   Begin({.request_line_bytes = 100});

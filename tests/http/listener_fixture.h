@@ -32,8 +32,17 @@ class TestHandler : public Handler {
       for (const std::string& segment : request->segments) response.body += "[" + segment + "]";
       for (const auto& [name, value] : request->query) response.body += name + "=" + value + ";";
     } else if (what == "empty") {
-      respond(Response{.status = 204});
+      Response empty;
+      empty.status = 204;
+      empty.body = "must not be sent";
+      respond(std::move(empty));
       return;
+    } else if (what == "header") {
+      response.body = std::string(request->headers.Find("Authorization").value_or("none"));
+    } else if (what == "odd") {
+      throw 7;
+    } else if (what == "quiet") {
+      response.stream = std::make_shared<QuietStream>();
     } else if (what == "slow") {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
       response.body = "slow";
@@ -73,6 +82,15 @@ class TestHandler : public Handler {
   std::vector<Responder> kept;
 
  private:
+  // Sends one piece, and then nothing.
+  struct QuietStream : BodyStream {
+    void Next(std::function<void(std::optional<std::string>)> ready) override {
+      if (!std::exchange(sent, true)) return ready("piece;");
+      kept = std::move(ready);
+    }
+    bool sent = false;
+    std::function<void(std::optional<std::string>)> kept;
+  };
   struct Pieces : BodyStream {
     void Next(std::function<void(std::optional<std::string>)> ready) override {
       if (sent == 3) return ready(std::nullopt);

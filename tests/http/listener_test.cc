@@ -124,6 +124,7 @@ TEST_F(ListenerTest, WhoForgetsToAnswerIsAnsweredFor) {
   Begin();
   EXPECT_EQ(RawExchange(port(), Get("/never"))->status, 500);
   EXPECT_EQ(RawExchange(port(), Get("/throw"))->status, 500);
+  EXPECT_EQ(RawExchange(port(), Get("/odd"))->status, 500);
 }
 
 TEST_F(ListenerTest, AGivenRequestIdIsKeptIfItIsOne) {
@@ -176,6 +177,68 @@ TEST_F(ListenerTest, StopDoesNotWaitForeverForAnAnswer) {
   handler_.kept.front()(Response{.status = 202});  // too late, and harmless
   listener_.reset();
   handler_.kept.clear();
+}
+
+TEST_F(ListenerTest, TrailersAreNoHeaders) {
+  Begin();
+  RawConnection connection(port());
+  const auto response = connection.Exchange(
+      "POST /header HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "0\r\nAuthorization: Bearer evil\r\nX-Request-Id: spoof\r\n\r\n");
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(response->body, "none");
+  EXPECT_NE(response->headers.at("x-request-id"), "spoof");
+  EXPECT_EQ(connection.Exchange(Get("/target"))->body, "[target]");
+}
+
+TEST_F(ListenerTest, ABodyWhereNoneMayBeIsNotSent) {
+  Begin();
+  RawConnection connection(port());
+  EXPECT_EQ(connection.Exchange(Get("/empty"))->status, 204);
+  EXPECT_EQ(connection.Exchange(Get("/target"))->body, "[target]");
+}
+
+TEST_F(ListenerTest, ARefusalAfterHeadHasItsBody) {
+  Begin();
+  RawConnection connection(port());
+  ASSERT_TRUE(connection.Send("HEAD /target HTTP/1.1\r\nHost: h\r\n\r\n"));
+  ASSERT_TRUE(connection.Receive(std::chrono::seconds(10), /*head=*/true).has_value());
+  const auto refused = connection.Exchange("BAD\r\n\r\n");
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->status, 400);
+  EXPECT_FALSE(refused->body.empty());
+}
+
+TEST_F(ListenerTest, WhoLeavesAQuietStreamIsNoticed) {
+  Begin();
+  {
+    RawConnection leaving(port());
+    ASSERT_TRUE(leaving.Send(Get("/quiet")));
+    ASSERT_FALSE(leaving.ReceiveSome().empty());
+  }
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (listener_->Statistics().connections_open > 0 &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_EQ(listener_->Statistics().connections_open, 0U);
+}
+
+TEST_F(ListenerTest, StopEndsStreams) {
+  Begin();
+  RawConnection connection(port());
+  ASSERT_TRUE(connection.Send(Get("/quiet")));
+  std::string received;
+  while (received.find("piece;") == std::string::npos) received += connection.ReceiveSome();
+  const auto begin = std::chrono::steady_clock::now();
+  listener_->Stop(std::chrono::seconds(20));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  while (true) {
+    const std::string more = connection.ReceiveSome();
+    if (more.empty()) break;
+    received += more;
+  }
+  EXPECT_TRUE(received.ends_with("0\r\n\r\n"));
 }
 
 TEST_F(ListenerTest, WorkRunsNowOrLater) {

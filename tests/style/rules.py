@@ -15,7 +15,11 @@ HOMES = {
     r"roaring/.*": ("format/sequence_set",),
     r"CLI/.*": ("tools/",),
     r"(spdlog|fmt)/.*": ("tools/",),
-    r"boost/.*": ("http/listener.cc",),
+    r"boost/.*": (
+        "http/internal/exchange.h",
+        "http/internal/listener_impl.h",
+        "http/internal/stream_connection.h",
+    ),
     r"curl/.*": ("http/client.cc", "http/mail.cc"),
     r"openssl/.*": ("http/internal/", "server/internal/"),
     r"toml\+\+/.*": ("server/config.cc",),
