@@ -135,16 +135,13 @@ struct SequenceSet::Chunk {
   // Increasing.
   void AddAll(std::span<const uint32_t> offsets) {
     if (offsets.empty()) return;
-    // A stretch without gaps is a run, and stays one.
-    if (offsets.back() - offsets.front() + 1 == offsets.size() && offsets.size() > 1) {
+    // A stretch without gaps is a run, unless the chunk has given runs up.
+    const bool without_gaps = offsets.back() - offsets.front() + 1 == offsets.size();
+    if (without_gaps && offsets.size() > 1 && (runs || bitmap.isEmpty())) {
       AddRange(offsets.front(), offsets.back() + 1);
       return;
     }
-    if (runs) {
-      bitmap.removeRunCompression();
-      runs = false;
-      run_edits = 0;
-    }
+    if (runs) GiveUpRuns();
     bitmap.addMany(offsets.size(), offsets.data());
   }
 
@@ -165,8 +162,16 @@ struct SequenceSet::Chunk {
   }
 
   void NoteRunEdit() {
-    if (++run_edits < kRunEditsMax) return;
-    bitmap.removeRunCompression();
+    if (++run_edits == kRunEditsMax) GiveUpRuns();
+  }
+
+  // Member by member: libroaring 0.2.66 never ends when it makes an array of a run that ends with
+  // the chunk.
+  void GiveUpRuns() {
+    std::vector<uint32_t> members(bitmap.cardinality());
+    bitmap.toUint32Array(members.data());
+    bitmap = Roaring();
+    bitmap.addMany(members.size(), members.data());
     runs = false;
     run_edits = 0;
   }

@@ -208,6 +208,19 @@ TEST(SequenceSetTest, HostileBytesNeverMakeAnInconsistentSet) {
   }
 }
 
+TEST(SequenceSetTest, ARunToTheEndOfAChunkIsGivenUp) {
+  SequenceSet set;
+  set.AddRange({Seq(kChunk - 10), Seq(kChunk)});
+  const std::vector<SequenceNumber> scattered = {Seq(1), Seq(5), Seq(kChunk - 2)};
+  set.AddAll(scattered);
+  EXPECT_EQ(set.Count(), 12U);
+  EXPECT_TRUE(set.Contains(Seq(kChunk - 1)));
+  SequenceSet edited;
+  edited.AddRange({Seq(kChunk - 10), Seq(kChunk)});
+  for (uint64_t i = 0; i < 300; ++i) edited.Add(Seq(i * 2));
+  EXPECT_EQ(edited.Count(), 310U);
+}
+
 // Random histories against std::set, with copies, stored rows and both dense and sparse chunks.
 TEST(SequenceSetTest, AgreesWithAModel) {
   for (uint64_t seed = 1; seed <= 32; ++seed) {
