@@ -294,7 +294,7 @@ class StreamConnection final : public Connection,
         piece->Deliver(std::move(carrier));
       });
       waiting_ = piece;
-      if (owner_.stopping()) StopWaiting();
+      if (owner_.stopping() || left_) StopWaiting();
       const Response next = co_await piece->Wait();
       waiting_.reset();
       if (next.close) {
@@ -321,7 +321,9 @@ class StreamConnection final : public Connection,
           char byte = 0;
           error_code ended;
           self->Lowest().socket().receive(asio::buffer(&byte, 1), tcp::socket::message_peek, ended);
-          if (ended) self->StopWaiting();
+          if (!ended) return;
+          self->left_ = true;  // a piece may be on its way out, with nothing awaited
+          self->StopWaiting();
         });
   }
 
@@ -403,6 +405,7 @@ class StreamConnection final : public Connection,
   bool timed_out_ = false;
   bool deadline_armed_ = false;
   bool streaming_ = false;
+  bool left_ = false;  // nobody reads the stream any more
   uint64_t held_bytes_ = 0;
   std::shared_ptr<Exchange> waiting_;  // the answer, or piece of a stream, that comes next
 };
