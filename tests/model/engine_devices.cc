@@ -51,9 +51,27 @@ void ScriptedDevice::Step() {
       wiped_ = true;
       changed_ = true;
       return;
+    case 14:
+      if (OneIn(3)) return Flicker();
+      return Sync(1 + Below(8));
     default:
       return Sync(1 + Below(8));
   }
+}
+
+/// What the device has is revoked, told deleted, and granted again, with nothing settled in
+/// between.
+void ScriptedDevice::Flicker() {
+  const PlainSelection before = world_.judge(id_).selection();
+  world_.Grant(id_, PlainSelection{std::set<std::string>{}});
+  Start();
+  Read();
+  Apply();
+  if (OneIn(2)) Acknowledge();
+  world_.Grant(id_, before);
+  Start();
+  Read();
+  Apply();
 }
 
 void ScriptedDevice::Start() {
@@ -73,7 +91,9 @@ void ScriptedDevice::Read() {
   // Another worker may still believe in an older session.
   const std::string session = OneIn(10) ? sessions_[Below(sessions_.size())] : sessions_.back();
   const auto page = world_.Next(id_, session, {.records_max = 1 + Below(5)});
-  if (page.ok() && page->has_value()) arriving_.push_back(**page);
+  if (!page.ok()) return;
+  if (page->has_value()) return arriving_.push_back(**page);
+  CheckSettled();  // a session without instructions settles when it is read to its end
 }
 
 void ScriptedDevice::Apply() {

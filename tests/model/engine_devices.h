@@ -54,6 +54,7 @@ class ScriptedDevice final : public ModelDevice {
   void Read();
   void Apply();
   void Acknowledge();
+  void Flicker();
   void Sync(size_t records_max);
   DeviceMap Contents() override { return map_; }
 
@@ -70,6 +71,8 @@ class ReplicaDevice final : public ModelDevice {
  public:
   ReplicaDevice(std::string id, EngineWorld& world, std::mt19937_64& random);
   ~ReplicaDevice() override;
+  ReplicaDevice(const ReplicaDevice&) = delete;
+  ReplicaDevice& operator=(const ReplicaDevice&) = delete;
   void Step() override;
   void Converge() override;
 

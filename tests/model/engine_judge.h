@@ -53,6 +53,7 @@ class DeviceJudge {
   SequenceNumber cut() const { return current_.cut; }
   bool session_open() const { return current_.open && !current_.drained; }
   bool reset_pending() const { return reset_pending_; }
+  const PlainSelection& selection() const { return selection_; }
   /// Page tokens and ack keys of everything ever handed out.
   const std::map<std::string, std::vector<ToldRow>>& keys() const { return told_; }
   std::vector<std::string> AckKeysOfPage(const std::string& token) const;

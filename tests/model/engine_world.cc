@@ -198,7 +198,10 @@ Result<AckResult> EngineWorld::Acknowledge(const std::string& device,
                                            const std::vector<std::string>& keys) {
   auto result = source_->Acknowledge(device, keys);
   EXPECT_OK(result);
-  if (result.ok()) judges_.at(device).Acknowledged(keys, *result);
+  if (!result.ok()) return result;
+  judges_.at(device).Acknowledged(keys, *result);
+  // A session settles here, whether or not the answer reaches the device.
+  AtRest(device);
   return result;
 }
 

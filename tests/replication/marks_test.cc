@@ -258,6 +258,21 @@ TEST_F(MarksTest, RightsThatFlapSendNothing) {
   EXPECT_EQ(Sync(13, log), (Said{{kCreated, 4}}));
 }
 
+// The acknowledged version stands where its eviction stood: telling that takes the version back.
+TEST_F(MarksTest, AVersionAcknowledgedBeforeItsEvictionIsOwedAgainOnceGranted) {
+  const std::vector<Entry> log = {In(1, Live(3, 3)), In(2, Live(4, 5))};
+  Sync(2, {});
+  Start(10, log);
+  Drain();
+  EXPECT_EQ(Ack(2, kCreated, 4, 5), AckOutcome::kApplied);  // the other one never: nothing settles
+  marks_.Select(Selection::Of({1}));
+  Start(10, log);
+  EXPECT_EQ(Drain(), (Said{{kCreated, 3}, {kDeleted, 5}}));
+  Restart();
+  marks_.Select(Selection::Everything());
+  EXPECT_EQ(Sync(10, log), (Said{{kCreated, 3}, {kCreated, 5}}));
+}
+
 TEST_F(MarksTest, AnUpdateWhileRevokedIsNotLost) {
   Sync(10, {In(2, Live(3, 4))});
   marks_.Select(Selection::Nothing());
