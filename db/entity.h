@@ -17,11 +17,6 @@ using EntityNumber = uint32_t;
 
 inline constexpr size_t kEntitiesOfAKindMax = 256;  ///< snapshot, and as many incremental ones
 
-enum class EntityKind : uint8_t {
-  kSnapshot,     ///< keyed current state, changed record by record or replaced whole
-  kIncremental,  ///< append-only, time-stamped events
-};
-
 enum class FieldType : uint8_t {
   kAny,
   kString,

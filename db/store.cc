@@ -243,7 +243,6 @@ bool Store::WaitForCommit(SequenceNumber after, std::chrono::milliseconds timeou
 }
 
 Result<EntityInfo> Store::Declare(std::string_view name, const EntityDeclaration& declaration) {
-  StoreState& state = impl_->state;
   TIDEMARK_RETURN_IF_ERROR(CheckName(name));
   // The form that it is stored in has the limits.
   TIDEMARK_ASSIGN_OR_RETURN(const EntityDeclaration stored,
@@ -251,18 +250,37 @@ Result<EntityInfo> Store::Declare(std::string_view name, const EntityDeclaration
   if (!(stored == declaration)) {
     return {ErrorCode::kInvalidArgument, "the declaration has a value that cannot be stored"};
   }
+  return impl_->Describe(name, [&](const EntityState* existing) -> Result<EntityDeclaration> {
+    if (existing == nullptr || existing->declaration.kind == declaration.kind) return declaration;
+    return {ErrorCode::kWrongKind,
+            std::string(name) + " is of the other kind; drop it to declare it anew"};
+  });
+}
+
+Status Store::FollowKind(std::string_view name, EntityKind kind) {
+  TIDEMARK_RETURN_IF_ERROR(CheckName(name));
+  const auto described = impl_->Describe(name, [kind](const EntityState* existing) {
+    EntityDeclaration declaration;
+    if (existing != nullptr) declaration = existing->declaration;
+    declaration.kind = kind;
+    return declaration;
+  });
+  return described.status();
+}
+
+Result<EntityInfo> Store::Impl::Describe(
+    std::string_view name,
+    const std::function<Result<EntityDeclaration>(const EntityState* existing)>& describe) {
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
   const std::lock_guard lock(state.commit_mutex);
   if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
   const auto catalog = state.GetCatalog();
+  const EntityPtr existing = catalog->Find(name);
+  TIDEMARK_ASSIGN_OR_RETURN(EntityDeclaration declaration, describe(existing.get()));
   EntityState entity;
-  if (const EntityPtr existing = catalog->Find(name)) {
-    if (existing->declaration.kind != declaration.kind) {
-      return {ErrorCode::kWrongKind,
-              std::string(name) + " is of the other kind; drop it to declare it anew"};
-    }
+  if (existing != nullptr) {
     entity = *existing;
-    entity.declaration = declaration;
+    entity.declaration = std::move(declaration);
   } else {
     if (catalog->CountOfKind(declaration.kind) >= kEntitiesOfAKindMax) {
       return {
@@ -280,7 +298,8 @@ Result<EntityInfo> Store::Declare(std::string_view name, const EntityDeclaration
   group.SetEntity(entity);
   TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
   group.Publish();
-  return *FindEntity(name);
+  const std::shared_lock state_lock(state.state_mutex);
+  return MakeInfo(state, *state.catalog->Find(name));
 }
 
 std::optional<EntityInfo> Store::FindEntity(std::string_view name) const {
@@ -345,7 +364,7 @@ Result<CommitResult> Store::Empty(std::string_view name) {
     if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
     CommitGroup group(state);
     TIDEMARK_ASSIGN_OR_RETURN(const CommitResult result,
-                              group.Add(batch, CommitOptions(), /*delete_events=*/true));
+                              group.Add(batch, CommitOptions{.rewrite_events = true}));
     TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/!more));
     group.Publish();
     total.sequence = result.sequence;

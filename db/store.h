@@ -111,6 +111,8 @@ class Store {
   /// Declares, or changes the declaration of, an entity. Another kind is `kWrongKind` unless the
   /// entity was dropped.
   Result<EntityInfo> Declare(std::string_view entity, const EntityDeclaration& declaration);
+  /// Makes the entity one of this kind, whatever it holds: for replicas, whose source decides.
+  Status FollowKind(std::string_view entity, EntityKind kind);
   std::optional<EntityInfo> FindEntity(std::string_view entity) const;
   std::optional<EntityInfo> FindEntity(EntityNumber number) const;
   /// By name. `dropped` adds entities that were dropped and still owe deletions to devices.

@@ -162,6 +162,8 @@ struct CommitOptions {
   bool pin_cut = false;
   /// Fills `CommitResult::outcomes`.
   bool want_outcomes = false;
+  /// Lets puts and deletes change incremental entities: a replica repeats what its source says.
+  bool rewrite_events = false;
 };
 
 enum class WriteOutcome : uint8_t { kCreated, kUpdated, kDeleted, kAppended, kUnchanged };

@@ -93,6 +93,7 @@ struct Columns {
       : first(table.first()),
         names(ColumnOf(table.entity_names())),
         name_end(ColumnOf(table.entity_name_end())),
+        entity_kind(ColumnOf(table.entity_kind())),
         entity(ColumnOf(table.entity())),
         op(ColumnOf(table.op())),
         sequence(ColumnOf(table.sequence())),
@@ -113,6 +114,7 @@ struct Columns {
   uint64_t first;
   Column names;
   Column name_end;
+  Column entity_kind;
   Column entity;
   Column op;
   Column sequence;
@@ -243,6 +245,7 @@ class ColumnChecker {
       }
       begin = end;
     }
+    TIDEMARK_RETURN_IF_ERROR(CheckEntityKinds());
     if (columns_.entity.absent()) {
       // A segment may leave it to its key to say which entity it is of.
       if (columns_.name_end.size > 0 || rows_ == 0 || kind_ == BatchKind::kSegment) return {};
@@ -250,6 +253,15 @@ class ColumnChecker {
     }
     return CheckAll(rows_, "entity", [this](size_t i) {
       return Load<uint16_t>(columns_.entity.bytes, i) >= columns_.name_end.size;
+    });
+  }
+
+  Status CheckEntityKinds() const {
+    if (columns_.entity_kind.absent()) return {};
+    TIDEMARK_RETURN_IF_ERROR(
+        CheckLength("entity_kind", columns_.entity_kind, columns_.name_end.size));
+    return CheckAll(columns_.entity_kind.size, "entity_kind", [this](size_t i) {
+      return columns_.entity_kind.bytes[i] > internal::PackEntityKind(EntityKind::kIncremental);
     });
   }
 
@@ -374,6 +386,7 @@ Result<BatchView> BatchView::Parse(std::string_view bytes, BatchKind kind, Trust
   view.payload_ = opened->payload;
   view.size_ = opened->rows;
   view.entities_ = SplitNames(columns.names, columns.name_end);
+  view.entity_kind_column_ = columns.entity_kind.bytes;
   view.entity_column_ = columns.entity.bytes;
   view.op_column_ = columns.op.bytes;
   const bool unnumbered = columns.sequence.absent() && columns.first == 0;
@@ -400,6 +413,12 @@ Result<BatchView> BatchView::Parse(std::string_view bytes, BatchKind kind, Trust
   }
   for (size_t i = 0; i < view.size_; ++i) view.ended_begin_[i + 1] += view.ended_begin_[i];
   return view;
+}
+
+std::optional<EntityKind> BatchView::entity_kind(uint16_t index) const {
+  assert(index < entities_.size());
+  return entity_kind_column_ == nullptr ? std::nullopt
+                                        : internal::UnpackEntityKind(entity_kind_column_[index]);
 }
 
 BatchHeader BatchView::header() const {

@@ -89,8 +89,9 @@ class BatchBuilder {
   BatchBuilder(BatchBuilder&&) noexcept;
   BatchBuilder& operator=(BatchBuilder&&) noexcept;
 
-  /// Index of an entity name in this batch; adds it when it is new.
-  uint16_t Entity(std::string_view name);
+  /// Index of an entity name in this batch; adds it when it is new. Pages say of which kind the
+  /// entity is.
+  uint16_t Entity(std::string_view name, std::optional<EntityKind> kind = {});
   /// Requires: fewer than 1,000 rows so far; sequences do not decrease.
   void Add(const BatchRow& row);
 
@@ -135,6 +136,8 @@ class BatchView {
 
   size_t entity_count() const { return entities_.size(); }
   std::string_view entity_name(uint16_t index) const { return entities_[index]; }
+  /// nullopt where the batch does not say: older writers never did.
+  std::optional<EntityKind> entity_kind(uint16_t index) const;
 
  private:
   BatchView() = default;
@@ -154,6 +157,7 @@ class BatchView {
   const uint8_t* time_present_ = nullptr;
   const uint8_t* origin_birth_column_ = nullptr;
   const uint8_t* origin_head_column_ = nullptr;
+  const uint8_t* entity_kind_column_ = nullptr;
   std::string_view ids_;
   std::string_view values_;
   uint64_t first_ = 0;
@@ -166,6 +170,6 @@ Hash128 BatchChecksum(std::string_view batch);
 
 /// Batch format written by this build, as `major.minor`; any minor of the same major is read.
 inline constexpr int kBatchFormatMajor = 1;
-inline constexpr int kBatchFormatMinor = 0;
+inline constexpr int kBatchFormatMinor = 1;
 
 }  // namespace tidemark

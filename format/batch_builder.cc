@@ -73,6 +73,7 @@ struct BatchBuilder::Columns {
   std::string values;
   std::string names;
   std::vector<uint32_t> name_end;
+  std::vector<uint8_t> entity_kind;  // one element a name
   std::unordered_map<std::string, uint16_t, TextHash, std::equal_to<>> entity_index;
 
   // What the rows so far have in common: a column that says nothing is left out.
@@ -83,6 +84,7 @@ struct BatchBuilder::Columns {
   size_t times = 0;
   bool any_entity = false;
   bool any_origin = false;
+  bool any_kind = false;
 
   FlatBufferBuilder flat;
 
@@ -119,6 +121,7 @@ void BatchBuilder::Columns::Clear() {
   values.clear();
   names.clear();
   name_end.clear();
+  entity_kind.clear();
   entity_index.clear();
   contiguous = true;
   all_unnumbered = true;
@@ -127,6 +130,7 @@ void BatchBuilder::Columns::Clear() {
   times = 0;
   any_entity = false;
   any_origin = false;
+  any_kind = false;
   flat.Clear();
 }
 
@@ -168,6 +172,7 @@ void BatchBuilder::Columns::EncodeHead(const BatchHeader& header) {
   const auto sequence_field = EncodeRows(&flat, sequence, rows, numbered);
   const auto op_field = EncodeRows(&flat, op, rows, true);
   const auto entity_field = EncodeRows(&flat, entity, rows, any_entity);
+  const auto kind_field = Encode(&flat, entity_kind, any_kind);
   const auto name_end_field = Encode(&flat, name_end, !name_end.empty());
   const auto names_field = EncodeBytes(&flat, names);
   const auto origin_field = EncodeText(&flat, header.origin);
@@ -208,6 +213,7 @@ void BatchBuilder::Columns::EncodeHead(const BatchHeader& header) {
   table.add_values(values_field);
   table.add_origin_birth(origin_birth_field);
   table.add_origin_head(origin_head_field);
+  table.add_entity_kind(kind_field);
   flat.Finish(table.Finish());
 }
 
@@ -216,7 +222,7 @@ BatchBuilder::~BatchBuilder() = default;
 BatchBuilder::BatchBuilder(BatchBuilder&&) noexcept = default;
 BatchBuilder& BatchBuilder::operator=(BatchBuilder&&) noexcept = default;
 
-uint16_t BatchBuilder::Entity(std::string_view name) {
+uint16_t BatchBuilder::Entity(std::string_view name, std::optional<EntityKind> kind) {
   Columns& columns = *columns_;
   const auto found = columns.entity_index.find(name);
   if (found != columns.entity_index.end()) return found->second;
@@ -224,6 +230,8 @@ uint16_t BatchBuilder::Entity(std::string_view name) {
   const auto index = static_cast<uint16_t>(columns.name_end.size());
   columns.names.append(name);
   columns.name_end.push_back(static_cast<uint32_t>(columns.names.size()));
+  columns.entity_kind.push_back(internal::PackEntityKind(kind));
+  columns.any_kind |= kind.has_value();
   columns.entity_index.emplace(name, index);
   return index;
 }

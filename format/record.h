@@ -28,6 +28,11 @@ enum class IdForm : uint8_t { kText = 0, kInteger = 1 };
 /// What the bytes of a value are to the faces of the engine; to the engine they are opaque.
 enum class ValueKind : uint8_t { kBytes = 0, kJson = 1, kReference = 2 };
 
+enum class EntityKind : uint8_t {
+  kSnapshot,     ///< keyed current state, changed record by record or replaced whole
+  kIncremental,  ///< append-only, time-stamped events
+};
+
 /// A record's id: text of 1 to 512 bytes without control characters, or a signed 64-bit integer,
 /// which is its canonical decimal text. Value type.
 class RecordId {

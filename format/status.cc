@@ -87,7 +87,7 @@ constexpr std::array<CatalogueRow, kErrorCodeCount> kCatalogue = {{
     {ErrorCode::kWrongEpoch,
      {"wrong_epoch",
       kExitConflict,
-      "Start a new session; the store went on from another history than the position's."}},
+      "Drop the page and start a new session; its store went on from another history."}},
     {ErrorCode::kStalePage,
      {"stale_page", kExitConflict, "Drop the page; a newer session was applied already."}},
     {ErrorCode::kBusy,

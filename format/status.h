@@ -40,7 +40,7 @@ enum class ErrorCode : uint8_t {
   kDanglingReferences,  // more dangling references than the policy allows
   kTrimmed,             // the position asked for is no longer kept
   kWrongDevice,         // a page made for another device or store
-  kWrongEpoch,          // a position of another history of the store
+  kWrongEpoch,          // a page of another history of its store
   kStalePage,           // a page of an older session than the one applied
   // The world says no.
   kBusy,  // the store is open in another process

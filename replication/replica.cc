@@ -13,6 +13,11 @@ namespace {
 constexpr int kPullAttempts = 3;
 constexpr size_t kSweepBatch = 1000;
 
+/// What the source says goes, for events too.
+CommitOptions Repeat(bool sync = true) {
+  return {.sync = sync, .rewrite_events = true};
+}
+
 }  // namespace
 
 class Replica::Impl {
@@ -34,6 +39,7 @@ class Replica::Impl {
 
  private:
   Status CheckPage(const BatchHeader& header) const;
+  Status FollowKinds(const BatchView& rows);
   Result<ApplyResult> ApplyRows(const BatchView& rows, const BatchHeader& header);
   Status Save(ReplicaState next);
   Status Sweep();
@@ -102,7 +108,7 @@ Status Replica::Impl::CheckPage(const BatchHeader& header) const {
     return {ErrorCode::kWrongDevice, "the page is from another store than the earlier ones"};
   }
   if (!state_.epoch.empty() && header.epoch != state_.epoch) {
-    return {ErrorCode::kStalePage, "the page belongs to another history of its store"};
+    return {ErrorCode::kWrongEpoch, "the page belongs to another history of its store"};
   }
   if (header.session != state_.session) {
     return {ErrorCode::kStalePage,
@@ -119,7 +125,22 @@ Result<ApplyResult> Replica::Impl::Apply(std::string_view page) {
   return ApplyRows(rows, header);
 }
 
+/// Entities are of the kind that they have at the source. Declared before the page is applied, and
+/// again after a crash: a kind says which writes fit, not what is held.
+Status Replica::Impl::FollowKinds(const BatchView& rows) {
+  for (size_t i = 0; i < rows.entity_count(); ++i) {
+    const auto index = static_cast<uint16_t>(i);
+    const std::optional<EntityKind> kind = rows.entity_kind(index);
+    if (!kind.has_value()) continue;  // of an older source: snapshots, unless known better
+    const auto known = store->FindEntity(rows.entity_name(index));
+    if (known.has_value() && known->declaration.kind == *kind) continue;
+    TIDEMARK_RETURN_IF_ERROR(store->FollowKind(rows.entity_name(index), *kind));
+  }
+  return {};
+}
+
 Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows, const BatchHeader& header) {
+  TIDEMARK_RETURN_IF_ERROR(FollowKinds(rows));
   ApplyResult result;
   WriteBatch batch;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -153,7 +174,7 @@ Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows, const BatchH
     next.position = header.token;
   }
   batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
-  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch).status());
+  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat()).status());
   state_ = std::move(next);
   result.token = header.token;
   return result;
@@ -172,17 +193,17 @@ Status Replica::Impl::Sweep() {
   while (cursor.Next() && cursor.entry().head <= *state_.sweep_through) {
     const LogEntry& entry = cursor.entry();
     const auto info = store->FindEntity(entry.entity);
-    if (!info.has_value() || info->declaration.kind != EntityKind::kSnapshot) continue;
+    if (!info.has_value()) continue;
     batch.Delete(info->name, RecordId(entry.id, entry.id_form));
     if (batch.size() < kSweepBatch) continue;
-    TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, CommitOptions{.sync = false}).status());
+    TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat(/*sync=*/false)).status());
     batch.Clear();
   }
   TIDEMARK_RETURN_IF_ERROR(cursor.status());
   ReplicaState next = state_;
   next.sweep_through.reset();
   batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
-  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch).status());
+  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat()).status());
   state_ = std::move(next);
   return {};
 }

@@ -59,9 +59,7 @@ Status BatchEvaluation::CollectSlots() {
       last_name = operation.entity;
     }
     const bool is_event = entity->declaration.kind == EntityKind::kIncremental;
-    const bool fits = operation.op == WriteOp::kAppend ? is_event
-                      : operation.op == WriteOp::kPut  ? !is_event
-                                                       : !is_event || delete_events_;
+    const bool fits = operation.op == WriteOp::kAppend ? is_event : !is_event || rewrite_events_;
     if (!fits) {
       return {ErrorCode::kWrongKind,
               "operation " + std::to_string(i) + ": " + entity->name +
@@ -310,9 +308,10 @@ GroupRow BatchEvaluation::MakeRow(const Step& step,
   row.entry.birth = sequence;
   row.entry.hash = step.value_hash;
   row.entry.state = IndexState::kLive;
-  row.op = operation.op == WriteOp::kAppend   ? RowOp::kAppend
-           : operation.op == WriteOp::kDelete ? RowOp::kDelete
-                                              : RowOp::kPut;
+  const bool is_event = step.entity->declaration.kind == EntityKind::kIncremental;
+  row.op = operation.op == WriteOp::kDelete ? RowOp::kDelete
+           : is_event                       ? RowOp::kAppend
+                                            : RowOp::kPut;
   IndexExtra extra{
       .writer_time = operation.condition.if_newer, .origin = operation.origin, .ended = {}};
   if (step.slot == 0 || step.renamed) {

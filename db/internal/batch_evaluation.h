@@ -15,11 +15,13 @@ namespace tidemark::internal {
 /// One batch on its way into the group: what each id was, what it becomes, which operation says so.
 class BatchEvaluation {
  public:
-  BatchEvaluation(CommitGroup& group, const WriteBatch& batch, bool delete_events)
-      : group_(group), batch_(batch), delete_events_(delete_events) {}
+  BatchEvaluation(CommitGroup& group, const WriteBatch& batch, const CommitOptions& options)
+      : group_(group),
+        batch_(batch),
+        want_outcomes_(options.want_outcomes),
+        rewrite_events_(options.rewrite_events) {}
 
-  Status Run(bool want_outcomes) {
-    want_outcomes_ = want_outcomes;
+  Status Run() {
     TIDEMARK_RETURN_IF_ERROR(CollectSlots());
     TIDEMARK_RETURN_IF_ERROR(LookUp());
     TIDEMARK_RETURN_IF_ERROR(Evaluate());
@@ -67,8 +69,8 @@ class BatchEvaluation {
 
   CommitGroup& group_;
   const WriteBatch& batch_;
-  const bool delete_events_;
-  bool want_outcomes_ = false;
+  const bool want_outcomes_;
+  const bool rewrite_events_;
   std::vector<Slot> slots_;
   std::vector<Step> steps_;
 };

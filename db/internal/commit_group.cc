@@ -211,17 +211,13 @@ void CommitGroup::KeepOperationId(const WriteBatch& batch,
   }
 }
 
-Result<CommitResult> CommitGroup::Add(const WriteBatch& batch,
-                                      const CommitOptions& options,
-                                      bool delete_events) {
-  Result<CommitResult> result = AddBatch(batch, options, delete_events);
+Result<CommitResult> CommitGroup::Add(const WriteBatch& batch, const CommitOptions& options) {
+  Result<CommitResult> result = AddBatch(batch, options);
   DropUnusedEntities();
   return result;
 }
 
-Result<CommitResult> CommitGroup::AddBatch(const WriteBatch& batch,
-                                           const CommitOptions& options,
-                                           bool delete_events) {
+Result<CommitResult> CommitGroup::AddBatch(const WriteBatch& batch, const CommitOptions& options) {
   CommitResult result;
   result.sequence = head_.sequence;
   Hash128 batch_hash;
@@ -232,8 +228,8 @@ Result<CommitResult> CommitGroup::AddBatch(const WriteBatch& batch,
   Context context(*this);
   if (options.precondition) TIDEMARK_RETURN_IF_ERROR(options.precondition(context));
 
-  BatchEvaluation evaluation(*this, batch, delete_events);
-  TIDEMARK_RETURN_IF_ERROR(evaluation.Run(options.want_outcomes));
+  BatchEvaluation evaluation(*this, batch, options);
+  TIDEMARK_RETURN_IF_ERROR(evaluation.Run());
   if (head_.sequence + evaluation.change_bound() >= kSequenceLimit) {
     return {ErrorCode::kTooLarge, "the store has used up its sequence numbers"};
   }

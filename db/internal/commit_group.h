@@ -54,10 +54,7 @@ class CommitGroup {
   CommitGroup& operator=(const CommitGroup&) = delete;
 
   /// Evaluates a batch. An error leaves the group as it was. `batch` must outlive the group.
-  /// `delete_events` allows deleting from incremental entities: for emptying them.
-  Result<CommitResult> Add(const WriteBatch& batch,
-                           const CommitOptions& options,
-                           bool delete_events = false);
+  Result<CommitResult> Add(const WriteBatch& batch, const CommitOptions& options);
 
   /// A row of the store itself in the same write.
   void SetRow(std::string key, std::string value) { rows_[std::move(key)] = std::move(value); }
@@ -88,9 +85,7 @@ class CommitGroup {
   class Context;
   friend class BatchEvaluation;
 
-  Result<CommitResult> AddBatch(const WriteBatch& batch,
-                                const CommitOptions& options,
-                                bool delete_events);
+  Result<CommitResult> AddBatch(const WriteBatch& batch, const CommitOptions& options);
   /// Entities that were made for a batch which failed, or came to nothing, leave no trace.
   void DropUnusedEntities();
   Result<const EntityState*> ResolveEntity(std::string_view name, WriteOp op);

@@ -1,7 +1,9 @@
 // The parts of an open store, put together.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string_view>
 
 #include "db/internal/committer.h"
 #include "db/internal/store_state.h"
@@ -16,6 +18,13 @@ class Store::Impl {
   ~Impl();
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
+
+  /// Writes the descriptor of an entity, which is made, or revived, if there is none. `describe` is
+  /// given the one there is, or null, under the commit mutex.
+  Result<EntityInfo> Describe(
+      std::string_view name,
+      const std::function<Result<EntityDeclaration>(const internal::EntityState* existing)>&
+          describe);
 
   internal::StoreState state;
   internal::Committer committer{state};

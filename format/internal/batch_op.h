@@ -1,8 +1,9 @@
 // How one byte of the op column holds what a row says, how its id was written and what its value
-// is.
+// is; how one byte says of which kind an entity is.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "format/batch.h"
 
@@ -27,6 +28,14 @@ constexpr IdForm UnpackIdForm(uint8_t packed) {
 }
 constexpr ValueKind UnpackValueKind(uint8_t packed) {
   return static_cast<ValueKind>(packed >> kValueKindShift & kValueKindMask);
+}
+
+/// Zero does not say.
+constexpr uint8_t PackEntityKind(std::optional<EntityKind> kind) {
+  return kind.has_value() ? static_cast<uint8_t>(static_cast<uint32_t>(*kind) + 1) : uint8_t{0};
+}
+constexpr std::optional<EntityKind> UnpackEntityKind(uint8_t packed) {
+  return packed == 0 ? std::nullopt : std::optional(static_cast<EntityKind>(packed - 1));
 }
 
 /// True when the byte says something that a batch of this kind may say. Any byte is fine.

@@ -227,7 +227,7 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
           named_entity = entry.entity;
           const auto info = store_.FindEntity(entry.entity);
           if (!info.has_value()) return {ErrorCode::kInternal, "an entry without its entity"};
-          name = builder.Entity(info->name);
+          name = builder.Entity(info->name, info->declaration.kind);
         }
         builder.Add({.entity = name,
                      .op = instruction.op,

@@ -38,11 +38,14 @@ struct OwnedRow {
 struct Sample {
   BatchHeader header;
   std::vector<std::string> entities;
+  std::vector<std::optional<EntityKind>> kinds;  // of the entities, if they are told
   std::vector<OwnedRow> rows;
 };
 
 std::string Encode(BatchBuilder* builder, const Sample& sample) {
-  for (const std::string& name : sample.entities) builder->Entity(name);
+  for (size_t i = 0; i < sample.entities.size(); ++i) {
+    builder->Entity(sample.entities[i], sample.kinds[i]);
+  }
   for (const OwnedRow& row : sample.rows) builder->Add(row.View());
   return builder->Finish(sample.header);
 }
@@ -61,6 +64,11 @@ class SampleMaker {
     sample.header = Header(kind);
     const size_t entities = Chance() ? 1 : 1 + Below(5);
     for (size_t i = 0; i < entities; ++i) sample.entities.push_back("entity" + std::to_string(i));
+    const bool kinds = kind == BatchKind::kPage && Chance();
+    for (size_t i = 0; i < entities; ++i) {
+      std::optional<EntityKind>& told = sample.kinds.emplace_back();
+      if (kinds && Below(3) != 0) told = static_cast<EntityKind>(Below(2));
+    }
     const bool contiguous = Chance();
     const bool times = Chance();
     const bool ended = kind == BatchKind::kSegment && Chance();
@@ -127,6 +135,7 @@ void ExpectHolds(const BatchView& view, const Sample& sample) {
   ASSERT_EQ(view.entity_count(), sample.entities.size());
   for (size_t i = 0; i < sample.entities.size(); ++i) {
     EXPECT_EQ(view.entity_name(static_cast<uint16_t>(i)), sample.entities[i]);
+    EXPECT_EQ(view.entity_kind(static_cast<uint16_t>(i)), sample.kinds[i]);
   }
   for (size_t i = 0; i < view.size(); ++i) {
     const BatchRow got = view.row(i);
@@ -193,7 +202,10 @@ size_t ReadAll(const BatchView& view) {
     for (const char c : row.id) sum += static_cast<uint8_t>(c);
     for (const char c : row.value) sum += static_cast<uint8_t>(c);
     sum += row.ended.size() + view.Find(row.sequence);
-    if (view.entity_count() > 0) sum += view.entity_name(row.entity).size();
+    if (view.entity_count() > 0) {
+      sum += view.entity_name(row.entity).size();
+      sum += view.entity_kind(row.entity) == EntityKind::kIncremental ? size_t{1} : size_t{0};
+    }
   }
   return sum;
 }

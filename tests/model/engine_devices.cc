@@ -258,6 +258,10 @@ void ReplicaDevice::Converge() {
     if (::testing::Test::HasFailure()) return;
   }
   EXPECT_EQ(Contents(), world_.judge(id_).Now()) << id_;
+  for (const auto& [key, value] : Contents()) {
+    EXPECT_EQ(replica_->store().FindEntity(key.first)->declaration.kind, world_.KindOf(key.first))
+        << id_ << " " << key.first;
+  }
 }
 
 }  // namespace tidemark::model

@@ -92,13 +92,17 @@ class EngineHistory {
         if (OneIn(3)) world_.Empty(kEntities[Below(kEntities.size())]);
         return;
       case 8:
-        return world_.WriteRefused({kEntities[Below(2)], AnyId()}, AnyValue());
+        return WriteRefused();
+      case 9:
+        if (OneIn(6)) world_.Redeclare(kEntities[Below(kEntities.size())], AnyKind());
+        return;
       default:
         if (OneIn(3)) return Write();
         return AnyDevice().Step();
     }
   }
 
+  EntityKind AnyKind() { return OneIn(2) ? EntityKind::kSnapshot : EntityKind::kIncremental; }
   std::string AnyId() { return "id" + std::to_string(Below(kIds)); }
   std::string AnyValue() { return "value" + std::to_string(Below(4)); }
 
@@ -109,7 +113,7 @@ class EngineHistory {
       PlainWrite write;
       write.key = {kEntities[Below(kEntities.size())], AnyId()};
       write.value = AnyValue();
-      if (write.key.first == "events") {
+      if (world_.KindOf(write.key.first) == EntityKind::kIncremental) {
         write.op = WriteOp::kAppend;
         write.key.second += write.value;  // an event of equal id has equal content
       } else {
@@ -118,6 +122,12 @@ class EngineHistory {
       if (used.insert(write.key).second) writes.push_back(write);
     }
     world_.Write(writes);
+  }
+
+  void WriteRefused() {
+    const std::string& entity = kEntities[Below(kEntities.size())];
+    if (world_.KindOf(entity) != EntityKind::kSnapshot) return;
+    world_.WriteRefused({entity, AnyId()}, AnyValue());
   }
 
   void Grant() {

@@ -150,7 +150,7 @@ void EngineWorld::WriteRefused(const RecordKey& key, const std::string& value) {
     condition.if_absent = true;
   }
   WriteBatch batch;
-  batch.Put("visits", "beside it", value);
+  batch.Put(key.first, "beside it", value);
   batch.Put(key.first, key.second, value, ValueKind::kBytes, condition);
   EXPECT_THAT(store_->Commit(batch), test::StatusIs(ErrorCode::kConditionFailed));
 }
@@ -168,6 +168,21 @@ void EngineWorld::Empty(const std::string& entity) {
   const auto emptied = store_->Empty(entity);
   ASSERT_OK(emptied);
   NoteEnded(entity, emptied->sequence);
+}
+
+void EngineWorld::Redeclare(const std::string& entity, EntityKind kind) {
+  if (store_->FindEntity(entity).has_value()) {
+    const auto dropped = store_->Drop(entity);
+    ASSERT_OK(dropped);
+    NoteEnded(entity, dropped->sequence);
+  }
+  ASSERT_OK(store_->Declare(entity, {.kind = kind}));
+}
+
+EntityKind EngineWorld::KindOf(const std::string& entity) const {
+  const auto info = store_->FindEntity(entity);
+  if (info.has_value()) return info->declaration.kind;
+  return entity == "events" ? EntityKind::kIncremental : EntityKind::kSnapshot;
 }
 
 DeviceJudge& EngineWorld::Add(const std::string& device) {

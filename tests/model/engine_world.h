@@ -37,9 +37,12 @@ class EngineWorld {
   // Writing.
 
   void Write(const std::vector<PlainWrite>& writes);
-  /// A batch whose condition does not hold: nothing happens.
+  /// A batch whose condition does not hold: nothing happens. `key` is of a snapshot.
   void WriteRefused(const RecordKey& key, const std::string& value);
   void Empty(const std::string& entity);
+  /// Drops the entity and declares its name anew.
+  void Redeclare(const std::string& entity, EntityKind kind);
+  EntityKind KindOf(const std::string& entity) const;
 
   // Devices. `device` must have been added.
 

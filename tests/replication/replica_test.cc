@@ -101,6 +101,100 @@ TEST_F(ReplicaTest, PullsWhatItLacks) {
   EXPECT_TRUE(Pull().nothing_owed);
 }
 
+TEST_F(ReplicaTest, KeepsEventsAsEvents) {
+  WriteBatch batch;
+  batch.Append("events", RecordId("e"), "first").Append("events", "without an id");
+  ASSERT_OK(store_->Commit(batch));
+  const std::vector<Page> pages = Pages(1);
+  for (const Page& page : pages) EXPECT_OK(replica_->Apply(page.bytes));
+  EXPECT_EQ(Held(), Live());
+  const auto info = replica_->store().FindEntity("events");
+  ASSERT_TRUE(info.has_value());
+  EXPECT_EQ(info->declaration.kind, EntityKind::kIncremental);
+  EXPECT_THAT(replica_->store().Commit(WriteBatch().Put("events", "e", "x")),
+              StatusIs(ErrorCode::kWrongKind));
+  const SequenceNumber last = replica_->store().last_sequence();
+  for (const Page& page : pages) {
+    const auto again = replica_->Apply(page.bytes);
+    ASSERT_OK(again);
+    EXPECT_EQ(again->unchanged, 1U);
+  }
+  EXPECT_EQ(replica_->store().last_sequence(), last) << "a repetition is no change";
+}
+
+TEST_F(ReplicaTest, EventsThatAreEmptiedLeaveAndAnIdThatIsUsedAgainIsReplaced) {
+  WriteBatch batch;
+  batch.Append("events", RecordId("again"), "first").Append("events", RecordId("gone"), "x");
+  ASSERT_OK(store_->Commit(batch));
+  Pull();
+  ASSERT_OK(store_->Empty("events"));
+  ASSERT_OK(store_->Commit(WriteBatch().Append("events", RecordId("again"), "second")));
+  const PullResult pulled = Pull();
+  EXPECT_EQ(pulled.updated, 1U);
+  EXPECT_EQ(pulled.deleted, 1U);
+  EXPECT_EQ(Held(), (std::map<std::string, std::string>{{"events/again", "second"}}));
+}
+
+TEST_F(ReplicaTest, EventsTrimmedAtTheSourceStayAndAResetDropsThem) {
+  for (const std::string id : {"a", "b"}) {
+    ASSERT_OK(store_->Commit(WriteBatch().Append("events", RecordId(id), "x")));
+  }
+  Pull();
+  ASSERT_OK(source_->Trim("events", SequenceNumber(1)));
+  ASSERT_OK(store_->Commit(WriteBatch().Append("events", RecordId("c"), "x")));
+  Pull();
+  EXPECT_EQ(Held().size(), 3U);
+  ASSERT_OK(source_->Reset("tablet"));
+  EXPECT_TRUE(Pull().reset);
+  EXPECT_EQ(Held(), Live());
+  EXPECT_EQ(Held().size(), 2U);
+}
+
+TEST_F(ReplicaTest, FollowsAnEntityThatIsDeclaredAnewAsAnotherKind) {
+  Put("things", "both", "as a record");
+  Put("things", "record", "x");
+  Pull();
+  ASSERT_OK(store_->Drop("things"));
+  ASSERT_OK(store_->Commit(WriteBatch().Append("things", RecordId("both"), "as an event")));
+  const std::vector<Page> pages = Pages(1);
+  ASSERT_EQ(pages.size(), 2U);
+  // In any order: nothing that is held depends on the kind.
+  EXPECT_OK(replica_->Apply(pages[1].bytes));
+  EXPECT_OK(replica_->Apply(pages[0].bytes));
+  EXPECT_OK(source_->Acknowledge("tablet", {pages[0].token, pages[1].token}));
+  EXPECT_EQ(Held(), Live());
+  EXPECT_EQ(replica_->store().FindEntity("things")->declaration.kind, EntityKind::kIncremental);
+  ASSERT_OK(store_->Drop("things"));
+  Put("things", "both", "as a record again");
+  Pull();
+  EXPECT_EQ(Held(), Live());
+  EXPECT_EQ(replica_->store().FindEntity("things")->declaration.kind, EntityKind::kSnapshot);
+}
+
+TEST_F(ReplicaTest, AnOlderSourceDoesNotSayOfWhichKindEntitiesAre) {
+  ASSERT_OK(store_->Commit(WriteBatch().Append("events", RecordId("e"), "x")));
+  const auto without_kinds = [](const std::string& page) {
+    const auto rows = BatchView::Parse(page, BatchKind::kPage);
+    BatchBuilder builder;
+    for (uint16_t i = 0; i < rows->entity_count(); ++i) builder.Entity(rows->entity_name(i));
+    for (size_t i = 0; i < rows->size(); ++i) builder.Add(rows->row(i));
+    return builder.Finish(rows->header());
+  };
+  std::vector<Page> pages = Pages(10);
+  EXPECT_OK(replica_->Apply(without_kinds(pages[0].bytes)));
+  EXPECT_EQ(replica_->store().FindEntity("events")->declaration.kind, EntityKind::kSnapshot);
+  // Not acknowledged: the source is replaced by a newer one, and says it again.
+  Pull();
+  EXPECT_EQ(replica_->store().FindEntity("events")->declaration.kind, EntityKind::kIncremental);
+  EXPECT_EQ(Held(), Live());
+  // And once known, the kind stays.
+  ASSERT_OK(store_->Commit(WriteBatch().Append("events", RecordId("f"), "x")));
+  pages = Pages(10);
+  EXPECT_OK(replica_->Apply(without_kinds(pages[0].bytes)));
+  EXPECT_EQ(replica_->store().FindEntity("events")->declaration.kind, EntityKind::kIncremental);
+  EXPECT_EQ(Held(), Live());
+}
+
 TEST_F(ReplicaTest, PagesMayBeLostRepeatedAndReordered) {
   for (int i = 0; i < 6; ++i) Put("users", std::to_string(i), "x");
   const std::vector<Page> pages = Pages(2);
@@ -279,11 +373,14 @@ TEST_F(ReplicaTest, Case18WipedReplica) {
 TEST_F(ReplicaTest, FollowsItsSourceIntoANewEpoch) {
   Put("users", "1", "a");
   Pull();
+  Put("users", "1", "late");
+  const Page late = Pages(1).front();
   ASSERT_OK(store_->BeginEpoch("test"));
   Put("users", "2", "b");
   PullResult pulled = Pull();
   EXPECT_FALSE(pulled.reset) << "it shows a position at the branch";
   EXPECT_EQ(pulled.created, 1U);
+  ExpectRefused(late.bytes, StatusIs(ErrorCode::kWrongEpoch));
 
   // A source that was rewound to before what the replica has, unnoticed.
   Close();
