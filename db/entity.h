@@ -30,10 +30,10 @@ enum class FieldType : uint8_t {
 
 /// A declared field of an entity's JSON values.
 struct EntityField {
-  std::string name;
+  std::string name = {};
   FieldType type = FieldType::kAny;
   bool required = false;
-  std::vector<std::string> allowed;  ///< values of an enumeration; empty allows any
+  std::vector<std::string> allowed = {};  ///< values of an enumeration; empty allows any
   bool operator==(const EntityField&) const = default;
 };
 
@@ -49,25 +49,25 @@ enum class ReferencePolicy : uint8_t { kWarn, kStrict, kOff };
 
 /// Events older or further back than any set bound are trimmed (contract 24).
 struct Retention {
-  std::optional<int64_t> age_ms;
-  std::optional<uint64_t> count;
-  std::optional<uint64_t> bytes;
+  std::optional<int64_t> age_ms = {};
+  std::optional<uint64_t> count = {};
+  std::optional<uint64_t> bytes = {};
   bool operator==(const Retention&) const = default;
 };
 
 /// What is declared about an entity. Schemas are data (contract 32).
 struct EntityDeclaration {
   EntityKind kind = EntityKind::kSnapshot;
-  std::string type_label;  ///< shown to devices; the name by default
+  std::string type_label = {};  ///< shown to devices; the name by default
   std::vector<std::string> id_fields = {"id"};
-  std::vector<EntityField> fields;  ///< fields not named are kept as they come
-  std::vector<EntityReference> references;
+  std::vector<EntityField> fields = {};  ///< fields not named are kept as they come
+  std::vector<EntityReference> references = {};
   ReferencePolicy reference_policy = ReferencePolicy::kWarn;
   double dangling_share_max = 0.75;  ///< of rows with references; above it a finish is refused
   bool strict = false;               ///< a bad row refuses the page instead of being set aside
-  std::optional<double> delete_share_max;  ///< delete guard; applies from 100 deletions up
-  std::string time_field = "timestamp";    ///< incremental: the event's time, for retention only
-  Retention retention;
+  std::optional<double> delete_share_max = {};  ///< delete guard; applies from 100 deletions up
+  std::string time_field = "timestamp";  ///< incremental: the event's time, for retention only
+  Retention retention = {};
   bool operator==(const EntityDeclaration&) const = default;
 };
 

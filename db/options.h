@@ -31,7 +31,7 @@ struct StoreOptions {
   int64_t follower_retention_ms = 24 * 3600 * 1000;
   /// Told about background work and its failures; never about values. May be called from any
   /// thread.
-  std::function<void(const std::string& line)> log;
+  std::function<void(const std::string& line)> log = {};
 };
 
 }  // namespace tidemark

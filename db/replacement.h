@@ -49,13 +49,13 @@ struct ReplaceCounts {
 
 /// What to do with one entity of a stage.
 struct ReplacePlan {
-  std::string entity;
+  std::string entity = {};
   EntityKind kind = EntityKind::kSnapshot;  ///< of an entity that does not exist yet
   bool keep_unlisted = false;               ///< deletes nothing
-  std::vector<std::string> keep;  ///< ids that stay as they are although they are not staged
-  std::optional<double> delete_share_max;  ///< refuse with `kDeleteGuard` beyond it
+  std::vector<std::string> keep = {};  ///< ids that stay as they are although they are not staged
+  std::optional<double> delete_share_max = {};  ///< refuse with `kDeleteGuard` beyond it
   /// Rows to leave out (page, row), sorted; set aside by reference checks.
-  std::vector<std::pair<uint32_t, uint32_t>> skip;
+  std::vector<std::pair<uint32_t, uint32_t>> skip = {};
 };
 
 /// Thread-compatible; several objects may work on one stage.

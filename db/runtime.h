@@ -50,8 +50,8 @@ struct RuntimeOptions {
   /// Threads for compaction, 1 to 64; flushes have one more. The threads belong to the process: a
   /// second runtime can add to them and never takes away.
   int background_threads = 2;
-  std::shared_ptr<Clock> clock;    ///< null: SystemClock()
-  std::shared_ptr<Random> random;  ///< null: SystemRandom()
+  std::shared_ptr<Clock> clock = {};    ///< null: SystemClock()
+  std::shared_ptr<Random> random = {};  ///< null: SystemRandom()
 };
 
 /// Shared by any number of stores, which keep it alive. Thread-safe.

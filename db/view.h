@@ -27,8 +27,8 @@ struct Record {
 };
 
 struct ScanOptions {
-  std::string prefix;  ///< only ids that begin with it
-  std::string after;   ///< only ids beyond it, in scan order; empty starts at the end
+  std::string prefix = {};  ///< only ids that begin with it
+  std::string after = {};   ///< only ids beyond it, in scan order; empty starts at the end
   bool reverse = false;
   uint64_t limit = 0;  ///< 0: no limit
   bool values = true;  ///< false leaves `value` empty and reads only the index

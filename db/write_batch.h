@@ -20,9 +20,9 @@ namespace tidemark {
 /// `kConditionFailed`, naming the operation (contract 22).
 struct WriteCondition {
   bool if_absent = false;
-  std::optional<SequenceNumber> if_version;
+  std::optional<SequenceNumber> if_version = {};
   /// The writer's own timestamp, kept with the record and its tombstone; equal is not newer.
-  std::optional<int64_t> if_newer;
+  std::optional<int64_t> if_newer = {};
   /// Makes a new version even when the value is equal: whoever sweeps what was not written again
   /// tells it by its version.
   bool renew = false;
@@ -157,7 +157,7 @@ struct CommitOptions {
   bool sync = true;
   /// Runs in the committer, after every earlier commit and before every later one; an error refuses
   /// the batch and leaves no trace. Must be short and must not call the store.
-  std::function<Status(CommitContext&)> precondition;
+  std::function<Status(CommitContext&)> precondition = {};
   /// Pins a cut right before this batch, for a session: see `CommitResult::cut`.
   bool pin_cut = false;
   /// Fills `CommitResult::outcomes`.

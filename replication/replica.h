@@ -17,7 +17,7 @@
 namespace tidemark {
 
 struct ReplicaOptions {
-  StoreOptions store;
+  StoreOptions store = {};
   PageOptions page{.records_max = 1000};
   /// Pages acknowledged together; the last ones are always acknowledged at the end.
   size_t pages_per_ack = 1;

@@ -29,16 +29,16 @@ struct SourceOptions {
   size_t pinned_deaths_max = 4'000'000;
   /// Bounds what absent devices hold back (contract 18); a device beyond is reset at its next
   /// start.
-  std::optional<uint64_t> held_tombstones_max;
+  std::optional<uint64_t> held_tombstones_max = {};
 };
 
 /// Opens a session. A plain start carries only the device id; the native hello also carries the
 /// replica's position and incarnation as a witness.
 struct Hello {
-  std::string device;
-  std::string position;     ///< sealed position of the last settled session, or empty
-  std::string incarnation;  ///< 16 bytes, made when the replica was; or empty
-  bool fresh = false;       ///< the replica holds nothing: everything again
+  std::string device = {};
+  std::string position = {};     ///< sealed position of the last settled session, or empty
+  std::string incarnation = {};  ///< 16 bytes, made when the replica was; or empty
+  bool fresh = false;            ///< the replica holds nothing: everything again
 };
 
 /// Events of a trimmed incremental entity that the device was owed and cannot get (contract 18).

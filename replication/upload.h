@@ -40,10 +40,10 @@ struct RejectedRow {
 
 /// A record as uploaded: JSON text.
 struct UploadPage {
-  std::string entity;
+  std::string entity = {};
   uint32_t page = 0;
   EntityKind kind = EntityKind::kSnapshot;  ///< the call it came by; the other kind is kWrongKind
-  std::vector<std::string> records;
+  std::vector<std::string> records = {};
 };
 
 struct UploadPageResult {
@@ -59,11 +59,11 @@ struct UploadEntityCounts {
 };
 
 struct FinishOptions {
-  std::map<std::string, uint64_t> expected_pages;
+  std::map<std::string, uint64_t> expected_pages = {};
   bool dry_run = false;
   bool force_deletes = false;
-  std::optional<double> delete_share_max;
-  std::function<void(uint64_t done, uint64_t total)> progress;
+  std::optional<double> delete_share_max = {};
+  std::function<void(uint64_t done, uint64_t total)> progress = {};
 };
 
 struct UploadPageInfo {

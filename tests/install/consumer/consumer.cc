@@ -11,7 +11,11 @@ tidemark::Status PutAndGet(const char* directory) {
 
   tidemark::WriteBatch batch;
   batch.Put("visits", "2031-05-01/ward-3", R"({"patients":18})");
-  if (auto committed = (*store)->Commit(batch); !committed.ok()) return committed.status();
+  if (auto committed = (*store)->Commit(batch, {.sync = true}); !committed.ok()) {
+    return committed.status();
+  }
+  auto records = (*store)->GetView().Scan("visits", {.prefix = "2031-"});
+  if (!records.Next()) return {tidemark::ErrorCode::kNotFound, "the record just written"};
 
   auto record = (*store)->Get("visits", "2031-05-01/ward-3");
   if (!record.ok()) return record.status();
