@@ -84,7 +84,7 @@ class Stage {
   std::vector<uint32_t> Pages(std::string_view entity) const;
   std::vector<std::string> Entities() const;
 
-  /// What `Apply` would do, without doing it. Commits wait meanwhile, as in `Apply`.
+  /// What `Apply` would do at the present instant, without doing it.
   Result<std::map<std::string, ReplaceCounts>> DryRun(const std::vector<ReplacePlan>& plans) const;
   /// Replaces, or appends to, the entities of `plans` in one flip: all or nothing, visible at once,
   /// durable on return. An entity without a page stays as it is; one that does not exist is
@@ -92,8 +92,8 @@ class Stage {
   ///
   /// `join` is called with the counts just before the flip and may add rows, no operations; an
   /// error refuses everything. `progress` counts staged rows: none before it begins, then every few
-  /// thousand. From its second call on commits wait, as they do during `join`: neither may write to
-  /// the store then.
+  /// thousand; it begins again when commits changed what was merged. Commits may be waiting while
+  /// it is called, as they are during `join`: neither may write to the store.
   Result<std::map<std::string, ReplaceCounts>> Apply(
       const std::vector<ReplacePlan>& plans,
       const std::function<Status(const std::map<std::string, ReplaceCounts>&, WriteBatch&)>& join,

@@ -153,6 +153,7 @@ Status Store::Close() {
   impl_->upkeep.reset();
   StoreState& state = impl_->state;
   if (state.options.read_only) return {};
+  const std::lock_guard fold_lock(state.fold_mutex);
   const std::lock_guard lock(state.commit_mutex);
   const Status failed = state.write_error;
   state.write_error = {ErrorCode::kClosed, "the store is closed"};
@@ -555,6 +556,7 @@ Status Store::BeginEpoch(std::string_view reason) {
   if (impl_->state.options.read_only) {
     return {ErrorCode::kReadOnly, "the store was opened read-only"};
   }
+  const std::lock_guard fold_lock(impl_->state.fold_mutex);  // no replacement has reserved numbers
   const std::lock_guard lock(impl_->state.commit_mutex);
   if (!impl_->state.write_error.ok()) {
     return {ErrorCode::kReadOnly, impl_->state.write_error.ToString()};

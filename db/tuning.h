@@ -51,6 +51,14 @@ inline constexpr size_t kMergePages = 2048;
 /// A replacement fetches staged values for this many changed rows, or this many bytes, at a time.
 inline constexpr size_t kReplaceRows = 16'384;
 inline constexpr size_t kReplaceBytes = 8 * 1024 * 1024;
+/// A replacement merges beside commits if staged rows and records are more than this share of the
+/// window; fewer are merged faster than anyone would notice.
+inline constexpr size_t kReplaceBesideShare = 8;
+/// How often it merges anew when commits changed what it merged, before commits have to wait.
+inline constexpr int kReplaceAttempts = 2;
+/// Sequence numbers left to the commits beside a merge: more than can be written while it holds up
+/// the folds, and few enough for 2^25 replacements.
+inline constexpr uint64_t kReplaceReserve = uint64_t{1} << 28;
 /// What a replacement writes to the log at a time.
 inline constexpr size_t kReplaceWriteBytes = 4 * 1024 * 1024;
 /// Keys that discarding a stage deletes at a time, between commits.

@@ -230,7 +230,10 @@ Result<CommitResult> CommitGroup::AddBatch(const WriteBatch& batch, const Commit
 
   BatchEvaluation evaluation(*this, batch, options);
   TIDEMARK_RETURN_IF_ERROR(evaluation.Run());
-  if (head_.sequence + evaluation.change_bound() >= kSequenceLimit) {
+  if (head_.sequence + evaluation.change_bound() >= state_.number_limit) {
+    if (state_.number_limit < kSequenceLimit) {
+      return {ErrorCode::kBusy, "a replacement is being made; write again when it is done"};
+    }
     return {ErrorCode::kTooLarge, "the store has used up its sequence numbers"};
   }
 

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,7 +16,7 @@
 
 namespace tidemark::internal {
 
-/// Liveness of one entity, as of the instant in which commits and folds were stopped.
+/// Liveness of one entity, as of the instant by which a merge goes.
 struct LivenessCopy {
   SequenceSet live;
   SequenceSet tombstones;
@@ -27,9 +29,51 @@ struct LivenessCopy {
   }
 };
 
+/// What a merge goes by: the store as of one instant. The indexes hold everything up to `sequence`,
+/// and stay as they are as long as fold_mutex is held.
+struct MergeBase {
+  SequenceNumber sequence;
+  SequenceNumber numbered_after;  ///< changes are numbered above it
+  SequenceNumber exposed;
+  LifeFilter life_filter;  ///< only if commits wait
+  std::shared_ptr<const Catalog> catalog;
+  std::map<EntityNumber, LivenessCopy> liveness;
+
+  LivenessCopy LivenessOf(const EntityPtr& entity) const {
+    const auto found = entity == nullptr ? liveness.end() : liveness.find(entity->number);
+    return found == liveness.end() ? LivenessCopy() : found->second;
+  }
+};
+
+/// The commit mutex, held or not.
+class CommitHold {
+ public:
+  explicit CommitHold(StoreState& state)
+      : state_(state), lock_(state.commit_mutex, std::defer_lock) {}
+  void Take() {
+    if (!lock_.owns_lock()) lock_.lock();
+  }
+  void Release() {
+    if (lock_.owns_lock()) lock_.unlock();
+  }
+  /// RocksDB itself failed to write: nothing is safe to write after that. Takes the mutex.
+  Status StopWrites(Status failed) {
+    Take();
+    if (state_.write_error.ok()) state_.write_error = failed;
+    return failed;
+  }
+
+ private:
+  StoreState& state_;
+  std::unique_lock<std::mutex> lock_;
+};
+
 struct EntityChange {
   EntityPtr before;  ///< null: it does not exist, and this is a dry run
   ReplaceCounts counts;
+  /// The lowest birth of a life that was ended without a tombstone because it was exposed to
+  /// nobody.
+  SequenceNumber lowest_unexposed = kSequenceLimit;
 
   // Liveness: 16 bytes for each row that replaced another.
   std::vector<std::pair<SequenceNumber, SequenceNumber>> superseded;  ///< head, and by what
@@ -66,6 +110,8 @@ class ReplaceProgress {
   void Step() {
     if (++done_ % kInterval == 0) Tell();
   }
+  /// What was merged is merged again.
+  void Restart() { done_ = 0; }
   void Tell() const {
     if (callback_) callback_(done_, total_);
   }

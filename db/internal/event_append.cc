@@ -16,25 +16,21 @@ size_t SlotOf(const StagedPlace& place) {
 }  // namespace
 
 EventAppend::EventAppend(StoreState& state,
+                         const MergeBase& base,
                          const StagingReader& reader,
                          const ReplacePlan& plan,
                          HiddenLog* log,
                          ReplaceProgress& progress,
                          EntityChange* change)
     : state_(state),
+      base_(base),
       reader_(reader),
       plan_(plan),
       log_(log),
       progress_(progress),
       change_(*change),
-      entity_(change->before) {
-  if (entity_ == nullptr) return;
-  const std::shared_lock lock(state.state_mutex);
-  if (const Liveness::Sets* sets = state.liveness.Find(entity_->number)) {
-    liveness_.live = sets->live;
-    liveness_.tombstones = sets->tombstones;
-  }
-}
+      entity_(change->before),
+      liveness_(base.LivenessOf(change->before)) {}
 
 Status EventAppend::Run(StagedInput& staged) {
   TIDEMARK_RETURN_IF_ERROR(Compare(staged));
@@ -58,6 +54,7 @@ Status EventAppend::Compare(StagedInput& staged) {
       continue;
     }
     Outcome outcome = Outcome::kAppended;
+    staged_looks_made_ = staged_looks_made_ || LooksMade(row.id);
     if (row.id != id) {
       id.assign(row.id);
       TIDEMARK_ASSIGN_OR_RETURN(const IndexEntry before, LookUp(id));
@@ -98,6 +95,18 @@ Result<IndexEntry> EventAppend::LookUp(std::string_view id) const {
   return absent;
 }
 
+Result<bool> EventAppend::IsTaken(std::string_view id) {
+  TIDEMARK_ASSIGN_OR_RETURN(const IndexEntry entry, LookUp(id));
+  if (entry.state != IndexState::kAbsent) return true;
+  if (!staged_looks_made_) return false;
+  if (staged_ids_ == nullptr) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto staged,
+                              StagedMerge::Open(reader_, plan_.entity, plan_.skip));
+    TIDEMARK_ASSIGN_OR_RETURN(staged_ids_, StagedRun::Build(state_, "made-ids", *staged));
+  }
+  return staged_ids_->Contains(id);
+}
+
 void EventAppend::Note(const StagedId& id, Outcome outcome) {
   if (outcome == Outcome::kAppended) return;
   std::vector<Outcome>& page = outcomes_[id.place.page];
@@ -135,8 +144,8 @@ Status EventAppend::WriteRow(const StagedId& id) {
   const bool own_id = !id.id.empty() && outcome != Outcome::kRenamed;
   std::string text = own_id ? std::string(id.id) : MadeEventId(id.id, place.sequence);
   while (!own_id) {  // until nobody else's id is met
-    TIDEMARK_ASSIGN_OR_RETURN(const IndexEntry taken, LookUp(text));
-    if (taken.state == IndexState::kAbsent) break;
+    TIDEMARK_ASSIGN_OR_RETURN(const bool taken, IsTaken(text));
+    if (!taken) break;
     text = MadeEventId(text, place.sequence);
   }
   IndexEntry before;
@@ -152,9 +161,9 @@ Status EventAppend::WriteRow(const StagedId& id) {
   row.ended = EndedLivesAfter(before,
                               /*deleted=*/false,
                               place.sequence,
-                              state_.head.exposed,
+                              base_.exposed,
                               entity_->number,
-                              state_.life_filter);
+                              base_.life_filter);
   row.place = id.place;
   log_->Add(row);
 

@@ -13,12 +13,12 @@
 
 namespace tidemark::internal {
 
-/// Two passes: by id, to tell what is new; then by (page, row), to write it. Requires fold_mutex,
-/// commit_mutex and a window without entries of the entity.
+/// Two passes: by id, to tell what is new; then by (page, row), to write it. Requires fold_mutex.
 class EventAppend {
  public:
   /// `log` is null for a dry run.
   EventAppend(StoreState& state,
+              const MergeBase& base,
               const StagingReader& reader,
               const ReplacePlan& plan,
               HiddenLog* log,
@@ -39,6 +39,8 @@ class EventAppend {
 
   Status Compare(StagedInput& staged);
   Result<IndexEntry> LookUp(std::string_view id) const;
+  /// True if an id that the store would make belongs to a record, or comes with this stage.
+  Result<bool> IsTaken(std::string_view id);
   void Note(const StagedId& id, Outcome outcome);
   Outcome OutcomeOf(const StagedId& id) const;
 
@@ -48,13 +50,16 @@ class EventAppend {
   Status FinishFile();
 
   StoreState& state_;
+  const MergeBase& base_;
   const StagingReader& reader_;
   const ReplacePlan& plan_;
   HiddenLog* const log_;
   ReplaceProgress& progress_;
   EntityChange& change_;
   const EntityPtr entity_;
-  LivenessCopy liveness_;
+  const LivenessCopy liveness_;
+  bool staged_looks_made_ = false;  // some staged id could be one that the store makes
+  std::shared_ptr<StagedRun> staged_ids_;
   std::map<uint32_t, std::vector<Outcome>> outcomes_;  // by page, then by place
   bool to_window_ = true;
   std::vector<std::pair<std::string, std::string>> file_rows_;  // entries of the next file

@@ -24,8 +24,11 @@ std::string SegmentKey(SequenceNumber first) {
 
 }  // namespace
 
-HiddenLog::HiddenLog(StoreState& state, const StagingReader* reader)
-    : state_(state), reader_(reader), last_(state.head.sequence) {}
+HiddenLog::HiddenLog(StoreState& state,
+                     SequenceNumber after,
+                     CommitHold& commits,
+                     const StagingReader* reader)
+    : state_(state), commits_(commits), reader_(reader), after_(after), last_(after) {}
 
 void HiddenLog::Begin(EntityPtr entity) {
   entity_ = std::move(entity);
@@ -151,8 +154,7 @@ Status HiddenLog::WriteSegments() {
     const rocksdb::Status written = state_.db->Write(rocksdb::WriteOptions(), &batch);
     batch.Clear();
     if (written.ok()) return Status();
-    state_.write_error = FromRocks(written, "writing the log of " + entity_->name);
-    return state_.write_error;
+    return commits_.StopWrites(FromRocks(written, "writing the log of " + entity_->name));
   };
   BatchBuilder builder;
   SequenceNumber first;

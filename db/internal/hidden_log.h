@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "db/internal/entity_change.h"
 #include "db/internal/staging.h"
 #include "db/internal/store_state.h"
 #include "format/batch.h"
@@ -27,11 +28,15 @@ struct HiddenRow {
   SequenceNumber ended_segment;
 };
 
-/// Cuts rows into segments and writes them, unsynced, in chunks. Requires commit_mutex throughout.
-/// A failed write stops the store's writes.
+/// Cuts rows into segments and writes them, unsynced, in chunks. A failed write stops the store's
+/// writes.
 class HiddenLog {
  public:
-  HiddenLog(StoreState& state, const StagingReader* reader);
+  /// Rows are numbered above `after`, which no commit reaches before the flip.
+  HiddenLog(StoreState& state,
+            SequenceNumber after,
+            CommitHold& commits,
+            const StagingReader* reader);
 
   /// The rows that follow belong to `entity`.
   void Begin(EntityPtr entity);
@@ -45,6 +50,8 @@ class HiddenLog {
   /// Writes what is left of the entity.
   Status End();
 
+  /// No sequence number was given out.
+  bool empty() const { return last_ == after_; }
   /// The last sequence number given out.
   SequenceNumber last() const { return last_; }
   /// Checksums of the segments, in order.
@@ -71,8 +78,10 @@ class HiddenLog {
   }
 
   StoreState& state_;
+  CommitHold& commits_;
   const StagingReader* const reader_;
   EntityPtr entity_;
+  const SequenceNumber after_;
   SequenceNumber last_;
   SequenceNumber segment_;   // key of the segment being filled
   size_t segment_rows_ = 0;  // 0: the next row begins one

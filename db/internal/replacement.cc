@@ -13,11 +13,27 @@
 #include "db/internal/snapshot_merge.h"
 #include "db/internal/staged_merge.h"
 #include "db/internal/staging.h"
+#include "db/tuning.h"
+#include "format/coding.h"
 
 namespace tidemark::internal {
 namespace {
 
-/// One replacement. Requires fold_mutex and commit_mutex throughout.
+/// True if the entity's log has rows above `after` and at or below `through`.
+bool HasRowsBetween(const StoreState& state,
+                    const EntityState& entity,
+                    SequenceNumber after,
+                    SequenceNumber through) {
+  std::string key;
+  AppendBigEndian64(&key, after.Next().value());
+  const std::unique_ptr<rocksdb::Iterator> segments(
+      state.db->NewIterator(rocksdb::ReadOptions(), entity.log.get()));
+  segments->Seek(key);
+  if (!segments->Valid()) return !segments->status().ok();  // not known: merge again
+  return SequenceNumber(LoadBigEndian64(segments->key().data())) <= through;
+}
+
+/// One replacement. Requires fold_mutex throughout.
 class Replacement {
  public:
   Replacement(StoreState& state,
@@ -28,12 +44,17 @@ class Replacement {
         request_(request),
         stage_nothing_(stage_nothing),
         progress_(progress),
-        catalog_(state.GetCatalog()) {}
+        commits_(state),
+        reader_(state, request.stage) {}
 
   Result<ReplaceCountsMap> Run();
 
  private:
+  Result<bool> IsSmall() const;
+  Status Attempt(bool beside_commits);
+  Status Prepare(bool beside_commits);
   Status Merge();
+  bool IsOvertaken(Status* failed) const;
   Result<bool> IsStaged(const ReplacePlan& plan);
   Status MergeEntity(const ReplacePlan& plan);
   Status Flip();
@@ -47,26 +68,113 @@ class Replacement {
   const ReplaceRequest& request_;
   const bool stage_nothing_;
   ReplaceProgress& progress_;
-  std::shared_ptr<const Catalog> catalog_;
-  std::unique_ptr<StagingReader> reader_;
+  CommitHold commits_;
+  const StagingReader reader_;
+  MergeBase base_;
+  bool overtaken_ = false;          // commits changed what was merged beside them
   std::unique_ptr<HiddenLog> log_;  // null: a dry run
   std::vector<std::unique_ptr<EntityChange>> changes_;
   ReplaceCountsMap counts_;
 };
 
 Result<ReplaceCountsMap> Replacement::Run() {
-  // The index is whole, and the window empty, from here to the flip: nobody commits.
-  TIDEMARK_RETURN_IF_ERROR(Fold(state_));
-  reader_ = std::make_unique<StagingReader>(state_, request_.stage);
-  if (!request_.dry_run) log_ = std::make_unique<HiddenLog>(state_, reader_.get());
-  Status done = Merge();
-  if (done.ok() && !request_.dry_run) done = Flip();
-  if (!done.ok()) {
-    Undo();
-    return done;
+  TIDEMARK_ASSIGN_OR_RETURN(const bool small, IsSmall());
+  overtaken_ = true;
+  for (int attempt = 0; !small && overtaken_ && attempt < tuning::kReplaceAttempts; ++attempt) {
+    const Status done = Attempt(/*beside_commits=*/true);
+    if (!overtaken_ && !done.ok()) return done;
   }
-  DropReplaced();
+  if (overtaken_) TIDEMARK_RETURN_IF_ERROR(Attempt(/*beside_commits=*/false));
   return counts_;
+}
+
+/// Merged so fast that commits may as well wait.
+Result<bool> Replacement::IsSmall() const {
+  const size_t rows_max = state_.options.window_records / tuning::kReplaceBesideShare;
+  uint64_t rows = 0;
+  const auto catalog = state_.GetCatalog();
+  for (const ReplacePlan& plan : request_.plans) {
+    TIDEMARK_ASSIGN_OR_RETURN(const std::vector<StagedPage> pages, reader_.Pages(plan.entity));
+    for (const StagedPage& page : pages) rows += page.rows;
+    const EntityPtr entity = catalog->Find(plan.entity);
+    if (entity == nullptr || entity->declaration.kind != EntityKind::kSnapshot) continue;
+    const std::shared_lock lock(state_.state_mutex);
+    if (const auto* sets = state_.liveness.Find(entity->number)) rows += sets->live.Count();
+  }
+  return rows <= rows_max;
+}
+
+Status Replacement::Attempt(bool beside_commits) {
+  overtaken_ = false;
+  changes_.clear();
+  counts_.clear();
+  progress_.Restart();
+  TIDEMARK_RETURN_IF_ERROR(Prepare(beside_commits));
+  if (beside_commits) commits_.Release();
+  Status done = Merge();
+  if (request_.dry_run) return done;
+  commits_.Take();
+  state_.number_limit = kSequenceLimit;
+  if (done.ok() && !state_.write_error.ok()) {
+    done = {ErrorCode::kReadOnly, state_.write_error.ToString()};
+  }
+  overtaken_ = beside_commits && state_.write_error.ok() && IsOvertaken(&done);
+  if (done.ok()) done = Flip();
+  if (done.ok()) {
+    DropReplaced();
+  } else {
+    Undo();
+  }
+  commits_.Release();
+  return done;
+}
+
+/// The index is whole, and the window without anything of the entities, from here to the flip, or
+/// else the merge is overtaken: nobody folds. Leaves commits waiting.
+Status Replacement::Prepare(bool beside_commits) {
+  if (beside_commits) TIDEMARK_RETURN_IF_ERROR(FoldBesideCommits(state_));
+  commits_.Take();
+  if (!state_.write_error.ok()) return {ErrorCode::kReadOnly, state_.write_error.ToString()};
+  TIDEMARK_RETURN_IF_ERROR(Fold(state_));  // what little came meanwhile
+  base_ = {.sequence = state_.head.sequence,
+           .numbered_after = state_.head.sequence,
+           .exposed = state_.head.exposed,
+           .life_filter = {},
+           .catalog = state_.GetCatalog(),
+           .liveness = {}};
+  if (beside_commits) {
+    base_.numbered_after = base_.sequence + tuning::kReplaceReserve;
+    if (base_.numbered_after >= kSequenceLimit) {
+      return {ErrorCode::kTooLarge, "the store has used up its sequence numbers"};
+    }
+  } else {
+    base_.life_filter = state_.life_filter;
+  }
+  const std::shared_lock lock(state_.state_mutex);
+  for (const ReplacePlan& plan : request_.plans) {
+    const EntityPtr entity = base_.catalog->Find(plan.entity);
+    const auto* sets = entity == nullptr ? nullptr : state_.liveness.Find(entity->number);
+    if (sets != nullptr) base_.liveness[entity->number] = {sets->live, sets->tombstones};
+  }
+  if (request_.dry_run) return {};
+  log_ = std::make_unique<HiddenLog>(state_, base_.numbered_after, commits_, &reader_);
+  if (beside_commits) state_.number_limit = base_.numbered_after;
+  return {};
+}
+
+/// True if commits beside the merge changed what it went by; then what it found says nothing.
+/// Requires commit_mutex.
+bool Replacement::IsOvertaken(Status* failed) const {
+  const auto overtaken = [&] {
+    const auto catalog = state_.GetCatalog();
+    return std::any_of(changes_.begin(), changes_.end(), [&](const auto& change) {
+      return catalog->Find(change->before->number) != change->before ||
+             change->lowest_unexposed <= state_.head.exposed ||
+             HasRowsBetween(state_, *change->before, base_.sequence, base_.numbered_after);
+    });
+  }();
+  if (overtaken) *failed = {ErrorCode::kConflict, "the entity was changed beside the replacement"};
+  return overtaken;
 }
 
 Status Replacement::Merge() {
@@ -90,31 +198,29 @@ Status Replacement::Merge() {
 
 /// An entity without any page is left as it is; an empty page declares it empty.
 Result<bool> Replacement::IsStaged(const ReplacePlan& plan) {
-  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<StagedPage> pages, reader_->Pages(plan.entity));
+  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<StagedPage> pages, reader_.Pages(plan.entity));
   if (!pages.empty() || stage_nothing_) return true;
-  const EntityPtr entity = catalog_->Find(plan.entity);
+  const EntityPtr entity = base_.catalog->Find(plan.entity);
   if (entity != nullptr && entity->declaration.kind == EntityKind::kSnapshot) {
-    const std::shared_lock lock(state_.state_mutex);
-    const Liveness::Sets* sets = state_.liveness.Find(entity->number);
-    counts_[plan.entity].unchanged = sets == nullptr ? 0 : sets->live.Count();
+    counts_[plan.entity].unchanged = base_.LivenessOf(entity).live.Count();
   }
   return false;
 }
 
 Status Replacement::MergeEntity(const ReplacePlan& plan) {
-  const EntityPtr entity = catalog_->Find(plan.entity);
+  const EntityPtr entity = base_.catalog->Find(plan.entity);
   if (entity == nullptr && log_ != nullptr) {
     return {ErrorCode::kNotFound, "there is no entity " + plan.entity + "; declare it first"};
   }
   const EntityKind kind = entity == nullptr ? plan.kind : entity->declaration.kind;
   EntityChange& change = *changes_.emplace_back(std::make_unique<EntityChange>());
   change.before = entity;
-  TIDEMARK_ASSIGN_OR_RETURN(const auto staged, StagedMerge::Open(*reader_, plan.entity, plan.skip));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto staged, StagedMerge::Open(reader_, plan.entity, plan.skip));
   if (kind == EntityKind::kSnapshot) {
-    SnapshotMerge merge(state_, plan, log_.get(), progress_, &change);
+    SnapshotMerge merge(state_, base_, commits_, plan, log_.get(), progress_, &change);
     TIDEMARK_RETURN_IF_ERROR(merge.Run(*staged));
   } else {
-    EventAppend append(state_, *reader_, plan, log_.get(), progress_, &change);
+    EventAppend append(state_, base_, reader_, plan, log_.get(), progress_, &change);
     TIDEMARK_RETURN_IF_ERROR(append.Run(*staged));
   }
   counts_[plan.entity] = change.counts;
@@ -129,10 +235,10 @@ Status Replacement::Flip() {
     return {ErrorCode::kInvalidArgument, "only rows may join a flip"};
   }
   CommitGroup group(state_);
-  group.ExtendLog(log_->last(), log_->checksums());
+  if (!log_->empty()) group.ExtendLog(log_->last(), log_->checksums());
   SetEntities(&group);
   TIDEMARK_RETURN_IF_ERROR(group.Add(joined, CommitOptions()).status());
-  if (group.empty() && log_->last() == state_.head.sequence) return {};
+  if (group.empty() && log_->empty()) return {};
   TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
   if (Status ingested = IngestEvents(); !ingested.ok()) {
     // The flip is durable; what it made visible is in the log, where the next open finds it.
@@ -176,7 +282,6 @@ void Replacement::Publish(StoreState& state) {
   for (const auto& change : changes_) {
     if (!change->changed()) continue;
     const EntityNumber number = change->before->number;
-    if (change->next_index != nullptr && state.window.size() > 0) state.window.DropEntity(number);
     for (const auto& [head, by] : change->superseded) state.liveness.Supersede(number, head, by);
     for (const SequenceRange& range : change->live) {
       state.liveness.Of(number).live.AddRange(range);
@@ -244,8 +349,6 @@ Result<ReplaceCountsMap> RunReplacement(StoreState& state,
   ReplaceProgress progress(request.progress);
   if (request.progress) TIDEMARK_RETURN_IF_ERROR(Announce(state, request, &progress));
   const std::lock_guard fold_lock(state.fold_mutex);
-  const std::lock_guard commit_lock(state.commit_mutex);
-  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
   return Replacement(state, request, stage_nothing, progress).Run();
 }
 

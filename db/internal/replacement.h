@@ -4,7 +4,10 @@
 // differences to the log above the visible sequence and the next generation's index beside the
 // current one; then one synced write moves the head and the generations. Until that write nothing
 // is visible and everything is undone on an error; a crash leaves what recovery drops.
-// Commits wait meanwhile.
+//
+// Commits go on during the merge and wait only from its end to the flip: what is merged is numbered
+// above a range that is left to them. If they changed an entity that was merged, or showed a device
+// a life that the merge took for unseen, it is merged anew, and at last with commits waiting.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +33,7 @@ struct ReplaceRequest {
   std::function<void(uint64_t done, uint64_t total)> progress;
 };
 
-/// Takes fold_mutex and commit_mutex.
+/// Takes fold_mutex and commit_mutex. `progress` and a dry run's merge may run beside commits.
 Result<ReplaceCountsMap> Replace(StoreState& state, const ReplaceRequest& request);
 
 /// Deletes every record of a snapshot in one step. Returns what was deleted.

@@ -25,25 +25,24 @@ std::string_view ToView(const rocksdb::Slice& slice) {
 }  // namespace
 
 SnapshotMerge::SnapshotMerge(StoreState& state,
+                             const MergeBase& base,
+                             CommitHold& commits,
                              const ReplacePlan& plan,
                              HiddenLog* log,
                              ReplaceProgress& progress,
                              EntityChange* change)
     : state_(state),
+      base_(base),
+      commits_(commits),
       plan_(plan),
       log_(log),
       progress_(progress),
       change_(*change),
       entity_(change->before),
+      liveness_(base.LivenessOf(change->before)),
+      live_before_(liveness_.live.Count()),
       keep_(plan.keep) {
   std::sort(keep_.begin(), keep_.end());
-  if (entity_ == nullptr) return;
-  const std::shared_lock lock(state.state_mutex);
-  if (const Liveness::Sets* sets = state.liveness.Find(entity_->number)) {
-    liveness_.live = sets->live;
-    liveness_.tombstones = sets->tombstones;
-  }
-  live_before_ = liveness_.live.Count();
 }
 
 Status SnapshotMerge::Run(StagedInput& staged) {
@@ -164,7 +163,10 @@ Status SnapshotMerge::Change(RowOp op, std::string_view id, bool indexed) {
   row.birth = before.live() ? before.birth : place.sequence;
   row.superseded = before.head;
   row.ended = EndedLivesAfter(
-      before, deleted, place.sequence, state_.head.exposed, entity_->number, state_.life_filter);
+      before, deleted, place.sequence, base_.exposed, entity_->number, base_.life_filter);
+  if (deleted && before.birth > base_.exposed) {
+    change_.lowest_unexposed = std::min(change_.lowest_unexposed, before.birth);
+  }
   if (deleted) {
     row.ended_segment = before.segment();
   } else {
@@ -212,7 +214,9 @@ Status SnapshotMerge::BeginGeneration(std::string_view first_change) {
       MakeIndexOptions(*state_.runtime, std::make_shared<IndexFilterFactory>(entity_->filter)),
       name,
       &handle);
-  if (!made.ok()) return StopWrites(made, "making column family " + name);
+  if (!made.ok()) {
+    return commits_.StopWrites(FromRocks(made, "making column family " + name));
+  }
   change_.next_index = WrapFamily(state_.db.get(), handle);
   file_ = std::make_unique<SortedFile>(state_, change_.next_index, "generation-" + name);
   const std::unique_ptr<rocksdb::Iterator> rows = ReadIndex(state_, *entity_);
@@ -237,13 +241,7 @@ Status SnapshotMerge::FinishGeneration() {
   }
   if (file_->empty()) return {};
   const rocksdb::Status ingested = state_.db->IngestExternalFiles({file_->Ingestion()});
-  return ingested.ok() ? Status() : StopWrites(ingested, what);
-}
-
-/// RocksDB itself failed to write: nothing is safe to write after that.
-Status SnapshotMerge::StopWrites(const rocksdb::Status& failed, const std::string& what) {
-  state_.write_error = FromRocks(failed, what);
-  return state_.write_error;
+  return ingested.ok() ? Status() : commits_.StopWrites(FromRocks(ingested, what));
 }
 
 }  // namespace tidemark::internal

@@ -15,11 +15,13 @@
 namespace tidemark::internal {
 
 /// Writes the differences to the log and the next generation's index, unless it is a dry run.
-/// Requires fold_mutex, commit_mutex and a window without entries of the entity.
+/// Requires fold_mutex.
 class SnapshotMerge {
  public:
   /// `log` is null for a dry run.
   SnapshotMerge(StoreState& state,
+                const MergeBase& base,
+                CommitHold& commits,
                 const ReplacePlan& plan,
                 HiddenLog* log,
                 ReplaceProgress& progress,
@@ -54,16 +56,17 @@ class SnapshotMerge {
   Status BeginGeneration(std::string_view first_change);
   void CopyEntry();
   Status FinishGeneration();
-  Status StopWrites(const rocksdb::Status& failed, const std::string& what);
 
   StoreState& state_;
+  const MergeBase& base_;
+  CommitHold& commits_;
   const ReplacePlan& plan_;
   HiddenLog* const log_;
   ReplaceProgress& progress_;
   EntityChange& change_;
   const EntityPtr entity_;
-  LivenessCopy liveness_;
-  uint64_t live_before_ = 0;
+  const LivenessCopy liveness_;
+  const uint64_t live_before_;
   std::vector<std::string> keep_;  // sorted
   size_t kept_ = 0;                // ids of keep_ that were passed
 

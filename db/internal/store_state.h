@@ -93,9 +93,10 @@ struct StoreState {
 
   // Held by whoever commits.
   std::mutex commit_mutex;
-  HeadRow head;                 // as written last
-  Status write_error;           // not ok: writes have stopped until the store is reopened
-  uint64_t synced_commit = 0;   // the last commit that is durable
+  HeadRow head;        // as written last
+  Status write_error;  // not ok: writes have stopped until the store is reopened
+  SequenceNumber number_limit = kSequenceLimit;  // a replacement that runs has taken it and above
+  uint64_t synced_commit = 0;                    // the last commit that is durable
   uint64_t guarded_commit = 0;  // the last synced commit that the guard was told of
   LifeFilter life_filter;
   StoreIdentity identity;  // epochs change under commit_mutex and state_mutex both

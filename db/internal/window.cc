@@ -126,20 +126,6 @@ void Window::EndFold() {
   folding_ = 0;
 }
 
-void Window::DropEntity(EntityNumber entity) {
-  Freeze();
-  for (auto& layer : frozen_) {
-    auto kept = std::make_shared<Layer>();
-    for (size_t i = 0; i < layer->size(); ++i) {
-      const Layer::Node& node = layer->node(i);
-      if (node.entity == entity) continue;
-      const std::string_view id = layer->id(node);
-      kept->Set(node.entity, id, KeyHash(node.entity, id), node.entry);
-    }
-    layer = std::move(kept);
-  }
-}
-
 size_t Window::size() const {
   size_t size = active_->size();
   for (const auto& layer : frozen_) size += layer->size();

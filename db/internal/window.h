@@ -74,8 +74,6 @@ class Window {
   void EndFold();
   /// What `BeginFold` returned is not in the index; a later fold takes it again.
   void AbortFold() { folding_ = 0; }
-  /// Forgets every entry of an entity. Requires: no fold is running.
-  void DropEntity(EntityNumber entity);
 
   /// Entries, counting an id once for each layer that has it.
   size_t size() const;

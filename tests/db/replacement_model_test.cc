@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "db/tuning.h"
 #include "tests/db/replacement_fixture.h"
 
 namespace tidemark {
@@ -57,13 +58,22 @@ class Model {
     if (record.birth <= exposed_) record.ended.emplace_back(record.birth, record.head);
     if (record.ended.empty()) records.erase(found);
   }
-  void Append(const std::string& entity, const std::string& id, const std::string& value) {
+  /// `coming`: ids that are uploaded with it; a made id steps over them as over those that are
+  /// there.
+  void Append(const std::string& entity,
+              const std::string& id,
+              const std::string& value,
+              const std::set<std::string>& coming = {}) {
     Records& records = entities_[entity];
     const auto found = records.find(id);
     const bool taken = !id.empty() && found != records.end() && found->second.live;
     if (taken && found->second.value == value) return;
-    const std::string own = taken || id.empty() ? id + "~" + std::to_string(sequence_ + 1) : id;
-    Put(entity, own, value);
+    if (!taken && !id.empty()) return Put(entity, id, value);
+    std::string made = id;
+    do {
+      made += "~" + std::to_string(sequence_ + 1);
+    } while (records.contains(made) || coming.contains(made));
+    Put(entity, made, value);
   }
   ReplaceCounts Replace(const std::string& entity, const Pages& pages, const ReplacePlan& plan) {
     ReplaceCounts counts;
@@ -100,13 +110,22 @@ class Model {
   }
   ReplaceCounts AppendAll(const std::string& entity, const Pages& pages, const ReplacePlan& plan) {
     ReplaceCounts counts;
+    const auto is_skipped = [&](uint32_t page, uint32_t row) {
+      return std::count(plan.skip.begin(), plan.skip.end(), std::pair(page, row)) > 0;
+    };
+    std::set<std::string> coming;
     for (const auto& [page, rows] : pages) {
       for (uint32_t row = 0; row < rows.size(); ++row) {
-        if (std::count(plan.skip.begin(), plan.skip.end(), std::pair(page, row)) > 0) continue;
+        if (!is_skipped(page, row)) coming.insert(rows[row].first);
+      }
+    }
+    for (const auto& [page, rows] : pages) {
+      for (uint32_t row = 0; row < rows.size(); ++row) {
+        if (is_skipped(page, row)) continue;
         const uint64_t before = sequence_;
         const auto found = entities_[entity].find(rows[row].first);
         const bool taken = found != entities_[entity].end() && found->second.live;
-        Append(entity, rows[row].first, rows[row].second);
+        Append(entity, rows[row].first, rows[row].second, coming);
         ++(sequence_ == before ? counts.unchanged : counts.appended);
         if (sequence_ > before && taken) ++counts.renamed;
       }
@@ -114,6 +133,7 @@ class Model {
     return counts;
   }
   void Expose() { exposed_ = sequence_; }
+  void SkipNumbers(uint64_t count) { sequence_ += count; }
 
   uint64_t sequence() const { return sequence_; }
   const Records& records(const std::string& entity) { return entities_[entity]; }
@@ -140,6 +160,15 @@ class ReplacementModelTest : public test::ReplacementTest,
   std::string Id() { return "k" + std::to_string(Below(30)); }
   std::string Value() { return "v" + std::to_string(Below(3)) + std::string(Below(40), 'x'); }
 
+  /// None, or one of a few, or one such as the store might make in this finish.
+  std::string EventId() {
+    if (Below(4) == 0) return {};
+    if (Below(3) > 0) return Id();
+    const uint64_t reserved = Below(2) == 0 ? 0 : tuning::kReplaceReserve;
+    const uint64_t number = store_->last_sequence().value() + reserved + Below(25);
+    return (Below(2) == 0 ? std::string() : Id()) + "~" + std::to_string(number);
+  }
+
   Pages RandomPages(bool events) {
     Pages pages;
     const size_t count = Below(4) + (events ? 0 : 1);
@@ -148,10 +177,16 @@ class ReplacementModelTest : public test::ReplacementTest,
       rows.clear();
       const size_t size = Below(25);
       for (size_t row = 0; row < size; ++row) {
-        rows.emplace_back(events && Below(4) == 0 ? std::string() : Id(), Value());
+        rows.emplace_back(events ? EventId() : Id(), Value());
       }
     }
     return pages;
+  }
+
+  /// A large replacement leaves numbers to the commits beside it.
+  void SkipReserved(SequenceNumber before) {
+    if (store_->last_sequence() <= before + tuning::kReplaceReserve) return;
+    model_.SkipNumbers(tuning::kReplaceReserve);
   }
 
   void RandomFinish() {
@@ -178,6 +213,10 @@ class ReplacementModelTest : public test::ReplacementTest,
     std::shuffle(plans.begin(), plans.end(), random_);
     const auto dry = stage.DryRun(plans);
     ASSERT_OK(dry);
+    const SequenceNumber before = store_->last_sequence();
+    const auto applied = stage.Apply(plans, {});
+    ASSERT_OK(applied);
+    SkipReserved(before);
     std::map<std::string, ReplaceCounts> expected;
     for (const auto& [staged_name, pages] : staged) {
       const std::string& name = staged_name;  // a lambda cannot capture the binding itself
@@ -190,8 +229,6 @@ class ReplacementModelTest : public test::ReplacementTest,
         expected[name] = model_.Replace(name, pages, *plan);
       }
     }
-    const auto applied = stage.Apply(plans, {});
-    ASSERT_OK(applied);
     EXPECT_EQ(*applied, expected);
     EXPECT_EQ(*dry, expected);
     EXPECT_OK(stage.Discard());
@@ -225,6 +262,7 @@ TEST_P(ReplacementModelTest, HoldsWhatPlainMapsHold) {
   Declare("visits", EntityKind::kSnapshot);
   Declare("events", EntityKind::kIncremental);
   std::map<std::shared_ptr<const Cut>, Log> cuts;
+  SequenceNumber before;
   for (int step = 0; step < 40; ++step) {
     SCOPED_TRACE(step);
     const std::string entity = Below(2) == 0 ? "users" : "visits";
@@ -255,7 +293,9 @@ TEST_P(ReplacementModelTest, HoldsWhatPlainMapsHold) {
         ASSERT_OK(store_->Compact());
         break;
       case 6:
+        before = store_->last_sequence();
         ASSERT_OK(store_->Empty(entity));
+        SkipReserved(before);
         model_.Replace(entity, {{0, {}}}, {});
         break;
       default:

@@ -4,10 +4,14 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -404,28 +408,192 @@ TEST_F(UnfinishedTest, ADamagedStagedPageIsReported) {
   EXPECT_EQ(Value("users", "id000699"), "b");
 }
 
-TEST_F(UnfinishedTest, WritersWaitAndNothingOfTheirsIsLost) {
+/// A finish that is large beside the window: commits go on while it merges.
+class BesideCommitsTest : public test::ReplacementTest {
+ protected:
+  static constexpr int kRows = 9000;  // progress is told every few thousand
+
+  void SetUp() override {
+    StoreOptions options;
+    options.window_records = 1024;
+    Open(options);
+    Declare("users", EntityKind::kSnapshot);
+    Declare("events", EntityKind::kIncremental);
+    ASSERT_OK(Replace("users", Numbered(0, 400, "a")));
+    stage_.emplace(*store_, 77);
+    PutPages(*stage_, "users", Numbered(100, kRows, "b"));
+  }
+  void TearDown() override { stage_.reset(); }
+
+  /// Applies, and calls `meanwhile` once, in the middle of the merge.
+  Result<std::map<std::string, ReplaceCounts>> ApplyWhile(const std::vector<ReplacePlan>& plans,
+                                                          const std::function<void()>& meanwhile) {
+    bool called = false;
+    return stage_->Apply(plans, {}, [&](uint64_t done, uint64_t) {
+      merges_ += done == 0 ? 0 : 1;
+      if (done == 0 || std::exchange(called, true)) return;
+      meanwhile();
+    });
+  }
+  void ExpectWhole() {
+    EXPECT_THAT(test::Problems(*store_), IsEmpty());
+    EXPECT_EQ(FamiliesOnDisk(*store_), FamiliesInUse(*store_));
+    const Log log = ReadAll(*store_);
+    Reopen();
+    EXPECT_EQ(ReadAll(*store_), log);
+  }
+
+  const std::vector<ReplacePlan> plans_ = {{.entity = "users"}};
+  std::optional<Stage> stage_;
+  int merges_ = 0;  // as far as progress tells
+};
+
+TEST_F(BesideCommitsTest, WritersGoOnAndComeFirst) {
+  SequenceNumber written;
+  const auto applied = ApplyWhile(plans_, [&] {
+    const auto put = Put("visits", "v", "during");
+    ASSERT_OK(put);
+    written = put->sequence;
+    EXPECT_EQ(Value("visits", "v"), "during");
+    EXPECT_EQ(Value("users", "id000000"), "a") << "nothing of a finish is visible before its end";
+  });
+  ASSERT_OK(applied);
+  EXPECT_EQ(merges_, 1);
+  EXPECT_EQ(applied->at("users").deleted, 100U);
+  EXPECT_EQ(applied->at("users").updated, 300U);
+  EXPECT_EQ(Value("users", "id000000"), "-");
+  EXPECT_EQ(Value("visits", "v"), "during");
+  const Log log = ReadAll(*store_);
+  EXPECT_EQ(log.begin()->first, written.value()) << "the finish is numbered after it";
+  ExpectWhole();
+}
+
+TEST_F(BesideCommitsTest, WhatIsWrittenToItMeanwhileIsMergedAnew) {
+  const auto applied = ApplyWhile(plans_, [&] {
+    ASSERT_OK(Put("users", "id000050", "changed"));
+    ASSERT_OK(Put("users", "id000200", "b"));  // what will be uploaded
+    ASSERT_OK(Put("users", "unlisted", "new"));
+  });
+  ASSERT_OK(applied);
+  EXPECT_EQ(merges_, 2);
+  EXPECT_EQ(applied->at("users").deleted, 101U) << "as the entity is at finish";
+  EXPECT_EQ(applied->at("users").updated, 299U);
+  EXPECT_EQ(applied->at("users").unchanged, 1U);
+  EXPECT_EQ(Value("users", "id000050"), "-");
+  EXPECT_EQ(Value("users", "unlisted"), "-");
+  ExpectWhole();
+}
+
+TEST_F(BesideCommitsTest, AWriterThatNeverRestsIsHeldBackAtLast) {
+  int writes = 0;
+  const auto applied = stage_->Apply(plans_, {}, [&](uint64_t done, uint64_t) {
+    if (done == 0 || writes == 2) return;  // the third merge holds commits back
+    ASSERT_OK(Put("users", "id000050", std::to_string(++writes)));
+  });
+  ASSERT_OK(applied);
+  EXPECT_EQ(writes, 2);
+  EXPECT_EQ(Value("users", "id000050"), "-");
+  EXPECT_EQ(Value("users", "id000100"), "b");
+  ExpectWhole();
+}
+
+TEST_F(BesideCommitsTest, ALifeThatADeviceIsShownMeanwhileLeavesATombstone) {
+  std::shared_ptr<const Cut> cut;
+  const auto applied = ApplyWhile(plans_, [&] {
+    const auto session = store_->Commit(WriteBatch(), {.pin_cut = true});
+    ASSERT_OK(session);
+    cut = session->cut;
+  });
+  ASSERT_OK(applied);
+  EXPECT_EQ(merges_, 2);
+  EXPECT_EQ(store_->FindEntity("users")->tombstone_count, 100U);
+  EXPECT_EQ(ReadAll(*store_, cut).size(), 400U) << "the session still has all it was promised";
+  cut.reset();
+  ExpectWhole();
+}
+
+TEST_F(BesideCommitsTest, DescriptorsThatChangeMeanwhileAreNotUndone) {
+  PutPages(*stage_, "events", Numbered(0, kRows, "e"));
+  ASSERT_OK(store_->Commit(WriteBatch().Append("events", RecordId("old"), "x")));
+  const auto applied = ApplyWhile({{.entity = "events"}}, [&] {
+    ASSERT_OK(store_->Trim("events", store_->last_sequence()));
+    ASSERT_OK(store_->Commit(WriteBatch().Append("events", RecordId("id000001"), "other")));
+  });
+  ASSERT_OK(applied);
+  EXPECT_EQ(applied->at("events").renamed, 1U) << "its id is taken by now";
+  EXPECT_EQ(Value("events", "old"), "-");
+  EXPECT_EQ(Value("events", "id000001"), "other");
+  EXPECT_EQ(store_->FindEntity("events")->trimmed_count, 1U);
+  ExpectWhole();
+}
+
+TEST_F(BesideCommitsTest, ADryRunHoldsNobodyBackAndTellsOfOneInstant) {
+  Declare("others", EntityKind::kSnapshot);
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (int i = 0; !stop; ++i) ASSERT_OK(Put("users", "id000000", std::to_string(i)));
+  });
+  const auto dry = stage_->DryRun(plans_);
+  stop = true;
+  writer.join();
+  ASSERT_OK(dry);
+  EXPECT_EQ(dry->at("users").deleted, 100U);
+  EXPECT_EQ(dry->at("users").updated, 300U);
+  ExpectWhole();
+}
+
+TEST_F(BesideCommitsTest, CommitsNeverReachTheNumbersOfAReplacement) {
+  internal::StoreState& state = store_->impl().state;
+  state.number_limit = store_->last_sequence() + 2;
+  ASSERT_OK(Put("users", "x", "1"));
+  EXPECT_THAT(Put("users", "x", "2"), StatusIs(ErrorCode::kBusy));
+  state.number_limit = kSequenceLimit;
+  ASSERT_OK(Put("users", "x", "2"));
+}
+
+TEST_F(BesideCommitsTest, NothingOfBusyWritersIsLost) {
   std::atomic<bool> stop{false};
   std::atomic<uint64_t> written{0};
   std::thread writer([&] {
     while (!stop) {
       const std::string number = std::to_string(written + 1);
-      if (!store_->Commit(WriteBatch().Put("visits", "v" + number, number)).ok()) return;
+      WriteBatch batch;
+      batch.Put("visits", "v" + number, number);
+      if (written % 64 == 0) batch.Put("users", "extra" + number, number);
+      if (!store_->Commit(batch).ok()) return;
       ++written;
     }
   });
   for (int round = 0; round < 4; ++round) {
-    ASSERT_OK(stage_->Apply({{.entity = "users"}}, {}));
+    ASSERT_OK(stage_->Apply(plans_, {}));
     ASSERT_OK(Replace("users", Numbered(0, 400, "a" + std::to_string(round))));
   }
   stop = true;
   writer.join();
   EXPECT_GT(written, 0U);
   EXPECT_EQ(ScanAll(store_->GetView(), "visits").size(), written);
-  EXPECT_EQ(ScanAll(store_->GetView(), "users"), ScanAll(store_->GetView(), "users"));
   EXPECT_EQ(Value("users", "id000399"), "a3");
-  EXPECT_THAT(test::Problems(*store_), IsEmpty());
-  EXPECT_EQ(FamiliesOnDisk(*store_), FamiliesInUse(*store_));
+  ExpectWhole();
+}
+
+/// Ids that the store makes never meet one that is uploaded with them (contract 28).
+TEST_F(BesideCommitsTest, MadeIdsStepOverIdsOfTheSameFinish) {
+  Declare("few", EntityKind::kIncremental);
+  const uint64_t next = store_->last_sequence().value() + 1;
+  std::vector<Row> rows = {{"e", "first"}, {"e", "second"}, {"", "none"}};
+  for (uint64_t i = 0; i < 8; ++i) {
+    rows.emplace_back("e~" + std::to_string(next + i), "given " + std::to_string(i));
+    rows.emplace_back("~" + std::to_string(next + i), "given too " + std::to_string(i));
+  }
+  const auto counts = Replace("few", {{0, rows}});
+  ASSERT_OK(counts);
+  EXPECT_EQ(counts->appended, rows.size());
+  std::set<std::string> values;
+  for (const auto& [id, value] : ScanAll(store_->GetView(), "few")) values.insert(value);
+  EXPECT_EQ(values.size(), rows.size()) << "every event is there";
+  EXPECT_EQ(Value("few", "e"), "first");
+  EXPECT_EQ(Value("few", "~" + std::to_string(next)), "given too 0");
+  ExpectWhole();
 }
 
 }  // namespace

@@ -80,16 +80,6 @@ TEST(WindowTest, LayersStayFewHoweverOftenViewsAreTaken) {
   EXPECT_EQ(Find(window, 1, "2000"), 2000U);
 }
 
-TEST(WindowTest, AnEntityCanBeForgotten) {
-  Window window;
-  Set(window, 1, "a", 1);
-  window.Freeze();
-  Set(window, 2, "a", 2);
-  window.DropEntity(1);
-  EXPECT_EQ(Find(window, 1, "a"), 0U);
-  EXPECT_EQ(Find(window, 2, "a"), 2U);
-}
-
 TEST(WindowTest, EqualsAMap) {
   std::mt19937_64 random(7);
   Window window;

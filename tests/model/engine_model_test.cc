@@ -1,9 +1,10 @@
 // Random histories that drive the real engine and plain maps side by side: writers, folds and
-// compactions, restarts and kills of the source, devices that lose pages and acknowledgements,
-// selections granted and revoked, resets, purges. Checked after every step: what is owed, its
-// labels, values, order and counts; that nothing acknowledged is sent again and nothing is deleted
-// needlessly; that a settled device equals its selection at the cut; that exactly the tombstones
-// are kept that some device may need. At the end of a history all devices converge.
+// compactions, uploads, restarts and kills of the source, devices that lose pages and
+// acknowledgements, selections granted and revoked, resets, purges. Checked after every step: what
+// is owed, its labels, values, order and counts; that nothing acknowledged is sent again and
+// nothing is deleted needlessly; that a settled device equals its selection at the cut; that
+// exactly the tombstones are kept that some device may need. At the end of a history all devices
+// converge.
 //
 //   TIDEMARK_SEED=n        one history, after those before it on the same store
 //   TIDEMARK_TEST_LONG=1   twenty times as many
@@ -96,6 +97,9 @@ class EngineHistory {
       case 9:
         if (OneIn(6)) world_.Redeclare(kEntities[Below(kEntities.size())], AnyKind());
         return;
+      case 10:
+        if (OneIn(2)) Upload();
+        return;
       default:
         if (OneIn(3)) return Write();
         return AnyDevice().Step();
@@ -122,6 +126,20 @@ class EngineHistory {
       if (used.insert(write.key).second) writes.push_back(write);
     }
     world_.Write(writes);
+  }
+
+  void Upload() {
+    EngineWorld::PlainUpload upload;
+    for (const std::string& entity : kEntities) {
+      if (OneIn(2)) continue;
+      auto& rows = upload[entity];
+      const bool is_event = world_.KindOf(entity) == EntityKind::kIncremental;
+      for (uint64_t count = Below(6); count > 0; --count) {
+        const std::string value = AnyValue();
+        rows.emplace_back(AnyId() + (is_event ? "up" + value : ""), value);
+      }
+    }
+    world_.Upload(upload);
   }
 
   void WriteRefused() {

@@ -63,14 +63,19 @@ void EngineWorld::Open() {
   auto source = Source::Open(*store_);
   ASSERT_OK(source);
   source_ = std::move(*source);
+  auto uploads = Uploads::Open(*store_);
+  ASSERT_OK(uploads);
+  uploads_ = std::move(*uploads);
 }
 
 void EngineWorld::Close() {
+  uploads_.reset();
   source_.reset();
   store_.reset();
 }
 
 void EngineWorld::Reopen() {
+  uploads_.reset();
   source_.reset();
   EXPECT_OK(store_->Close());
   store_.reset();
@@ -168,6 +173,74 @@ void EngineWorld::Empty(const std::string& entity) {
   const auto emptied = store_->Empty(entity);
   ASSERT_OK(emptied);
   NoteEnded(entity, emptied->sequence);
+}
+
+void EngineWorld::Upload(const PlainUpload& upload) {
+  const auto sync = uploads_->Start();
+  ASSERT_OK(sync);
+  std::map<std::string, std::map<std::string, std::string>> uploaded;
+  for (const auto& [entity, rows] : upload) {
+    std::map<std::string, std::string>& records = uploaded[entity];
+    UploadPage page{.entity = entity, .kind = KindOf(entity)};
+    for (const auto& [id, value] : rows) {
+      page.records.push_back(R"({"id":")" + id + R"(","value":")" + value + R"("})");
+      records[id] = page.records.back();
+      if (page.records.size() < 2) continue;
+      ASSERT_OK(uploads_->PutPage(*sync, page));
+      ++page.page;
+      page.records.clear();
+    }
+    ASSERT_OK(uploads_->PutPage(*sync, page));
+  }
+  const SequenceNumber before = store_->last_sequence();
+  const auto finished = uploads_->Finish(*sync);
+  ASSERT_OK(finished);
+  for (const auto& [entity, records] : uploaded) {
+    NoteUploaded(entity, records, before, finished->entities.at(entity).counts);
+  }
+}
+
+/// Adopts the numbers that the finish gave out; whether it gave any is checked.
+void EngineWorld::NoteUploaded(const std::string& entity,
+                               const std::map<std::string, std::string>& records,
+                               SequenceNumber before,
+                               const ReplaceCounts& counts) {
+  ReplaceCounts expected;
+  expected.duplicates = counts.duplicates;
+  const bool is_event = KindOf(entity) == EntityKind::kIncremental;
+  std::vector<RecordKey> unlisted;
+  for (const auto& [key, state] : records_.live) {
+    if (key.first == entity && !records.contains(key.second)) unlisted.push_back(key);
+  }
+  for (const RecordKey& key : unlisted) {
+    if (is_event) break;
+    records_.Delete(key, store_->last_sequence());
+    ++expected.deleted;
+  }
+  for (const auto& [id, value] : records) {
+    const RecordKey key{entity, id};
+    const auto found = records_.live.find(key);
+    const auto stored = store_->Get(entity, id);
+    ASSERT_OK(stored);
+    ASSERT_TRUE(stored->has_value()) << entity << "/" << id;
+    if (found != records_.live.end() && found->second.value == value) {
+      EXPECT_EQ((*stored)->version, found->second.head) << "unchanged, and has a new version";
+      ++expected.unchanged;
+      continue;
+    }
+    EXPECT_GT((*stored)->version, before);
+    ++(is_event                       ? expected.appended
+       : found == records_.live.end() ? expected.created
+                                      : expected.updated);
+    records_.Put(key, value, (*stored)->version);
+  }
+  EXPECT_EQ(counts.created, expected.created) << entity;
+  EXPECT_EQ(counts.updated, expected.updated) << entity;
+  EXPECT_EQ(counts.deleted, expected.deleted) << entity;
+  if (!is_event) {
+    EXPECT_EQ(counts.unchanged, expected.unchanged) << entity;
+  }
+  EXPECT_EQ(counts.appended, expected.appended) << entity;
 }
 
 void EngineWorld::Redeclare(const std::string& entity, EntityKind kind) {

@@ -8,9 +8,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "replication/source.h"
+#include "replication/upload.h"
 #include "tests/model/engine_judge.h"
 #include "tests/model/engine_oracle.h"
 #include "tests/support/temp_directory.h"
@@ -40,6 +42,10 @@ class EngineWorld {
   /// A batch whose condition does not hold: nothing happens. `key` is of a snapshot.
   void WriteRefused(const RecordKey& key, const std::string& value);
   void Empty(const std::string& entity);
+  /// One upload sync over these entities, from its start to its finish, in pages of two records.
+  /// The last of several rows of an id wins; events of one id have one value.
+  using PlainUpload = std::map<std::string, std::vector<std::pair<std::string, std::string>>>;
+  void Upload(const PlainUpload& upload);
   /// Drops the entity and declares its name anew.
   void Redeclare(const std::string& entity, EntityKind kind);
   EntityKind KindOf(const std::string& entity) const;
@@ -82,12 +88,17 @@ class EngineWorld {
   void Close();
   uint64_t CountNeeded(const std::string& entity, const DeviceJudge* only) const;
   void NoteEnded(const std::string& entity, SequenceNumber head);
+  void NoteUploaded(const std::string& entity,
+                    const std::map<std::string, std::string>& records,
+                    SequenceNumber before,
+                    const ReplaceCounts& counts);
 
   test::TempDirectory directory_;
   std::filesystem::path path_;
   StoreOptions options_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Source> source_;
+  std::unique_ptr<Uploads> uploads_;
   PlainStore records_;
   std::map<std::string, DeviceJudge> judges_;
 };
