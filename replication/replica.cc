@@ -39,7 +39,7 @@ class Replica::Impl {
 
  private:
   Status CheckPage(const BatchHeader& header) const;
-  Status FollowKinds(const BatchView& rows);
+  Status FollowKinds(const BatchView& rows) const;
   Result<ApplyResult> ApplyRows(const BatchView& rows, const BatchHeader& header);
   Status Save(ReplicaState next);
   Status Sweep();
@@ -127,7 +127,7 @@ Result<ApplyResult> Replica::Impl::Apply(std::string_view page) {
 
 /// Entities are of the kind that they have at the source. Declared before the page is applied, and
 /// again after a crash: a kind says which writes fit, not what is held.
-Status Replica::Impl::FollowKinds(const BatchView& rows) {
+Status Replica::Impl::FollowKinds(const BatchView& rows) const {
   for (size_t i = 0; i < rows.entity_count(); ++i) {
     const auto index = static_cast<uint16_t>(i);
     const std::optional<EntityKind> kind = rows.entity_kind(index);

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "format/coding.h"
+#include "replication/internal/holding.h"
 #include "replication/internal/session_view.h"
 #include "replication/internal/source_impl.h"
 
@@ -231,27 +232,6 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device) {
   return info;
 }
 
-void Source::Impl::CountHolding(std::vector<DeviceInfo>* infos,
-                                const std::vector<DeviceMarks>& marks) const {
-  const auto cut = store_.PinCut();
-  if (!cut.ok()) return;
-  std::vector<LogRange> ranges;
-  for (const EntityNumber entity : store_.EntityNumbers()) {
-    ranges.push_back({.entity = entity, .live = false});
-  }
-  LogCursor cursor = store_.ReadLog(*cut, ranges);
-  while (cursor.Next()) {
-    const LogEntry& entry = cursor.entry();
-    for (size_t i = 0; i < marks.size(); ++i) {
-      const bool holds =
-          std::any_of(entry.ended.begin(), entry.ended.end(), [&](const EndedLife& life) {
-            return marks[i].Keeps(entry.entity, life);
-          });
-      if (holds) ++(*infos)[i].holding;
-    }
-  }
-}
-
 std::vector<DeviceInfo> Source::Impl::ListDevices() {
   std::vector<DeviceInfo> infos;
   std::vector<DeviceMarks> marks;
@@ -262,7 +242,8 @@ std::vector<DeviceInfo> Source::Impl::ListDevices() {
     infos.push_back(std::move(*info));
     marks.push_back(device->marks);
   }
-  CountHolding(&infos, marks);
+  const auto holding = CountHolding(store_, marks);
+  for (size_t i = 0; holding.ok() && i < infos.size(); ++i) infos[i].holding = (*holding)[i];
   return infos;
 }
 
@@ -271,15 +252,16 @@ Result<DeviceInfo> Source::Impl::GetDevice(std::string_view id) {
   if (device == nullptr) {
     return {ErrorCode::kNotFound, "there is no device " + std::string(id)};
   }
-  std::vector<DeviceInfo> infos(1);
+  DeviceInfo info;
   std::vector<DeviceMarks> marks;
   {
     const std::lock_guard lock(device->mutex);
-    TIDEMARK_ASSIGN_OR_RETURN(infos[0], Describe(*device));
+    TIDEMARK_ASSIGN_OR_RETURN(info, Describe(*device));
     marks.push_back(device->marks);
   }
-  CountHolding(&infos, marks);
-  return std::move(infos[0]);
+  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<uint64_t> holding, CountHolding(store_, marks));
+  info.holding = holding.front();
+  return info;
 }
 
 Status Source::Impl::Reset(std::string_view id, bool forget) {

@@ -99,7 +99,6 @@ class Source::Impl {
   static void TellGaps(Device& device, SessionInfo* info);
   /// Resets the absent devices that hold back more than `held_tombstones_max`.
   Status ResetBeyondBound();
-  void CountHolding(std::vector<DeviceInfo>* infos, const std::vector<DeviceMarks>& marks) const;
 
   Store& store_;
   const SourceOptions options_;

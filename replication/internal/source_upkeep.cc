@@ -1,6 +1,7 @@
 // Upkeep: what no device needs is forgotten, and events go by their retention.
 #include <algorithm>
 
+#include "replication/internal/holding.h"
 #include "replication/internal/source_impl.h"
 
 namespace tidemark {
@@ -44,19 +45,17 @@ bool Source::Impl::KeepsLife(EntityNumber entity, const EndedLife& life) const {
 
 Status Source::Impl::ResetBeyondBound() {
   std::vector<DevicePtr> absent;
-  std::vector<DeviceInfo> infos;
   std::vector<DeviceMarks> marks;
   for (DevicePtr& device : All()) {
     const std::lock_guard lock(device->mutex);
     TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
     if (IsReading(*device)) continue;
     marks.push_back(device->marks);
-    infos.emplace_back();
     absent.push_back(std::move(device));
   }
-  CountHolding(&infos, marks);
+  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<uint64_t> holding, CountHolding(store_, marks));
   for (size_t i = 0; i < absent.size(); ++i) {
-    if (infos[i].holding <= *options_.held_tombstones_max) continue;
+    if (holding[i] <= *options_.held_tombstones_max) continue;
     const std::lock_guard lock(absent[i]->mutex);
     if (IsReading(*absent[i])) continue;  // it has come back
     TIDEMARK_RETURN_IF_ERROR(Refresh(*absent[i]));
