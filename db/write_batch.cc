@@ -30,7 +30,7 @@ void WriteBatch::Add(WriteOp op,
                       std::to_string(value.size()) + " bytes"};
   } else if (operations_.size() >= tuning::kBatchOperations) {
     oversized_ = {ErrorCode::kTooLarge, "a write batch has at most 100,000 operations"};
-  } else if (arena_.size() + value.size() > tuning::kBatchBytes) {
+  } else if (arena_.size() + entity.size() + id.size() + value.size() > tuning::kBatchBytes) {
     oversized_ = {ErrorCode::kTooLarge, "a write batch has at most 64 MiB"};
   }
   if (!oversized_.ok()) return;

@@ -303,6 +303,28 @@ TEST_F(CasesChangesTest, Case33OneBatchCutInTheMiddleOfAPage) {
   EXPECT_EQ(device.map(), Live());
 }
 
+TEST_F(CasesChangesTest, Case34APositionSaysNothingOfWhatASelectionLeftOut) {
+  ASSERT_OK(source_->Select("tablet", {"users"}));
+  Put("users", "1", "a");
+  Put("visits", "left out", "v");
+  Put("users", "2", "b");
+  MapDevice device = Device();
+  EXPECT_THAT(device.Sync(1), ElementsAre("created users/1=a", "created users/2=b"));
+  EXPECT_EQ(source_->GetDevice("tablet")->floor, store_->last_sequence());
+  // The floor passed what was left out, and speaks for the selection alone.
+  ASSERT_OK(source_->Select("tablet", {"visits"}));
+  EXPECT_THAT(device.Sync(1),
+              ElementsAre("deleted users/1", "created visits/left out=v", "deleted users/2"));
+  // A session that is cut short under another selection moves no position past what it left out.
+  Put("users", "3", "c");
+  Put("visits", "new", "w");
+  ASSERT_TRUE(device.Start());
+  device.Read(1);
+  ASSERT_OK(source_->SelectEverything("tablet"));
+  device.Sync();
+  EXPECT_EQ(device.map(), Live());
+}
+
 TEST_F(CasesChangesTest, Case35TransactionSplitOverPages) {
   // The boundary is the cut, which is never inside a batch; pages are parts of a session.
   MapDevice device = Device();

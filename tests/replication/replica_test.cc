@@ -176,7 +176,9 @@ TEST_F(ReplicaTest, AnOlderSourceDoesNotSayOfWhichKindEntitiesAre) {
   const auto without_kinds = [](const std::string& page) {
     const auto rows = BatchView::Parse(page, BatchKind::kPage);
     BatchBuilder builder;
-    for (uint16_t i = 0; i < rows->entity_count(); ++i) builder.Entity(rows->entity_name(i));
+    for (size_t i = 0; i < rows->entity_count(); ++i) {
+      builder.Entity(rows->entity_name(static_cast<uint16_t>(i)));
+    }
     for (size_t i = 0; i < rows->size(); ++i) builder.Add(rows->row(i));
     return builder.Finish(rows->header());
   };
@@ -418,6 +420,27 @@ TEST_F(ReplicaTest, ProgressAndAcksInGroups) {
   ASSERT_OK(pulled);
   EXPECT_EQ(calls, 5U);
   EXPECT_TRUE(source_->GetDevice("tablet")->at_rest);
+}
+
+/// A source whose sessions have always expired.
+class ExpiringTransport final : public Transport {
+ public:
+  Result<std::optional<SessionInfo>> Start(const Hello&) override {
+    return std::optional(SessionInfo{.id = "s", .number = ++starts, .owed = 1});
+  }
+  Result<std::optional<Page>> Next(std::string_view, const PageOptions&) override {
+    return Status(ErrorCode::kSessionExpired, "too late");
+  }
+  Result<AckResult> Acknowledge(std::string_view, const std::vector<std::string>&) override {
+    return AckResult();
+  }
+  uint64_t starts = 0;
+};
+
+TEST_F(ReplicaTest, APullTriesThreeSessions) {
+  ExpiringTransport transport;
+  EXPECT_THAT(replica_->Pull(transport), StatusIs(ErrorCode::kSessionExpired));
+  EXPECT_EQ(transport.starts, 3U);
 }
 
 }  // namespace

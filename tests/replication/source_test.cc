@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "replication/internal/device.h"
 #include "tests/replication/source_fixture.h"
 
 namespace tidemark {
@@ -290,6 +291,25 @@ TEST_F(SourceTest, AResetThatIsCutShortBeginsAgain) {
   EXPECT_THAT(device.Drain(), ElementsAre("created users/1=x", "created users/2=x"));
   EXPECT_EQ(device.map(), Live());
   EXPECT_FALSE(device.Start());
+}
+
+TEST_F(SourceTest, DevicesAreBounded) {
+  WriteBatch rows;
+  for (uint32_t number = 1; number < kDevicesMax; ++number) {
+    DeviceDescriptor descriptor;
+    descriptor.id = "d" + std::to_string(number);
+    descriptor.number = number;
+    rows.SetRow(DescriptorKey(descriptor.id), EncodeDescriptor(descriptor));
+  }
+  ASSERT_OK(store_->Commit(rows));
+  OpenSource();
+  EXPECT_OK(source_->StartSession({.device = "the last"}));
+  EXPECT_THAT(source_->StartSession({.device = "one more"}), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_THAT(source_->Select("one more", {}), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_OK(source_->StartSession({.device = "d7"}));
+  ASSERT_OK(source_->Forget("d1"));
+  EXPECT_OK(source_->StartSession({.device = "one more"}));
+  EXPECT_THAT(source_->StartSession({.device = "yet another"}), StatusIs(ErrorCode::kTooLarge));
 }
 
 }  // namespace
