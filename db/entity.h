@@ -15,6 +15,13 @@ namespace tidemark {
 /// Identity of an entity within its store. Never given to another name, nor reused once removed.
 using EntityNumber = uint32_t;
 
+/// Entities from here on are local: tables of the engine, whose names begin with `_`. No device is
+/// served them, no tombstone is kept for them, and no follower of the log sees them (contract 39).
+inline constexpr EntityNumber kLocalEntityFirst = 0x8000'0000;
+inline constexpr bool IsLocal(EntityNumber number) {
+  return number >= kLocalEntityFirst;
+}
+
 inline constexpr size_t kEntitiesOfAKindMax = 256;  ///< snapshot, and as many incremental ones
 
 enum class FieldType : uint8_t {

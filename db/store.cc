@@ -321,6 +321,7 @@ std::vector<EntityInfo> Store::ListEntities(bool dropped) const {
   const std::shared_lock lock(impl_->state.state_mutex);
   std::vector<EntityInfo> infos;
   for (const auto& [number, entity] : impl_->state.catalog->all()) {
+    if (IsLocal(number)) continue;
     if (!entity->dropped || dropped) infos.push_back(MakeInfo(impl_->state, *entity));
   }
   std::sort(infos.begin(), infos.end(), [](const EntityInfo& a, const EntityInfo& b) {
@@ -333,7 +334,9 @@ std::vector<EntityNumber> Store::EntityNumbers() const {
   const auto catalog = impl_->state.GetCatalog();
   std::vector<EntityNumber> numbers;
   numbers.reserve(catalog->all().size());
-  for (const auto& [number, entity] : catalog->all()) numbers.push_back(number);
+  for (const auto& [number, entity] : catalog->all()) {
+    if (!IsLocal(number)) numbers.push_back(number);
+  }
   return numbers;
 }
 
@@ -344,6 +347,7 @@ Result<CommitResult> Store::Empty(std::string_view name) {
   if (!entity.has_value()) {
     return {ErrorCode::kNotFound, "there is no entity " + std::string(name)};
   }
+  if (IsLocal(entity->number)) return CheckName(name);
   CommitResult total;
   if (entity->declaration.kind == EntityKind::kSnapshot) {
     TIDEMARK_ASSIGN_OR_RETURN(const ReplaceCounts counts, internal::EmptySnapshot(state, name));
@@ -453,6 +457,7 @@ LogCursor Store::FollowLog(std::shared_ptr<const Cut> cut, SequenceNumber after)
     return LogCursor(std::move(impl));
   }
   for (const auto& [number, entity] : state.GetCatalog()->all()) {
+    if (IsLocal(number)) continue;
     impl->cursors.push_back(
         std::make_unique<internal::FollowCursor>(state, entity, cut->sequence(), after));
   }

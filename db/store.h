@@ -115,9 +115,10 @@ class Store {
   Status FollowKind(std::string_view entity, EntityKind kind);
   std::optional<EntityInfo> FindEntity(std::string_view entity) const;
   std::optional<EntityInfo> FindEntity(EntityNumber number) const;
-  /// By name. `dropped` adds entities that were dropped and still owe deletions to devices.
+  /// By name, local ones left out. `dropped` adds entities that were dropped and still owe
+  /// deletions to devices.
   std::vector<EntityInfo> ListEntities(bool dropped = false) const;
-  /// Of every entity there is, dropped ones included while they owe deletions.
+  /// Of every entity that is not local, dropped ones included while they owe deletions.
   std::vector<EntityNumber> EntityNumbers() const;
   /// Deletes every record or event; devices are told (contract 25).
   Result<CommitResult> Empty(std::string_view entity);

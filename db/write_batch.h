@@ -164,6 +164,8 @@ struct CommitOptions {
   bool want_outcomes = false;
   /// Lets puts and deletes change incremental entities: a replica repeats what its source says.
   bool rewrite_events = false;
+  /// The batch may write local entities, whose names begin with `_`: for layers of the engine.
+  bool local = false;
 };
 
 enum class WriteOutcome : uint8_t { kCreated, kUpdated, kDeleted, kAppended, kUnchanged };

@@ -74,7 +74,7 @@ bool SkipWhiteSpace(std::string_view* text) {
 }  // namespace
 
 Status CheckName(std::string_view name) {
-  if (name.starts_with('_')) {
+  if (IsLocalName(name)) {
     return {ErrorCode::kReserved, "names that begin with _ belong to the engine"};
   }
   if (name.empty() || name.size() > kNameBytesMax) {
@@ -89,6 +89,17 @@ Status CheckName(std::string_view name) {
     return {ErrorCode::kInvalidArgument, "a name is made of letters, digits, '_', '.' and '-'"};
   }
   return {};
+}
+
+Status CheckLocalName(std::string_view name) {
+  if (!IsLocalName(name)) {
+    return {ErrorCode::kInvalidArgument, "the name of a local entity begins with _"};
+  }
+  if (name.size() > kNameBytesMax) {
+    return {ErrorCode::kInvalidArgument,
+            "a name has at most " + std::to_string(kNameBytesMax) + " characters"};
+  }
+  return CheckName(name.substr(1));
 }
 
 Status CheckRecordId(std::string_view id) {

@@ -54,6 +54,11 @@ class RecordId {
 
 /// Entity and instance names: `[A-Za-z0-9][A-Za-z0-9_.-]{0,63}`. A leading `_` is `kReserved`.
 Status CheckName(std::string_view name);
+/// Names of local entities, which the engine keeps for itself: `_` and then a name.
+Status CheckLocalName(std::string_view name);
+inline bool IsLocalName(std::string_view name) {
+  return name.starts_with('_');
+}
 /// 1 to 512 bytes of UTF-8 without control characters.
 Status CheckRecordId(std::string_view id);
 /// 1 to 128 bytes of UTF-8 without control characters, not only white space.

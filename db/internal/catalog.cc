@@ -39,7 +39,8 @@ EntityPtr Catalog::FindDropped(std::string_view name) const {
 size_t Catalog::CountOfKind(EntityKind kind) const {
   return static_cast<size_t>(
       std::count_if(by_number_.begin(), by_number_.end(), [kind](const auto& numbered) {
-        return !numbered.second->dropped && numbered.second->declaration.kind == kind;
+        return !IsLocal(numbered.first) && !numbered.second->dropped &&
+               numbered.second->declaration.kind == kind;
       }));
 }
 
@@ -49,7 +50,8 @@ std::shared_ptr<const Catalog> Catalog::With(EntityPtr entity) const {
     copy->by_name_.erase(before->name);
   }
   copy->by_number_[entity->number] = entity;
-  copy->next_number_ = std::max(next_number_, entity->number + 1);
+  EntityNumber& next = IsLocal(entity->number) ? copy->next_local_number_ : copy->next_number_;
+  next = std::max(next, entity->number + 1);
   if (!entity->dropped) copy->by_name_[entity->name] = std::move(entity);
   return copy;
 }

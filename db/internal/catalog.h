@@ -48,8 +48,9 @@ class Catalog {
   /// The dropped entity that had this name; nullptr when there is none, or nothing of it is left.
   EntityPtr FindDropped(std::string_view name) const;
   const std::map<EntityNumber, EntityPtr>& all() const { return by_number_; }
-  size_t CountOfKind(EntityKind kind) const;
+  size_t CountOfKind(EntityKind kind) const;  ///< local ones left out
   EntityNumber next_number() const { return next_number_; }
+  EntityNumber next_local_number() const { return next_local_number_; }
 
   /// A copy in which `entity` is, or replaces, the entity of its number.
   std::shared_ptr<const Catalog> With(EntityPtr entity) const;
@@ -61,6 +62,7 @@ class Catalog {
   std::map<std::string, EntityPtr, std::less<>> by_name_;
   std::map<EntityNumber, EntityPtr> by_number_;
   EntityNumber next_number_ = 1;
+  EntityNumber next_local_number_ = kLocalEntityFirst;  // local entities are never removed
 };
 
 /// The descriptor row of an entity, `families` left out.

@@ -119,10 +119,11 @@ Result<const EntityState*> CommitGroup::ResolveEntity(std::string_view name, Wri
   if (const auto found = provisional_.find(name); found != provisional_.end()) {
     return found->second.get();
   }
+  if (IsLocalName(name)) return MakeLocalEntity(name, kind);
   TIDEMARK_RETURN_IF_ERROR(CheckName(name));
   size_t of_kind = catalog_->CountOfKind(kind);
   for (const auto& [made_name, made] : provisional_) {
-    if (made->declaration.kind == kind) ++of_kind;
+    if (!IsLocal(made->number) && made->declaration.kind == kind) ++of_kind;
   }
   if (of_kind >= kEntitiesOfAKindMax) {
     return {ErrorCode::kTooLarge,
@@ -135,7 +136,20 @@ Result<const EntityState*> CommitGroup::ResolveEntity(std::string_view name, Wri
         std::make_shared<const EntityState>(Revived(*dropped, declaration));
     return revived.get();
   }
-  const auto number = static_cast<EntityNumber>(catalog_->next_number() + made_entities_++);
+  return MakeProvisional(catalog_->next_number(), name, declaration);
+}
+
+Result<const EntityState*> CommitGroup::MakeLocalEntity(std::string_view name, EntityKind kind) {
+  TIDEMARK_RETURN_IF_ERROR(CheckLocalName(name));
+  EntityDeclaration declaration;
+  declaration.kind = kind;
+  return MakeProvisional(catalog_->next_local_number(), name, declaration);
+}
+
+Result<const EntityState*> CommitGroup::MakeProvisional(EntityNumber first_free,
+                                                        std::string_view name,
+                                                        const EntityDeclaration& declaration) {
+  const auto number = static_cast<EntityNumber>(first_free + made_entities_++);
   TIDEMARK_ASSIGN_OR_RETURN(EntityState made, MakeEntity(state_, number, name, declaration));
   const auto& kept = provisional_[std::string(name)] =
       std::make_shared<const EntityState>(std::move(made));

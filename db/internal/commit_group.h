@@ -89,6 +89,10 @@ class CommitGroup {
   /// Entities that were made for a batch which failed, or came to nothing, leave no trace.
   void DropUnusedEntities();
   Result<const EntityState*> ResolveEntity(std::string_view name, WriteOp op);
+  Result<const EntityState*> MakeLocalEntity(std::string_view name, EntityKind kind);
+  Result<const EntityState*> MakeProvisional(EntityNumber first_free,
+                                             std::string_view name,
+                                             const EntityDeclaration& declaration);
   Result<std::optional<std::string>> GetRow(std::string_view key) const;
   Result<std::optional<CommitResult>> CheckOperationId(const WriteBatch& batch,
                                                        Hash128* hash) const;

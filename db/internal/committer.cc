@@ -7,13 +7,16 @@ namespace tidemark::internal {
 namespace {
 
 /// What can be told from the batch alone, before it queues.
-Status CheckBatch(const WriteBatch& batch) {
+Status CheckBatch(const WriteBatch& batch, bool local) {
   TIDEMARK_RETURN_IF_ERROR(batch.status());
   std::string_view checked_name;
   for (size_t i = 0; i < batch.size(); ++i) {
     const WriteOperation operation = batch.operation(i);
     Status bad;
-    if (operation.entity != checked_name) bad = CheckName(operation.entity);
+    if (operation.entity != checked_name) {
+      bad = local && IsLocalName(operation.entity) ? CheckLocalName(operation.entity)
+                                                   : CheckName(operation.entity);
+    }
     if (bad.ok() && !(operation.op == WriteOp::kAppend && operation.id.empty())) {
       bad = CheckRecordId(operation.id);
     }
@@ -31,7 +34,7 @@ Result<CommitResult> Committer::Commit(const WriteBatch& batch,
   if (state_.options.read_only) {
     return {ErrorCode::kReadOnly, "the store was opened read-only"};
   }
-  TIDEMARK_RETURN_IF_ERROR(CheckBatch(batch));
+  TIDEMARK_RETURN_IF_ERROR(CheckBatch(batch, options.local));
   Waiter self{.batch = &batch, .options = &options, .joined = &joined, .turn = {}};
   std::unique_lock lock(mutex_);
   queue_.push_back(&self);

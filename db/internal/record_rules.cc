@@ -18,6 +18,7 @@ std::vector<EndedLife> EndedLivesAfter(const IndexEntry& before,
                                        SequenceNumber exposed,
                                        EntityNumber entity,
                                        const LifeFilter& filter) {
+  if (IsLocal(entity)) return {};
   std::vector<EndedLife> ended = before.ended();
   if (deleted && before.birth <= exposed) ended.push_back({before.birth, sequence});
   if (ended.size() > tuning::kEndedLivesSoftMax && filter) {
