@@ -6,6 +6,7 @@
 
 #include "format/batch.h"
 #include "replication/internal/replica_state.h"
+#include "replication/internal/tracked_pull.h"
 
 namespace tidemark {
 namespace {
@@ -34,6 +35,7 @@ class Replica::Impl {
                           const std::function<void(const PullProgress&)>& progress);
 
   std::unique_ptr<Store> store;
+  std::unique_ptr<SyncTracker> tracker;
   const std::string device_id;
   mutable std::mutex mutex;  // held over every call but reads of `store`
 
@@ -46,7 +48,11 @@ class Replica::Impl {
   Status Drain(Transport& transport,
                const SessionInfo& session,
                const std::function<void(const PullProgress&)>& progress,
+               internal::TrackedPull* tracked,
                PullResult* result);
+  Result<PullResult> PullTracked(Transport& transport,
+                                 const std::function<void(const PullProgress&)>& progress,
+                                 internal::TrackedPull* tracked);
 
   const ReplicaOptions options_;
   ReplicaState state_;  // as stored
@@ -215,6 +221,7 @@ Status Replica::Impl::FinishSession() {
 Status Replica::Impl::Drain(Transport& transport,
                             const SessionInfo& session,
                             const std::function<void(const PullProgress&)>& progress,
+                            internal::TrackedPull* tracked,
                             PullResult* result) {
   std::vector<std::string> tokens;
   PullProgress sofar{.owed = session.owed};
@@ -222,6 +229,7 @@ Status Replica::Impl::Drain(Transport& transport,
     TIDEMARK_ASSIGN_OR_RETURN(const auto page, transport.Next(session.id, options_.page));
     if (!page.has_value()) break;
     TIDEMARK_ASSIGN_OR_RETURN(const ApplyResult applied, Apply(page->bytes));
+    tracked->Note(page->bytes);
     tokens.push_back(applied.token);
     if (tokens.size() >= options_.pages_per_ack) {
       TIDEMARK_RETURN_IF_ERROR(transport.Acknowledge(device_id, tokens).status());
@@ -245,6 +253,16 @@ Status Replica::Impl::Drain(Transport& transport,
 
 Result<PullResult> Replica::Impl::Pull(Transport& transport,
                                        const std::function<void(const PullProgress&)>& progress) {
+  internal::TrackedPull tracked(*tracker, *store);
+  Result<PullResult> result = PullTracked(transport, progress, &tracked);
+  tracked.End(result.status());
+  return result;
+}
+
+Result<PullResult> Replica::Impl::PullTracked(
+    Transport& transport,
+    const std::function<void(const PullProgress&)>& progress,
+    internal::TrackedPull* tracked) {
   PullResult result;
   for (int attempt = 1;; ++attempt) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto session, transport.Start(MakeHello()));
@@ -256,7 +274,7 @@ Result<PullResult> Replica::Impl::Pull(Transport& transport,
     result.reset = result.reset || session->reset;
     result.gaps.insert(result.gaps.end(), session->gaps.begin(), session->gaps.end());
     TIDEMARK_RETURN_IF_ERROR(BeginSession(*session));
-    const Status drained = Drain(transport, *session, progress, &result);
+    const Status drained = Drain(transport, *session, progress, tracked, &result);
     if (drained.ok()) return result;
     // An expired session costs a new one; its pages are not repeated once acknowledged.
     if (drained.code() != ErrorCode::kSessionExpired || attempt == kPullAttempts) return drained;
@@ -274,6 +292,7 @@ Result<std::unique_ptr<Replica>> Replica::Open(const std::filesystem::path& dire
   TIDEMARK_ASSIGN_OR_RETURN(auto store, Store::Open(directory, options.store, std::move(runtime)));
   auto impl = std::make_unique<Impl>(std::move(store), device, options);
   TIDEMARK_RETURN_IF_ERROR(impl->Load());
+  TIDEMARK_ASSIGN_OR_RETURN(impl->tracker, SyncTracker::Open(*impl->store));
   return std::unique_ptr<Replica>(new Replica(std::move(impl)));
 }
 
@@ -303,6 +322,9 @@ Result<PullResult> Replica::Pull(Transport& transport,
   return impl_->Pull(transport, progress);
 }
 
+SyncTracker& Replica::tracker() {
+  return *impl_->tracker;
+}
 Store& Replica::store() {
   return *impl_->store;
 }

@@ -12,6 +12,7 @@
 
 #include "db/store.h"
 #include "format/status.h"
+#include "replication/sync_tracker.h"
 #include "replication/transport.h"
 
 namespace tidemark {
@@ -22,6 +23,9 @@ struct ReplicaOptions {
   /// Pages acknowledged together; the last ones are always acknowledged at the end.
   size_t pages_per_ack = 1;
 };
+
+/// The member that pulls are to sync scopes; statuses are `pull:<entity>`.
+inline constexpr std::string_view kPullMember = "pull";
 
 /// What applying a page did.
 struct ApplyResult {
@@ -77,6 +81,8 @@ class Replica {
 
   Store& store();
   const std::string& device() const;
+  /// Sync scopes and statuses of this replica. Each `Pull` is a run of the member `pull`.
+  SyncTracker& tracker();
 
  private:
   class Impl;

@@ -58,27 +58,23 @@ Status SyncTracker::Impl::Load() {
 }
 
 Status SyncTracker::Impl::LoadStatuses(Change* change) {
-  const View view = store_.GetView();
-  RecordIterator rows = view.Scan(kSyncStatusEntity, ScanOptions{});
-  while (rows.Next()) {
-    TIDEMARK_ASSIGN_OR_RETURN(SyncStatus status, internal::SyncStatusFromJson(rows.value()));
+  TIDEMARK_ASSIGN_OR_RETURN(auto statuses, ReadSyncStatuses(store_));
+  for (SyncStatus& status : statuses) {
     newest_ = std::max(newest_, status.timestamp);
     if (status.state == SyncState::kSyncing) change->statuses.emplace(status.id, status);
     statuses_.emplace(status.id, std::move(status));
   }
-  return rows.status();
+  return {};
 }
 
 Status SyncTracker::Impl::LoadScopes(Change* change) {
-  const View view = store_.GetView();
-  RecordIterator rows = view.Scan(kSyncScopeEntity, ScanOptions{});
-  while (rows.Next()) {
-    TIDEMARK_ASSIGN_OR_RETURN(SyncScope scope, internal::SyncScopeFromJson(rows.value()));
+  TIDEMARK_ASSIGN_OR_RETURN(auto scopes, ReadSyncScopes(store_));
+  for (SyncScope& scope : scopes) {
     newest_ = std::max(newest_, scope.timestamp);
     if (scope.state == SyncState::kSyncing) change->scopes.emplace(scope.id, scope);
     scopes_.emplace(scope.id, std::move(scope));
   }
-  return rows.status();
+  return {};
 }
 
 Status SyncTracker::Impl::LoadTransitions() {
@@ -257,6 +253,28 @@ void SyncTracker::Impl::StopListening(uint64_t listener) {
   std::unique_lock lock(mutex_);
   listeners_.erase(listener);
   delivered_.wait(lock, [this] { return !delivering_; });
+}
+
+Result<std::vector<SyncStatus>> ReadSyncStatuses(const Store& store) {
+  std::vector<SyncStatus> statuses;
+  RecordIterator rows = store.GetView().Scan(kSyncStatusEntity);
+  while (rows.Next()) {
+    TIDEMARK_ASSIGN_OR_RETURN(SyncStatus status, internal::SyncStatusFromJson(rows.value()));
+    statuses.push_back(std::move(status));
+  }
+  TIDEMARK_RETURN_IF_ERROR(rows.status());
+  return statuses;
+}
+
+Result<std::vector<SyncScope>> ReadSyncScopes(const Store& store) {
+  std::vector<SyncScope> scopes;
+  RecordIterator rows = store.GetView().Scan(kSyncScopeEntity);
+  while (rows.Next()) {
+    TIDEMARK_ASSIGN_OR_RETURN(SyncScope scope, internal::SyncScopeFromJson(rows.value()));
+    scopes.push_back(std::move(scope));
+  }
+  TIDEMARK_RETURN_IF_ERROR(rows.status());
+  return scopes;
 }
 
 // --- The public faces ---

@@ -188,8 +188,15 @@ class SyncTracker {
   std::shared_ptr<Impl> impl_;
 };
 
-/// The JSON of the rows, as they are stored and answered over HTTP.
+/// The JSON of the rows, as they are stored and answered over HTTP. An interrupted status reads
+/// `failed`, as the seed gives statuses three states, and its error says so.
 std::string SyncStatusToJson(const SyncStatus& status);
 std::string SyncScopeToJson(const SyncScope& scope);
+/// Its member `details` alone.
+std::string SyncScopeDetailsToJson(const SyncScope& scope);
+
+/// The tables as they are stored, by id: for who has no tracker, as beside a running owner.
+Result<std::vector<SyncStatus>> ReadSyncStatuses(const Store& store);
+Result<std::vector<SyncScope>> ReadSyncScopes(const Store& store);
 
 }  // namespace tidemark

@@ -91,6 +91,7 @@ Result<std::string> Uploads::Impl::Start(bool force) {
       Notify(started.superseded_info);
     }
     if (started.forgotten != 0) CleanUp(started.forgotten, Cleanup::kHistory);
+    Notify(started.info);
     return id;
   }
   return Status(ErrorCode::kInternal, "the random source repeats itself");
@@ -131,6 +132,7 @@ Status Uploads::Impl::StartStep(CommitContext& rows,
   rows.SetRow(ActiveKey(), EncodeOrdinal(ordinal));
   rows.SetRow(IdKey(id), EncodeOrdinal(ordinal));
   rows.SetRow(SyncKey(ordinal), EncodeSync(sync));
+  started->info = InfoOf(sync);
   return {};
 }
 
@@ -148,13 +150,15 @@ Result<UploadPageResult> Uploads::Impl::PutPage(std::string_view id, const Uploa
   if (declaration.strict && !prepared.rejected.empty()) {
     return RefusePage(ordinal, page, prepared);
   }
+  UploadInfo info;
   CommitOptions options;
   options.precondition = [&](CommitContext& rows) {
-    return PageStep(rows, ordinal, page, prepared, false);
+    return PageStep(rows, ordinal, page, prepared, false, &info);
   };
   Stage stage(store_, ordinal);
   TIDEMARK_RETURN_IF_ERROR(
       stage.PutPage(page.entity, page.page, prepared.Staged(), WriteBatch(), options));
+  Notify(info);
   UploadPageResult result;
   result.accepted = prepared.rows.size();
   result.rejected = std::move(prepared.rejected);
@@ -180,8 +184,10 @@ Result<EntityDeclaration> Uploads::Impl::DeclarationFor(const UploadPage& page,
 Status Uploads::Impl::RefusePage(uint64_t ordinal,
                                  const UploadPage& page,
                                  const PreparedPage& prepared) {
+  UploadInfo info;
   TIDEMARK_RETURN_IF_ERROR(CommitStep(
-      [&](CommitContext& rows) { return PageStep(rows, ordinal, page, prepared, true); }));
+      [&](CommitContext& rows) { return PageStep(rows, ordinal, page, prepared, true, &info); }));
+  Notify(info);
   std::string message = Describe(prepared.rejected.front());
   if (prepared.rejected.size() > 1) {
     message += ", and " + std::to_string(prepared.rejected.size() - 1) + " more";
@@ -193,7 +199,8 @@ Status Uploads::Impl::PageStep(CommitContext& rows,
                                uint64_t ordinal,
                                const UploadPage& page,
                                const PreparedPage& prepared,
-                               bool refused) const {
+                               bool refused,
+                               UploadInfo* info) const {
   TIDEMARK_ASSIGN_OR_RETURN(SyncRow sync, LoadSync(rows, ordinal));
   TIDEMARK_RETURN_IF_ERROR(CheckOpen(sync));
   TIDEMARK_RETURN_IF_ERROR(CheckPageEntity(sync, page.entity, page.kind));
@@ -228,6 +235,7 @@ Status Uploads::Impl::PageStep(CommitContext& rows,
   }
   rows.SetRow(page_key, EncodePage(after));
   rows.SetRow(SyncKey(ordinal), EncodeSync(sync));
+  *info = InfoOf(sync);
   return {};
 }
 

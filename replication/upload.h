@@ -55,6 +55,7 @@ struct UploadPageResult {
 struct UploadEntityCounts {
   ReplaceCounts counts;
   uint64_t pages = 0;
+  uint64_t accepted = 0;  ///< rows that are staged
   uint64_t rejected = 0;
 };
 
@@ -86,7 +87,8 @@ struct UploadInfo {
   std::string error;
 };
 
-/// Told of each outcome, after it is durable, by the thread that caused it.
+/// Told of each step - a start, a page, an outcome - after it is durable, by the thread that caused
+/// it. Threads that upload at once may tell of pages after the outcome.
 using UploadListener = std::function<void(const UploadInfo&)>;
 
 /// Thread-safe. One for a store. Destroy it before its store.

@@ -9,6 +9,7 @@
 #include "db/store.h"
 #include "format/status.h"
 #include "replication/source.h"
+#include "replication/sync_tracker.h"
 #include "replication/upload.h"
 #include "server/conversations.h"
 #include "server/waiters.h"
@@ -35,6 +36,8 @@ class Instance {
   Store& store() { return *store_; }
   Source& source() { return *source_; }
   Uploads& uploads() { return *uploads_; }
+  /// Sync scopes and statuses; upload syncs are the member `upload`.
+  SyncTracker& tracker() { return *tracker_; }
   /// Calls that wait for a commit. Stop them before letting go of the instance.
   Waiters& waiters() { return *waiters_; }
   Conversations& conversations() { return *conversations_; }
@@ -45,7 +48,8 @@ class Instance {
   std::string name_;
   std::unique_ptr<Store> store_;  // first: all others work on it, and are destroyed before it
   std::unique_ptr<Source> source_;
-  std::unique_ptr<Uploads> uploads_;
+  std::unique_ptr<SyncTracker> tracker_;
+  std::unique_ptr<Uploads> uploads_;  // tells the tracker
   std::unique_ptr<Conversations> conversations_;
   std::unique_ptr<Waiters> waiters_;
   std::unique_ptr<Webhooks> webhooks_;  // null: nobody is told

@@ -8,6 +8,7 @@
 #include "server/feed_routes.h"
 #include "server/record_routes.h"
 #include "server/sell_routes.h"
+#include "server/sync_routes.h"
 #include "server/upload_routes.h"
 
 namespace tidemark::server {
@@ -28,6 +29,7 @@ std::vector<Route> AllRoutes(Metrics& metrics) {
   Append(&routes, UploadRoutes());
   Append(&routes, FeedRoutes());
   Append(&routes, DeviceRoutes());
+  Append(&routes, SyncRoutes());
   return routes;
 }
 

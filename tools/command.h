@@ -136,6 +136,7 @@ void AddEntityCommands(CommandTable& table);
 void AddLogCommands(CommandTable& table);
 void AddDeviceCommands(CommandTable& table);
 void AddPullCommand(CommandTable& table);
+void AddSyncStatusCommands(CommandTable& table);
 void AddBackupCommands(CommandTable& table);
 void AddIntegrityCommands(CommandTable& table);
 void AddDoctorCommand(CommandTable& table);

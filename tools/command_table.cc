@@ -14,6 +14,7 @@ CommandTable AllCommands() {
   AddLogCommands(table);
   AddDeviceCommands(table);
   AddPullCommand(table);
+  AddSyncStatusCommands(table);
   AddBackupCommands(table);
   AddIntegrityCommands(table);
   AddDoctorCommand(table);

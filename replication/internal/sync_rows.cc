@@ -45,31 +45,6 @@ void WriteStatusFields(JsonWriter* out, const SyncStatus& status, SyncState stat
   out->Key("bytes").Unsigned(status.bytes);
 }
 
-std::string DetailsToJson(const SyncScope& scope) {
-  JsonWriter out;
-  out.BeginObject().Key("run").Unsigned(scope.run);
-  out.Key("interrupted").Unsigned(scope.interrupted);
-  out.Key("members").BeginArray();
-  for (const SyncMember& member : scope.members) {
-    out.BeginObject().Key("id").String(member.id);
-    out.Key("state").String(SyncStateName(member.state));
-    out.Key("entities").BeginArray();
-    for (const SyncStatus& entity : member.entities) {
-      out.BeginObject();
-      WriteStatusFields(&out, entity, entity.state);
-      out.EndObject();
-    }
-    out.EndArray();
-    WriteTime(&out, "startedAt", member.started_at);
-    WriteTime(&out, "endedAt", member.ended_at);
-    out.Key("attempts").Unsigned(member.attempts);
-    WriteText(&out, "error", member.error);
-    out.EndObject();
-  }
-  out.EndArray().EndObject();
-  return out.Take();
-}
-
 /// The members of a JSON object that a row consists of; the first that is missing or of another
 /// type makes the row damaged.
 class RowReader {
@@ -185,6 +160,31 @@ std::string SyncStatusToJson(const SyncStatus& status) {
   return out.Take();
 }
 
+std::string SyncScopeDetailsToJson(const SyncScope& scope) {
+  JsonWriter out;
+  out.BeginObject().Key("run").Unsigned(scope.run);
+  out.Key("interrupted").Unsigned(scope.interrupted);
+  out.Key("members").BeginArray();
+  for (const SyncMember& member : scope.members) {
+    out.BeginObject().Key("id").String(member.id);
+    out.Key("state").String(SyncStateName(member.state));
+    out.Key("entities").BeginArray();
+    for (const SyncStatus& entity : member.entities) {
+      out.BeginObject();
+      WriteStatusFields(&out, entity, entity.state);
+      out.EndObject();
+    }
+    out.EndArray();
+    WriteTime(&out, "startedAt", member.started_at);
+    WriteTime(&out, "endedAt", member.ended_at);
+    out.Key("attempts").Unsigned(member.attempts);
+    WriteText(&out, "error", member.error);
+    out.EndObject();
+  }
+  out.EndArray().EndObject();
+  return out.Take();
+}
+
 std::string SyncScopeToJson(const SyncScope& scope) {
   JsonWriter out;
   out.BeginObject().Key("id").String(scope.id);
@@ -197,7 +197,7 @@ std::string SyncScopeToJson(const SyncScope& scope) {
   WriteTime(&out, "lastFailedAt", scope.last_failed_at);
   WriteTime(&out, "lastSyncedAt", scope.last_synced_at);
   out.Key("timestamp").Integer(scope.timestamp);
-  out.Key("details").Raw(DetailsToJson(scope));
+  out.Key("details").Raw(SyncScopeDetailsToJson(scope));
   out.EndObject();
   return out.Take();
 }

@@ -369,7 +369,8 @@ UploadInfo InfoOf(const SyncRow& row) {
   info.started_at_ms = row.started_at_ms;
   info.ended_at_ms = row.ended_at_ms;
   for (const auto& [name, entity] : row.entities) {
-    info.entities[name] = {entity.counts, entity.pages, entity.rejected + entity.dangling};
+    info.entities[name] = {
+        entity.counts, entity.pages, entity.accepted, entity.rejected + entity.dangling};
   }
   info.warnings = row.warnings;
   info.error = row.error;

@@ -74,6 +74,7 @@ class Uploads::Impl {
     uint64_t superseded = 0;  // ordinals; 0: none
     uint64_t forgotten = 0;
     UploadInfo superseded_info;
+    UploadInfo info;
   };
 
   /// The finish that runs, for as long as it lives.
@@ -104,7 +105,8 @@ class Uploads::Impl {
                   uint64_t ordinal,
                   const UploadPage& page,
                   const internal::PreparedPage& prepared,
-                  bool refused) const;
+                  bool refused,
+                  UploadInfo* info) const;
 
   Result<UploadInfo> DryRun(uint64_t ordinal,
                             const internal::SyncRow& sync,

@@ -607,6 +607,39 @@ class DevicesTest(CliTest):
         self.assertEqual((again["created"], again["updated"], again["deleted"]), (1, 1, 1))
         self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
 
+    def test_status_of_a_pull(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.run_ok("put", "deal", "1", "1")
+        self.pull()
+        rows = {row["id"]: row for row in self.run_json("status", data=self.replica)}
+        self.assertEqual(set(rows), {"pull:contact", "pull:deal"})
+        self.assertEqual({row["state"] for row in rows.values()}, {"synced"})
+        self.assertEqual(rows["pull:deal"]["records"], 1)
+        self.assertEqual(len(self.run_json("status", "pull:deal", data=self.replica)), 1)
+        self.assertEqual(self.run_any("status", "none", data=self.replica).code, NOT_FOUND)
+        self.assertEqual(self.run_json("scopes", data=self.replica), [])
+        self.assertEqual(self.run_any("scopes", "none", data=self.replica).code, NOT_FOUND)
+        self.assertNotIn("_sync", self.run_ok("export", data=self.replica).text)
+
+    def test_watching_statuses(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.pull()
+        process = subprocess.Popen([TIDEMARK, "--data", self.replica, "status", "--watch",
+                                    "--output", "ndjson"], stdout=subprocess.PIPE)
+        try:
+            first = json.loads(process.stdout.readline())
+            self.assertEqual((first["id"], first["state"]), ("pull:contact", "synced"))
+            self.run_ok("put", "deal", "1", "1")
+            self.pull()
+            while True:
+                row = json.loads(process.stdout.readline())
+                if row["id"] == "pull:deal" and row["state"] == "synced":
+                    break
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=20)
+            process.stdout.close()
+
     def test_lag_and_show(self):
         self.run_ok("put", "contact", "1", "1")
         self.pull()

@@ -24,6 +24,7 @@
 #include "server/record_routes.h"
 #include "server/reply.h"
 #include "server/router.h"
+#include "server/sync_routes.h"
 #include "server/upload_routes.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
@@ -50,7 +51,8 @@ inline std::vector<Route> FaceRoutes(const UploadRouteOptions& uploads = {},
                       EntityRoutes(),
                       UploadRoutes(uploads),
                       FeedRoutes(feed),
-                      DeviceRoutes()}) {
+                      DeviceRoutes(),
+                      SyncRoutes()}) {
     all.insert(all.end(), routes.begin(), routes.end());
   }
   return all;

@@ -1,0 +1,303 @@
+// scopes and status: what syncs, how far it is and how it ended; with a live view.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "replication/sync_tracker.h"
+#include "tools/command.h"
+#include "tools/data_root.h"
+#include "tools/signals.h"
+
+namespace tidemark::tools {
+namespace {
+
+constexpr std::chrono::milliseconds kWatchInterval(500);
+// Looks without a change after which the owner is asked for: who died leaves no last word.
+constexpr int kQuietLooksMax = 10;
+constexpr size_t kBarWidth = 20;
+constexpr size_t kScreenWidth = 80;
+constexpr size_t kScreenRows = 100;
+
+struct WatchOptions {
+  std::string id;
+  bool watch = false;
+};
+
+void DeclareScopes(Arguments& arguments, WatchOptions& options) {
+  arguments.Text("scope,--scope", options.id, "Only this sync scope, with its members");
+  arguments.Flag("--watch,-w", options.watch, "Go on as states change, until interrupted");
+}
+
+void DeclareStatus(Arguments& arguments, WatchOptions& options) {
+  arguments.Text("status,--status", options.id, "Only this sync status");
+  arguments.Flag("--watch,-w", options.watch, "Go on as states change, until interrupted");
+}
+
+/// Whoever can own the store is told the truth about syncs whose owner died: opening the tracker
+/// interrupts them. Beside a running owner the tables are true as they are.
+Result<std::unique_ptr<Store>> OpenTold(const GlobalOptions& globals) {
+  auto owned = OpenInstance(globals, Access::kWrite);
+  if (owned.ok()) {
+    TIDEMARK_RETURN_IF_ERROR(SyncTracker::Open(**owned).status());
+    return owned;
+  }
+  if (owned.status().code() != ErrorCode::kBusy) return owned;
+  return OpenInstance(globals, Access::kRead);
+}
+
+std::string Bar(const SyncScope& scope) {
+  const size_t members = scope.members.size();
+  const size_t done = scope.synced + scope.failed + scope.interrupted;
+  const size_t filled = members == 0 ? kBarWidth : kBarWidth * done / members;
+  std::string bar;
+  for (size_t i = 0; i < kBarWidth; ++i) bar += i < filled ? "█" : "░";
+  return bar + " " + std::to_string(done) + "/" + std::to_string(members);
+}
+
+std::string Seconds(int64_t milliseconds) {
+  return milliseconds == 0 ? "" : FormatTime(milliseconds);
+}
+
+/// What both tables need to be shown once, or again and again.
+struct Look {
+  std::vector<SyncScope> scopes;
+  std::vector<SyncStatus> statuses;
+};
+
+Result<Look> Read(const Store& store) {
+  Look look;
+  TIDEMARK_ASSIGN_OR_RETURN(look.scopes, ReadSyncScopes(store));
+  TIDEMARK_ASSIGN_OR_RETURN(look.statuses, ReadSyncStatuses(store));
+  return look;
+}
+
+void PrintScopes(Output& output, const std::vector<SyncScope>& scopes) {
+  Rows rows(output,
+            {"scope",
+             "state",
+             "not_started",
+             "syncing",
+             "failed",
+             "synced",
+             "last_started",
+             "last_failed",
+             "last_synced",
+             "details"});
+  for (const SyncScope& scope : scopes) {
+    rows.Add({scope.id,
+              SyncStateName(scope.state),
+              scope.not_started,
+              scope.syncing,
+              scope.failed,
+              scope.synced,
+              Cell::Time(scope.last_started_at.value_or(0)),
+              Cell::Time(scope.last_failed_at.value_or(0)),
+              Cell::Time(scope.last_synced_at.value_or(0)),
+              Cell::Json(SyncScopeDetailsToJson(scope), Bar(scope))});
+  }
+  rows.Finish();
+}
+
+void PrintMembers(Output& output, const SyncScope& scope) {
+  Rows rows(output, {"member", "state", "entities", "attempts", "started", "ended", "error"});
+  for (const SyncMember& member : scope.members) {
+    std::vector<std::string> entities;
+    for (const SyncStatus& entity : member.entities) entities.push_back(entity.target.entity);
+    rows.Add({member.id,
+              SyncStateName(member.state),
+              Cell::List(entities),
+              member.attempts,
+              Cell::Time(member.started_at.value_or(0)),
+              Cell::Time(member.ended_at.value_or(0)),
+              member.error.empty() ? Cell::None() : Cell(member.error)});
+  }
+  rows.Finish();
+}
+
+void PrintStatuses(Output& output, const std::vector<SyncStatus>& statuses) {
+  Rows rows(output,
+            {"id",
+             "provider",
+             "entity",
+             "function_id",
+             "state",
+             "records",
+             "bytes",
+             "timestamp",
+             "error"});
+  for (const SyncStatus& status : statuses) {
+    rows.Add({status.id,
+              status.target.provider.empty() ? Cell::None() : Cell(status.target.provider),
+              status.target.entity,
+              status.target.function_id.empty() ? Cell::None() : Cell(status.target.function_id),
+              SyncStateName(status.state),
+              status.records,
+              Cell::Bytes(status.bytes),
+              Cell::Time(status.timestamp),
+              status.error.empty() ? Cell::None() : Cell(status.error)});
+  }
+  rows.Finish();
+}
+
+// --- The live view ---
+
+std::string Column(std::string_view text, size_t width) {
+  std::string cell = FitText(PrintableText(text), width);
+  cell.append(width - std::min(width, DisplayWidth(cell)), ' ');
+  return cell;
+}
+
+std::string ScopeLine(const SyncScope& scope) {
+  return Column(scope.id, 18) + " " + Column(SyncStateName(scope.state), 11) + " " +
+         Column(Bar(scope), kBarWidth + 8) + " " +
+         Column(scope.failed == 0 ? "" : std::to_string(scope.failed) + " failed", 10);
+}
+
+std::string StatusLine(const SyncStatus& status) {
+  return Column(status.id, 32) + " " + Column(SyncStateName(status.state), 11) + " " +
+         Column(FormatCount(status.records), 11) + " " +
+         Column(status.error.empty() ? Seconds(status.timestamp) : status.error, 22);
+}
+
+/// Prints what changed from one look to the next: on a terminal as a screen that is drawn again,
+/// elsewhere as a line for each row that is new or other than before.
+template <typename Row>
+class Watch {
+ public:
+  Watch(Context& context, std::string (*line)(const Row&), std::string (*json)(const Row&))
+      : context_(context), line_(line), json_(json) {}
+
+  /// True if anything changed.
+  bool Show(const std::vector<Row>& rows, std::string_view headline) {
+    std::vector<std::pair<std::string, std::string>> now;
+    for (const Row& row : rows) now.emplace_back(row.id, json_(row));
+    if (shown_ && now == before_) return false;
+    if (OnScreen()) {
+      Draw(rows, headline);
+    } else {
+      for (const auto& row : now) {
+        const bool same = std::find(before_.begin(), before_.end(), row) != before_.end();
+        if (!same) context_.output.Line(row.second);
+      }
+    }
+    context_.output.sink().Flush();
+    before_ = std::move(now);
+    shown_ = true;
+    return true;
+  }
+
+ private:
+  bool OnScreen() const {
+    return context_.output.width() > 0 && context_.output.format() == OutputFormat::kTable;
+  }
+
+  void Draw(const std::vector<Row>& rows, std::string_view headline) {
+    std::string screen = "\x1b[H\x1b[2J" + std::string(headline) + "\n";
+    for (size_t i = 0; i < std::min(rows.size(), kScreenRows); ++i) {
+      screen += FitText(line_(rows[i]), std::min(context_.output.width(), kScreenWidth)) + "\n";
+    }
+    if (rows.size() > kScreenRows) {
+      screen += "and " + FormatCount(rows.size() - kScreenRows) + " more\n";
+    }
+    context_.output.sink().Write(screen);
+  }
+
+  Context& context_;
+  std::string (*line_)(const Row&);
+  std::string (*json_)(const Row&);
+  std::vector<std::pair<std::string, std::string>> before_;
+  bool shown_ = false;
+};
+
+template <typename Row>
+Status RunWatch(Context& context,
+                const WatchOptions& options,
+                std::vector<Row> Look::*table,
+                std::string_view headline,
+                Watch<Row> watch) {
+  int quiet_looks = kQuietLooksMax;
+  while (!Interrupted() && context.output.writable()) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto store,
+                              quiet_looks >= kQuietLooksMax
+                                  ? OpenTold(context.globals)
+                                  : OpenInstance(context.globals, Access::kRead));
+    if (quiet_looks >= kQuietLooksMax) quiet_looks = 0;
+    TIDEMARK_ASSIGN_OR_RETURN(Look look, Read(*store));
+    std::vector<Row>& rows = look.*table;
+    if (!options.id.empty()) {
+      std::erase_if(rows, [&](const Row& row) { return row.id != options.id; });
+    }
+    const bool syncing = std::any_of(
+        rows.begin(), rows.end(), [](const Row& row) { return row.state == SyncState::kSyncing; });
+    quiet_looks = watch.Show(rows, headline) || !syncing ? 0 : quiet_looks + 1;
+    InterruptibleSleep(kWatchInterval);
+  }
+  return {};
+}
+
+Status RunScopes(Context& context, const WatchOptions& options) {
+  if (options.watch) {
+    return RunWatch(context,
+                    options,
+                    &Look::scopes,
+                    "scope              state       members",
+                    Watch<SyncScope>(context, &ScopeLine, &SyncScopeToJson));
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenTold(context.globals));
+  TIDEMARK_ASSIGN_OR_RETURN(const Look look, Read(*store));
+  if (options.id.empty()) {
+    PrintScopes(context.output, look.scopes);
+    return {};
+  }
+  for (const SyncScope& scope : look.scopes) {
+    if (scope.id != options.id) continue;
+    PrintMembers(context.output, scope);
+    return {};
+  }
+  return {ErrorCode::kNotFound, "there is no sync scope \"" + options.id + "\""};
+}
+
+Status RunStatus(Context& context, const WatchOptions& options) {
+  if (options.watch) {
+    return RunWatch(context,
+                    options,
+                    &Look::statuses,
+                    "status                           state       records",
+                    Watch<SyncStatus>(context, &StatusLine, &SyncStatusToJson));
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenTold(context.globals));
+  TIDEMARK_ASSIGN_OR_RETURN(Look look, Read(*store));
+  if (!options.id.empty()) {
+    std::erase_if(look.statuses, [&](const SyncStatus& row) { return row.id != options.id; });
+    if (look.statuses.empty()) {
+      return {ErrorCode::kNotFound, "there is no sync status \"" + options.id + "\""};
+    }
+  }
+  PrintStatuses(context.output, look.statuses);
+  return {};
+}
+
+}  // namespace
+
+void AddSyncStatusCommands(CommandTable& table) {
+  table.Add<WatchOptions>({"scopes",
+                           "Sync scopes: groups of syncs whose progress is tracked together",
+                           "  tidemark scopes --data ./tablet\n"
+                           "  tidemark scopes --data ./tablet start-up\n"
+                           "  tidemark scopes --data ./tablet --watch\n"},
+                          &DeclareScopes,
+                          &RunScopes);
+  table.Add<WatchOptions>({"status",
+                           "Sync statuses: what syncs, how far it is and how it ended",
+                           "  tidemark status --data ./tablet\n"
+                           "  tidemark status --data ./tablet pull:contact\n"
+                           "  tidemark status --data ./tablet --watch --output ndjson\n"},
+                          &DeclareStatus,
+                          &RunStatus);
+}
+
+}  // namespace tidemark::tools
