@@ -536,10 +536,11 @@ StoreStatistics Store::Statistics() const {
   {
     const std::shared_lock lock(state.state_mutex);
     for (const auto& [number, sets] : state.liveness.all()) {
+      if (IsLocal(number)) continue;
       statistics.records += sets.live.Count();
       statistics.tombstones += sets.tombstones.Count();
     }
-    for (const auto& [number, rows] : state.dead_rows) dead += rows;
+    for (const auto& [number, rows] : state.dead_rows) dead += IsLocal(number) ? 0 : rows;
     statistics.window_records = state.window.size();
     statistics.pins = state.liveness.pin_count();
     statistics.pinned_deaths = state.liveness.death_count();

@@ -48,6 +48,7 @@ struct StoreIdentity {
   std::vector<Epoch> epochs;  ///< oldest first; the last is in force
 };
 
+/// Local entities are not counted, but for bytes.
 struct StoreStatistics {
   uint64_t commits = 0;
   uint64_t commit_groups = 0;

@@ -58,7 +58,7 @@ Status SyncTracker::Impl::Load() {
 }
 
 Status SyncTracker::Impl::LoadStatuses(Change* change) {
-  TIDEMARK_ASSIGN_OR_RETURN(auto statuses, ReadSyncStatuses(store_));
+  TIDEMARK_ASSIGN_OR_RETURN(auto statuses, ReadSyncStatuses(store_, /*owned=*/true));
   for (SyncStatus& status : statuses) {
     newest_ = std::max(newest_, status.timestamp);
     if (status.state == SyncState::kSyncing) change->statuses.emplace(status.id, status);
@@ -68,7 +68,7 @@ Status SyncTracker::Impl::LoadStatuses(Change* change) {
 }
 
 Status SyncTracker::Impl::LoadScopes(Change* change) {
-  TIDEMARK_ASSIGN_OR_RETURN(auto scopes, ReadSyncScopes(store_));
+  TIDEMARK_ASSIGN_OR_RETURN(auto scopes, ReadSyncScopes(store_, /*owned=*/true));
   for (SyncScope& scope : scopes) {
     newest_ = std::max(newest_, scope.timestamp);
     if (scope.state == SyncState::kSyncing) change->scopes.emplace(scope.id, scope);
@@ -255,22 +255,27 @@ void SyncTracker::Impl::StopListening(uint64_t listener) {
   delivered_.wait(lock, [this] { return !delivering_; });
 }
 
-Result<std::vector<SyncStatus>> ReadSyncStatuses(const Store& store) {
+Result<std::vector<SyncStatus>> ReadSyncStatuses(const Store& store, bool owned) {
   std::vector<SyncStatus> statuses;
   RecordIterator rows = store.GetView().Scan(kSyncStatusEntity);
   while (rows.Next()) {
     TIDEMARK_ASSIGN_OR_RETURN(SyncStatus status, internal::SyncStatusFromJson(rows.value()));
+    if (!owned && status.state == SyncState::kSyncing) {
+      status.state = SyncState::kInterrupted;
+      status.error = kOwnerEnded;
+    }
     statuses.push_back(std::move(status));
   }
   TIDEMARK_RETURN_IF_ERROR(rows.status());
   return statuses;
 }
 
-Result<std::vector<SyncScope>> ReadSyncScopes(const Store& store) {
+Result<std::vector<SyncScope>> ReadSyncScopes(const Store& store, bool owned) {
   std::vector<SyncScope> scopes;
   RecordIterator rows = store.GetView().Scan(kSyncScopeEntity);
   while (rows.Next()) {
     TIDEMARK_ASSIGN_OR_RETURN(SyncScope scope, internal::SyncScopeFromJson(rows.value()));
+    if (!owned) internal::Interrupt(&scope, scope.timestamp);
     scopes.push_back(std::move(scope));
   }
   TIDEMARK_RETURN_IF_ERROR(rows.status());

@@ -195,8 +195,9 @@ std::string SyncScopeToJson(const SyncScope& scope);
 /// Its member `details` alone.
 std::string SyncScopeDetailsToJson(const SyncScope& scope);
 
-/// The tables as they are stored, by id: for who has no tracker, as beside a running owner.
-Result<std::vector<SyncStatus>> ReadSyncStatuses(const Store& store);
-Result<std::vector<SyncScope>> ReadSyncScopes(const Store& store);
+/// The tables as they are stored, by id, for who has no tracker. If no process has the store open
+/// for writing (`owned` is false), what they say is syncing was interrupted, and is shown so.
+Result<std::vector<SyncStatus>> ReadSyncStatuses(const Store& store, bool owned);
+Result<std::vector<SyncScope>> ReadSyncScopes(const Store& store, bool owned);
 
 }  // namespace tidemark

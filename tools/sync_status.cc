@@ -1,7 +1,12 @@
 // scopes and status: what syncs, how far it is and how it ended; with a live view.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,8 +21,6 @@ namespace tidemark::tools {
 namespace {
 
 constexpr std::chrono::milliseconds kWatchInterval(500);
-// Looks without a change after which the owner is asked for: who died leaves no last word.
-constexpr int kQuietLooksMax = 10;
 constexpr size_t kBarWidth = 20;
 constexpr size_t kScreenWidth = 80;
 constexpr size_t kScreenRows = 100;
@@ -35,18 +38,6 @@ void DeclareScopes(Arguments& arguments, WatchOptions& options) {
 void DeclareStatus(Arguments& arguments, WatchOptions& options) {
   arguments.Text("status,--status", options.id, "Only this sync status");
   arguments.Flag("--watch,-w", options.watch, "Go on as states change, until interrupted");
-}
-
-/// Whoever can own the store is told the truth about syncs whose owner died: opening the tracker
-/// interrupts them. Beside a running owner the tables are true as they are.
-Result<std::unique_ptr<Store>> OpenTold(const GlobalOptions& globals) {
-  auto owned = OpenInstance(globals, Access::kWrite);
-  if (owned.ok()) {
-    TIDEMARK_RETURN_IF_ERROR(SyncTracker::Open(**owned).status());
-    return owned;
-  }
-  if (owned.status().code() != ErrorCode::kBusy) return owned;
-  return OpenInstance(globals, Access::kRead);
 }
 
 std::string Bar(const SyncScope& scope) {
@@ -68,10 +59,27 @@ struct Look {
   std::vector<SyncStatus> statuses;
 };
 
-Result<Look> Read(const Store& store) {
+/// True while another process has the store open for writing. RocksDB takes a record lock on this
+/// file; asking who has it takes nothing. Never to be asked by the owner itself: closing the file
+/// would end its lock.
+bool HasOwner(const std::filesystem::path& directory) {
+  const int file = open((directory / "db" / "LOCK").c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return false;
+  struct flock question {};
+  question.l_type = F_WRLCK;
+  question.l_whence = SEEK_SET;
+  const bool owned = fcntl(file, F_GETLK, &question) == 0 && question.l_type != F_UNLCK;
+  close(file);
+  return owned;
+}
+
+/// The store is open for as long as it takes to read: whoever wants to own it is not disturbed.
+Result<Look> Read(const GlobalOptions& globals) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(globals, Access::kRead));
+  const bool owned = HasOwner(store->directory());
   Look look;
-  TIDEMARK_ASSIGN_OR_RETURN(look.scopes, ReadSyncScopes(store));
-  TIDEMARK_ASSIGN_OR_RETURN(look.statuses, ReadSyncStatuses(store));
+  TIDEMARK_ASSIGN_OR_RETURN(look.scopes, ReadSyncScopes(*store, owned));
+  TIDEMARK_ASSIGN_OR_RETURN(look.statuses, ReadSyncStatuses(*store, owned));
   return look;
 }
 
@@ -171,11 +179,10 @@ class Watch {
   Watch(Context& context, std::string (*line)(const Row&), std::string (*json)(const Row&))
       : context_(context), line_(line), json_(json) {}
 
-  /// True if anything changed.
-  bool Show(const std::vector<Row>& rows, std::string_view headline) {
+  void Show(const std::vector<Row>& rows, std::string_view headline) {
     std::vector<std::pair<std::string, std::string>> now;
     for (const Row& row : rows) now.emplace_back(row.id, json_(row));
-    if (shown_ && now == before_) return false;
+    if (shown_ && now == before_) return;
     if (OnScreen()) {
       Draw(rows, headline);
     } else {
@@ -187,7 +194,6 @@ class Watch {
     context_.output.sink().Flush();
     before_ = std::move(now);
     shown_ = true;
-    return true;
   }
 
  private:
@@ -219,21 +225,13 @@ Status RunWatch(Context& context,
                 std::vector<Row> Look::*table,
                 std::string_view headline,
                 Watch<Row> watch) {
-  int quiet_looks = kQuietLooksMax;
   while (!Interrupted() && context.output.writable()) {
-    TIDEMARK_ASSIGN_OR_RETURN(const auto store,
-                              quiet_looks >= kQuietLooksMax
-                                  ? OpenTold(context.globals)
-                                  : OpenInstance(context.globals, Access::kRead));
-    if (quiet_looks >= kQuietLooksMax) quiet_looks = 0;
-    TIDEMARK_ASSIGN_OR_RETURN(Look look, Read(*store));
+    TIDEMARK_ASSIGN_OR_RETURN(Look look, Read(context.globals));
     std::vector<Row>& rows = look.*table;
     if (!options.id.empty()) {
       std::erase_if(rows, [&](const Row& row) { return row.id != options.id; });
     }
-    const bool syncing = std::any_of(
-        rows.begin(), rows.end(), [](const Row& row) { return row.state == SyncState::kSyncing; });
-    quiet_looks = watch.Show(rows, headline) || !syncing ? 0 : quiet_looks + 1;
+    watch.Show(rows, headline);
     InterruptibleSleep(kWatchInterval);
   }
   return {};
@@ -247,8 +245,7 @@ Status RunScopes(Context& context, const WatchOptions& options) {
                     "scope              state       members",
                     Watch<SyncScope>(context, &ScopeLine, &SyncScopeToJson));
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenTold(context.globals));
-  TIDEMARK_ASSIGN_OR_RETURN(const Look look, Read(*store));
+  TIDEMARK_ASSIGN_OR_RETURN(const Look look, Read(context.globals));
   if (options.id.empty()) {
     PrintScopes(context.output, look.scopes);
     return {};
@@ -269,8 +266,7 @@ Status RunStatus(Context& context, const WatchOptions& options) {
                     "status                           state       records",
                     Watch<SyncStatus>(context, &StatusLine, &SyncStatusToJson));
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenTold(context.globals));
-  TIDEMARK_ASSIGN_OR_RETURN(Look look, Read(*store));
+  TIDEMARK_ASSIGN_OR_RETURN(Look look, Read(context.globals));
   if (!options.id.empty()) {
     std::erase_if(look.statuses, [&](const SyncStatus& row) { return row.id != options.id; });
     if (look.statuses.empty()) {

@@ -515,6 +515,13 @@ TEST(SyncTrackerCrashTest, AKillNeverLeavesAnythingSyncing) {
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
     ASSERT_TRUE(WIFSIGNALED(status)) << "the child failed by itself";
+    {  // whoever only reads is told the truth as well
+      const auto reader = OpenStore(directory.path(), {.read_only = true});
+      ASSERT_NE(reader, nullptr);
+      const auto seen = ReadSyncScopes(*reader, /*owned=*/false);
+      ASSERT_OK(seen);
+      for (const SyncScope& scope : *seen) EXPECT_NE(scope.state, SyncState::kSyncing);
+    }
     const auto store = OpenStore(directory.path());
     ASSERT_NE(store, nullptr);
     const auto tracker = SyncTracker::Open(*store);

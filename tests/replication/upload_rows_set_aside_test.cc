@@ -415,9 +415,14 @@ TEST_F(UploadTest, TheHistoryIsBounded) {
 
 TEST_F(UploadTest, ListenersHearEveryOutcomeOnce) {  // contract 33
   std::vector<std::pair<std::string, UploadState>> heard;
+  std::vector<std::string> started;
   uploads_->AddListener([&](const UploadInfo& info) {
-    heard.emplace_back(info.id, info.state);
     EXPECT_EQ(StateOf(info.id), info.state);
+    if (info.state != UploadState::kStarted) {
+      heard.emplace_back(info.id, info.state);
+    } else {
+      started.push_back(info.id);
+    }
   });
   const std::string aborted = Start();
   ASSERT_OK(uploads_->Abort(aborted));
@@ -436,6 +441,8 @@ TEST_F(UploadTest, ListenersHearEveryOutcomeOnce) {  // contract 33
                           std::pair(superseded, UploadState::kSuperseded),
                           std::pair(finished, UploadState::kFinished),
                           std::pair(warned, UploadState::kFinishedWithWarnings)));
+  // Starts are heard once, and each page again.
+  EXPECT_THAT(started, ElementsAre(aborted, superseded, finished, warned, warned));
 }
 
 }  // namespace

@@ -607,6 +607,33 @@ class TokenTest(ServerTest):
 
 
 class OperationTest(ServerTest):
+    def test_a_sync_whose_server_was_killed_is_never_shown_as_syncing(self):
+        server = self.serve()
+        root = "/v2/integrations-sync/instances/default/syncs"
+        sync = server.call("POST", root).json()["data"]["sync_id"]
+        page = json.dumps({"entity_name": "people", "page_number": 1, "records": [{"id": "1"}]})
+        answer = server.call("POST", f"/v2/integrations-sync/syncs/{sync}/snapshot-data", body=page)
+        self.assertEqual(answer.status, 200, answer.body)
+        started = server.call("POST", "/v1/sync-scopes/s/start", body='{"members":["upload","other"]}')
+        self.assertEqual(started.status, 200, started.body)
+
+        def states(command):
+            done = self.run_tool(command, "--data", self.data, "--output", "json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return [row["state"] for row in json.loads(done.stdout)]
+
+        self.assertEqual(states("status"), ["syncing"])
+        self.assertEqual(states("scopes"), ["syncing"])
+        server.kill()
+        self.assertEqual(states("status"), ["interrupted"])
+        self.assertEqual(states("scopes"), ["interrupted"])
+        # The upload sync survived; its status goes on as a run of its own.
+        server = self.serve()
+        self.assertEqual(server.call("GET", "/v1/sync-scopes/s").json()["data"]["state"], "interrupted")
+        self.assertEqual(server.call("POST", f"{root.replace('instances/default/', '')}/{sync}/finish").status, 200)
+        status = server.call("GET", "/v1/sync-status/upload:people").json()["data"]
+        self.assertEqual((status["state"], status["records"]), ("synced", 1))
+
     def test_health_and_metrics(self):
         server = self.serve()
         self.put(server, "lead", 1, {})
