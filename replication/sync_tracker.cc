@@ -54,7 +54,7 @@ Status SyncTracker::Impl::Load() {
     status.error = kOwnerEnded;
     status.timestamp = change.now;
   }
-  return Commit(std::move(change));
+  return Commit(change);
 }
 
 Status SyncTracker::Impl::LoadStatuses(Change* change) {
@@ -103,7 +103,7 @@ Status SyncTracker::Impl::Close() {
       change.statuses.insert_or_assign(status.id, std::move(status));
     }
   }
-  Status committed = Commit(std::move(change));
+  Status committed = Commit(change);
   operations_.clear();
   operation_of_.clear();
   closed_ = true;
@@ -159,7 +159,7 @@ std::vector<SyncTransition> SyncTracker::Impl::TransitionsOf(const Change& chang
 
 /// The rows, and the events of what changed, in one write. Not synced: what a loss of power takes
 /// is progress, not data, and whoever ran then is interrupted anyway.
-Status SyncTracker::Impl::Commit(Change change) {
+Status SyncTracker::Impl::Commit(const Change& change) {
   const std::vector<SyncTransition> transitions = TransitionsOf(change);
   WriteBatch batch;
   for (const SyncTransition& transition : transitions) {
@@ -179,8 +179,8 @@ Status SyncTracker::Impl::Commit(Change change) {
   for (size_t i = 0; i < transitions.size(); ++i) {
     transitions_.push_back(committed.outcomes[i].version);
   }
-  for (auto& [id, status] : change.statuses) statuses_.insert_or_assign(id, std::move(status));
-  for (auto& [id, scope] : change.scopes) scopes_.insert_or_assign(id, std::move(scope));
+  for (const auto& [id, status] : change.statuses) statuses_.insert_or_assign(id, status);
+  for (const auto& [id, scope] : change.scopes) scopes_.insert_or_assign(id, scope);
   for (const std::string& id : change.deleted_statuses) statuses_.erase(id);
   for (const std::string& id : change.deleted_scopes) scopes_.erase(id);
   if (!listeners_.empty()) {

@@ -181,6 +181,7 @@ class Watch {
 
   void Show(const std::vector<Row>& rows, std::string_view headline) {
     std::vector<std::pair<std::string, std::string>> now;
+    now.reserve(rows.size());
     for (const Row& row : rows) now.emplace_back(row.id, json_(row));
     if (shown_ && now == before_) return;
     if (OnScreen()) {

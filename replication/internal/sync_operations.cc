@@ -40,21 +40,23 @@ Result<bool> SyncTracker::Impl::DeleteStatus(std::string_view id) {
   Change change;
   change.now = Now();
   change.deleted_statuses.emplace_back(id);
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   Deliver(&lock);
   return true;
 }
 
 Status SyncTracker::Impl::CheckRoom(const Operation& operation) const {
   const size_t targets = operation.entities.size();
-  if (targets > kMemberTargetsMax)
+  if (targets > kMemberTargetsMax) {
     return internal::TooManySyncs("entities in one sync", kMemberTargetsMax);
+  }
   const auto added = static_cast<size_t>(std::count_if(
       operation.entities.begin(), operation.entities.end(), [this](const SyncStatus& entity) {
         return !statuses_.contains(entity.id);
       }));
-  if (statuses_.size() + added > kSyncStatusesMax)
+  if (statuses_.size() + added > kSyncStatusesMax) {
     return internal::TooManySyncs("sync statuses", kSyncStatusesMax);
+  }
   for (const std::string& id : operation.scopes) {
     const SyncScope& scope = scopes_.find(id)->second;
     size_t in_scope = targets;
@@ -103,7 +105,7 @@ Result<uint64_t> SyncTracker::Impl::Begin(std::string_view member,
     internal::BeginMember(
         &scope, internal::FindMember(&scope, member), operation.entities, change.now);
   }
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   if (const auto older = operation_of_.find(member); older != operation_of_.end()) {
     operations_.erase(older->second);
   }
@@ -163,7 +165,7 @@ Status SyncTracker::Impl::Add(uint64_t number, const SyncTarget& target) {
   operation.entities.push_back(std::move(status));
   TIDEMARK_RETURN_IF_ERROR(CheckRoom(operation));
   UpdateScopes(operation, {}, /*complete=*/false, &change);
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   *running = std::move(operation);
   Deliver(&lock);
   return {};
@@ -186,7 +188,7 @@ Status SyncTracker::Impl::Progress(uint64_t number,
   change.now = Now();
   change.statuses.emplace(status->id, *status);
   UpdateScopes(operation, {}, /*complete=*/false, &change);
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   *running = std::move(operation);
   return {};
 }
@@ -213,7 +215,7 @@ Status SyncTracker::Impl::End(uint64_t number,
   change.statuses.emplace(status->id, *status);
   const bool complete = HasOutcome(operation);
   UpdateScopes(operation, {}, complete, &change);
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   if (complete) operation.scopes.clear();
   *running = std::move(operation);
   Deliver(&lock);
@@ -234,7 +236,7 @@ Status SyncTracker::Impl::Finish(uint64_t number, const Status& outcome) {
     change.statuses.emplace(status.id, status);
   }
   UpdateScopes(operation, outcome, /*complete=*/true, &change);
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   operation_of_.erase(operation.member);
   operations_.erase(number);
   Deliver(&lock);
@@ -259,7 +261,7 @@ void SyncTracker::Impl::GiveUp(uint64_t number) {
   UpdateScopes(
       operation, Status(ErrorCode::kClosed, std::string(kGivenUp)), /*complete=*/true, &change);
   // A store that cannot be written tells its other callers; the next open finds what is left.
-  static_cast<void>(Commit(std::move(change)).ok());
+  static_cast<void>(Commit(change).ok());
   operation_of_.erase(operation.member);
   operations_.erase(number);
   Deliver(&lock);

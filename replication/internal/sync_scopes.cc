@@ -9,8 +9,9 @@ Result<SyncScope> SyncTracker::Impl::StartScope(std::string_view id,
                                                 const std::vector<std::string>& members,
                                                 bool only_if_idle) {
   TIDEMARK_RETURN_IF_ERROR(internal::CheckSyncName("the id of a sync scope", id));
-  if (members.size() > kScopeMembersMax)
+  if (members.size() > kScopeMembersMax) {
     return internal::TooManySyncs("members of a sync scope", kScopeMembersMax);
+  }
   for (const std::string& member : members) {
     TIDEMARK_RETURN_IF_ERROR(internal::CheckSyncName("the id of a member", member));
   }
@@ -32,7 +33,7 @@ Result<SyncScope> SyncTracker::Impl::StartScope(std::string_view id,
   change.now = Now();
   internal::Start(&scope, members, change.now);
   change.scopes.emplace(scope.id, scope);
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   LeaveScope(id);
   Deliver(&lock);
   return scope;
@@ -59,7 +60,7 @@ Result<SyncScope> SyncTracker::Impl::InterruptScope(std::string_view id) {
   change.now = Now();
   internal::Interrupt(&scope, change.now);
   change.scopes.emplace(scope.id, scope);
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   LeaveScope(id);
   Deliver(&lock);
   return scope;
@@ -74,7 +75,7 @@ Status SyncTracker::Impl::InterruptAll() {
     if (scope.state != SyncState::kSyncing) continue;
     internal::Interrupt(&change.scopes.emplace(id, scope).first->second, change.now);
   }
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   for (auto& [number, operation] : operations_) operation.scopes.clear();
   Deliver(&lock);
   return {};
@@ -92,7 +93,7 @@ Result<bool> SyncTracker::Impl::DeleteScope(std::string_view id, bool force) {
   Change change;
   change.now = Now();
   change.deleted_scopes.emplace_back(id);
-  TIDEMARK_RETURN_IF_ERROR(Commit(std::move(change)));
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
   LeaveScope(id);
   Deliver(&lock);
   return true;

@@ -89,7 +89,7 @@ class SyncTracker::Impl {
   Status CheckRoom(const Operation& operation) const;
   void LeaveScope(std::string_view scope);
   std::vector<SyncTransition> TransitionsOf(const Change& change) const;
-  Status Commit(Change change);
+  Status Commit(const Change& change);
   void TrimTransitions();
   void Deliver(std::unique_lock<std::mutex>* lock);
 
