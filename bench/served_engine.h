@@ -19,6 +19,8 @@ class ServedEngine : public EngineStore {
   /// One session of the device, from the first page to the acknowledgement of the last: pages of
   /// 1,000, each acknowledged before the next. Counts records, not deletions.
   Drained Drain(std::string_view device);
+  /// Forgets the tombstones that no device is owed.
+  Status Purge() { return source_->Purge().status(); }
 
  private:
   std::unique_ptr<Source> source_;

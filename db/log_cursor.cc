@@ -27,40 +27,33 @@ bool RowCursor::ParseSegment() {
   return true;
 }
 
-void RowCursor::Fill(LogEntry* entry) const {
-  const BatchRow row = segment_->row(row_);
-  entry->entity = entity_->number;
-  entry->head = head_;
-  entry->birth = row.birth;
-  entry->live = row.op != RowOp::kDelete;
-  entry->id_form = row.id_form;
-  entry->value_kind = row.value_kind;
-  entry->id = row.id;
-  entry->value = row.value;
-  entry->writer_time = row.writer_time;
-  entry->ended = row.ended;
+LogRun RowCursor::TakeRun(SequenceNumber limit) {
+  picked_.clear();
+  PickRows(limit);
+  if (!status_.ok()) picked_.clear();
+  return {.entity = entity_->number,
+          .rows = segment_.has_value() ? &*segment_ : nullptr,
+          .picked = picked_};
 }
 
 CurrentCursor::CurrentCursor(const StoreState& state,
                              EntityPtr entity,
                              SequenceNumber cut,
                              const LogRange& range)
-    : RowCursor(state, std::move(entity), cut), range_(range), after_(range.after) {
-  Advance();
+    : RowCursor(state, std::move(entity), cut), range_(range), after_(range.after) {}
+
+void CurrentCursor::Prepare() {
+  head_ = at_ < size_ || FillHeads() ? heads_[at_] : kSequenceLimit;
 }
 
-void CurrentCursor::Advance() {
-  while (status_.ok()) {
-    if (at_ == size_ && !FillHeads()) {
-      head_ = kSequenceLimit;
-      return;
-    }
-    head_ = heads_[at_++];
-    if (!LoadSegment()) return;
-    const RowOp op = segment_->op(row_);
-    if (op == RowOp::kDelete ? range_.tombstones : range_.live) return;
-  }
-  head_ = kSequenceLimit;
+void CurrentCursor::PickRows(SequenceNumber limit) {
+  if (!LoadSegment()) return;
+  do {
+    const bool deleted = segment_->op(row_) == RowOp::kDelete;
+    if (deleted ? range_.tombstones : range_.live) picked_.push_back(static_cast<uint16_t>(row_));
+    if (++at_ == size_ && !FillHeads()) return;
+    head_ = heads_[at_];
+  } while (head_ < limit && FindInSegment());
 }
 
 bool CurrentCursor::FillHeads() {
@@ -74,17 +67,25 @@ bool CurrentCursor::FillHeads() {
   return size_ > 0;
 }
 
+// Whether the row of head_ is after row_ in this segment; moves there.
+bool CurrentCursor::FindInSegment() {
+  if (segment_->sequence(segment_->size() - 1) < head_) return false;
+  // Where little was overwritten, the next entry is among the next rows.
+  constexpr size_t kRowsTried = 8;
+  const size_t tried_end = std::min(row_ + 1 + kRowsTried, segment_->size());
+  for (size_t row = row_ + 1; row < tried_end && segment_->sequence(row) <= head_; ++row) {
+    row_ = row;
+    if (segment_->sequence(row) == head_) return true;
+  }
+  const size_t found = segment_->Find(head_);
+  if (found == segment_->size()) return false;
+  row_ = found;
+  return true;
+}
+
 bool CurrentCursor::LoadSegment() {
   if (segment_.has_value()) {
-    // Where little was overwritten, the next entry is among the next rows.
-    constexpr size_t kRowsTried = 8;
-    const size_t tried_end = std::min(row_ + 1 + kRowsTried, segment_->size());
-    for (size_t row = row_ + 1; row < tried_end && segment_->sequence(row) <= head_; ++row) {
-      row_ = row;
-      if (segment_->sequence(row) == head_) return true;
-    }
-    row_ = segment_->Find(head_);
-    if (row_ < segment_->size()) return true;
+    if (FindInSegment()) return true;
     segments_->Next();
     if (segments_->Valid() && ParseSegment() && segment_->sequence(segment_->size() - 1) >= head_) {
       row_ = segment_->Find(head_);
@@ -119,10 +120,9 @@ FollowCursor::FollowCursor(const StoreState& state,
   AppendBigEndian64(&key, after.Next().value());
   segments_->SeekForPrev(key);
   if (!segments_->Valid()) segments_->SeekToFirst();
-  Advance();
 }
 
-void FollowCursor::Advance() {
+void FollowCursor::Prepare() {
   for (;; segments_->Next(), segment_.reset()) {
     if (!segments_->Valid()) {
       status_ = FromRocks(segments_->status(), "reading the log of " + entity_->name);
@@ -131,14 +131,19 @@ void FollowCursor::Advance() {
     if (!segment_.has_value()) {
       if (!ParseSegment()) break;
       row_ = 0;
-    } else {
-      ++row_;
     }
     for (; row_ < segment_->size(); ++row_) {
       if (IsShown()) return;
     }
   }
   head_ = kSequenceLimit;
+}
+
+void FollowCursor::PickRows(SequenceNumber limit) {
+  picked_.push_back(static_cast<uint16_t>(row_));
+  while (++row_ < segment_->size() && segment_->sequence(row_) < limit) {
+    if (IsShown()) picked_.push_back(static_cast<uint16_t>(row_));
+  }
 }
 
 bool FollowCursor::IsShown() {
@@ -158,25 +163,62 @@ LogCursor::~LogCursor() = default;
 LogCursor::LogCursor(LogCursor&&) noexcept = default;
 LogCursor& LogCursor::operator=(LogCursor&&) noexcept = default;
 
+void LogCursor::Impl::Add(std::unique_ptr<internal::RowCursor> cursor) {
+  cursor->Prepare();
+  cursors.push_back(std::move(cursor));
+}
+
+void LogCursor::Impl::FillEntry() {
+  const BatchRow row = run.rows->row(run.picked[at]);
+  entry.entity = run.entity;
+  entry.head = row.sequence;
+  entry.birth = row.birth;
+  entry.live = row.op != RowOp::kDelete;
+  entry.id_form = row.id_form;
+  entry.value_kind = row.value_kind;
+  entry.id = row.id;
+  entry.value = row.value;
+  entry.writer_time = row.writer_time;
+  entry.ended = row.ended;
+}
+
 bool LogCursor::Next() {
-  auto& cursors = impl_->cursors;
-  if (!impl_->status.ok()) return false;
-  if (impl_->current != nullptr) impl_->current->Advance();
-  impl_->current = nullptr;
-  for (const auto& cursor : cursors) {
-    if (!cursor->status().ok()) {
-      impl_->status = cursor->status();
-      impl_->current = nullptr;
-      return false;
-    }
-    if (cursor->head() == kSequenceLimit) continue;
-    if (impl_->current == nullptr || cursor->head() < impl_->current->head()) {
-      impl_->current = cursor.get();
-    }
-  }
-  if (impl_->current == nullptr) return false;
-  impl_->current->Fill(&impl_->entry);
+  if (++impl_->at >= impl_->run.picked.size() && !NextRun()) return false;
+  impl_->FillEntry();
   return true;
+}
+
+bool LogCursor::NextRun() {
+  Impl& impl = *impl_;
+  impl.at = 0;
+  impl.run = {};
+  while (impl.run.picked.empty()) {
+    if (!impl.status.ok()) return false;
+    if (impl.current != nullptr) impl.current->Prepare();
+    impl.current = nullptr;
+    SequenceNumber limit = kSequenceLimit;  // where the next run of another cursor begins
+    for (const auto& cursor : impl.cursors) {
+      if (!cursor->status().ok()) {
+        impl.status = cursor->status();
+        return false;
+      }
+      if (cursor->head() == kSequenceLimit) continue;
+      if (impl.current == nullptr || cursor->head() < impl.current->head()) {
+        if (impl.current != nullptr) limit = impl.current->head();
+        impl.current = cursor.get();
+      } else {
+        limit = std::min(limit, cursor->head());
+      }
+    }
+    if (impl.current == nullptr) return false;
+    impl.run = impl.current->TakeRun(limit);
+    impl.status = impl.current->status();
+  }
+  return true;
+}
+
+const LogRun& LogCursor::run() const {
+  return impl_->run;
 }
 
 const LogEntry& LogCursor::entry() const {

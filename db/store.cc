@@ -438,7 +438,7 @@ LogCursor Store::ReadLog(std::shared_ptr<const Cut> cut,
   const auto catalog = state.GetCatalog();
   for (const LogRange& range : ranges) {
     if (EntityPtr entity = catalog->Find(range.entity)) {
-      impl->cursors.push_back(std::make_unique<internal::CurrentCursor>(
+      impl->Add(std::make_unique<internal::CurrentCursor>(
           state, std::move(entity), cut->sequence(), range));
     }
   }
@@ -458,8 +458,7 @@ LogCursor Store::FollowLog(std::shared_ptr<const Cut> cut, SequenceNumber after)
   }
   for (const auto& [number, entity] : state.GetCatalog()->all()) {
     if (IsLocal(number)) continue;
-    impl->cursors.push_back(
-        std::make_unique<internal::FollowCursor>(state, entity, cut->sequence(), after));
+    impl->Add(std::make_unique<internal::FollowCursor>(state, entity, cut->sequence(), after));
   }
   impl->cut = std::move(cut);
   return LogCursor(std::move(impl));

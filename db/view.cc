@@ -1,10 +1,13 @@
 #include "db/view.h"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 
 #include "db/internal/rocks_status.h"
 #include "db/internal/view_impl.h"
 #include "format/coding.h"
+#include "format/segment_row.h"
 
 namespace tidemark {
 
@@ -212,50 +215,123 @@ bool RecordIterator::Impl::NextEntry(std::string* id, IndexEntry* entry) {
   return true;
 }
 
-Status RecordIterator::Impl::ReadValue(std::string_view id, const IndexEntry& entry) {
-  if (!segment_.has_value() || segment_key_ != entry.segment()) {
-    segment_.reset();
-    segment_bytes_.Reset();
-    std::string key;
-    AppendBigEndian64(&key, entry.segment().value());
-    const rocksdb::Status read =
-        view_->state.db->Get(rocksdb::ReadOptions(), entity_->log.get(), key, &segment_bytes_);
-    if (!read.ok()) {
-      return internal::FromRocks(read, "reading the log of " + entity_->name);
+bool RecordIterator::Impl::FillBatch() {
+  batch_.clear();
+  at_ = 0;
+  size_t wanted = std::exchange(batch_size_, std::min(2 * batch_size_, tuning::kScanRecordsMax));
+  if (options_.limit > 0) wanted = std::min(wanted, options_.limit - returned_);
+  std::string id;
+  IndexEntry entry;
+  while (batch_.size() < wanted && NextEntry(&id, &entry)) {
+    if (!view_->IsLive(*entity_, entry)) continue;
+    Slot& slot = batch_.emplace_back();
+    slot.record.id = std::move(id);
+    slot.record.version = entry.head;
+    slot.record.birth = entry.birth;
+    slot.record.origin = entry.origin();
+    slot.segment = entry.segment();
+    slot.read = !options_.values;
+  }
+  if (status.ok() && options_.values) status = ReadValues();
+  return status.ok() && !batch_.empty();
+}
+
+Status RecordIterator::Impl::ReadValues() {
+  std::vector<uint32_t> order(batch_.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [this](uint32_t a, uint32_t b) {
+    return batch_[a].record.version < batch_[b].record.version;
+  });
+  size_t bytes = 0;
+  for (size_t begin = 0; begin < order.size();) {
+    if (bytes >= tuning::kScanBytes) {
+      batch_size_ = tuning::kScanRecordsMin;  // large values: little is gained by reading ahead
+      break;
     }
-    auto parsed = BatchView::Parse(
-        {segment_bytes_.data(), segment_bytes_.size()}, BatchKind::kSegment, Trust::kChecked);
-    if (!parsed.ok()) return {ErrorCode::kCorruption, parsed.status().message()};
-    segment_ = std::move(*parsed);
-    segment_key_ = entry.segment();
+    size_t end = begin;
+    size_t segments = 0;
+    for (; end < order.size(); ++end) {
+      const bool another =
+          end == begin || batch_[order[end]].segment != batch_[order[end - 1]].segment;
+      if (another && ++segments > tuning::kScanSegments) break;
+    }
+    const auto group = std::span<const uint32_t>(order).subspan(begin, end - begin);
+    TIDEMARK_RETURN_IF_ERROR(ReadSegments(group));
+    for (const uint32_t at : group) bytes += batch_[at].record.value.size();
+    begin = end;
   }
-  const size_t index = segment_->Find(entry.head);
-  if (index == segment_->size() || segment_->id(index) != id) {
-    return {ErrorCode::kCorruption,
-            "the log of " + entity_->name + " does not have " + std::string(id)};
+  return {};
+}
+
+Status RecordIterator::Impl::ReadSegments(std::span<const uint32_t> order) {
+  std::array<std::string, tuning::kScanSegments> keys;
+  std::array<rocksdb::Slice, tuning::kScanSegments> slices;
+  std::array<rocksdb::PinnableSlice, tuning::kScanSegments> segments;
+  std::array<rocksdb::Status, tuning::kScanSegments> read;
+  size_t count = 0;
+  SequenceNumber last;
+  for (const uint32_t at : order) {
+    if (count > 0 && batch_[at].segment == last) continue;
+    last = batch_[at].segment;
+    AppendBigEndian64(&keys[count], last.value());
+    slices[count] = keys[count];
+    ++count;
   }
-  const BatchRow row = segment_->row(index);
-  record.id_form = row.id_form;
-  record.value_kind = row.value_kind;
-  record.value = row.value;
-  record.writer_time = row.writer_time;
+  view_->state.db->MultiGet(rocksdb::ReadOptions(),
+                            entity_->log.get(),
+                            count,
+                            slices.data(),
+                            segments.data(),
+                            read.data(),
+                            /*sorted_input=*/true);
+  size_t segment = 0;
+  size_t bytes = 0;
+  last = batch_[order.front()].segment;
+  for (const uint32_t at : order) {
+    Slot& slot = batch_[at];
+    if (slot.segment != last) {
+      last = slot.segment;
+      ++segment;
+    }
+    if (!read[segment].ok()) {
+      return internal::FromRocks(read[segment], "reading the log of " + entity_->name);
+    }
+    if (bytes >= tuning::kScanBytes) break;  // the others are read one by one
+    TIDEMARK_RETURN_IF_ERROR(ReadRow({segments[segment].data(), segments[segment].size()}, &slot));
+    bytes += slot.record.value.size();
+  }
+  return {};
+}
+
+Status RecordIterator::Impl::ReadRow(std::string_view segment, Slot* slot) const {
+  const auto row = ReadSegmentRow(segment, slot->record.version);
+  if (!row.ok()) return {ErrorCode::kCorruption, row.status().message()};
+  Record& found = slot->record;
+  if (row->id != found.id) {
+    return {ErrorCode::kCorruption, "the log of " + entity_->name + " does not have " + found.id};
+  }
+  found.id_form = row->id_form;
+  found.value_kind = row->value_kind;
+  found.value = row->value;
+  found.writer_time = row->writer_time;
+  slot->read = true;
   return {};
 }
 
 bool RecordIterator::Impl::Next() {
   if (entity_ == nullptr || !status.ok()) return false;
   if (options_.limit > 0 && returned_ == options_.limit) return false;
-  IndexEntry entry;
-  while (NextEntry(&record.id, &entry)) {
-    if (!view_->IsLive(*entity_, entry)) continue;
-    record.version = entry.head;
-    record.birth = entry.birth;
-    record.origin = entry.origin();
-    if (options_.values) status = ReadValue(record.id, entry);
-    ++returned_;
-    return status.ok();
+  if (at_ == batch_.size() && !FillBatch()) return false;
+  Slot& slot = batch_[at_];
+  if (!slot.read) {
+    const auto turn = static_cast<uint32_t>(at_);
+    status = ReadSegments({&turn, 1});
+    if (!status.ok()) return false;
   }
-  return false;
+  ++at_;
+  record = std::move(slot.record);
+  ++returned_;
+  return true;
 }
 
 }  // namespace tidemark

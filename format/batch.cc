@@ -9,6 +9,7 @@
 #include "format/internal/batch_envelope.h"
 #include "format/internal/batch_op.h"
 #include "format/schema/batch_generated.h"
+#include "format/segment_row.h"
 
 namespace tidemark {
 namespace {
@@ -156,6 +157,31 @@ class ColumnChecker {
     return CheckIdText();
   }
 
+  /// Comes first: it makes reading any element of any column safe.
+  Status CheckLengths() const {
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("op", columns_.op, rows_));
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("id_end", columns_.id_end, rows_));
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("value_end", columns_.value_end, rows_));
+    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("entity", columns_.entity, rows_));
+    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("sequence", columns_.sequence, rows_));
+    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("birth", columns_.birth, rows_));
+    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("superseded", columns_.superseded, rows_));
+    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("writer_time", columns_.time, rows_));
+    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("origin_birth", columns_.origin_birth, rows_));
+    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("origin_head", columns_.origin_head, rows_));
+    if (columns_.origin_birth.absent() != columns_.origin_head.absent()) {
+      return MalformedBatch("origin_birth and origin_head go together");
+    }
+    TIDEMARK_RETURN_IF_ERROR(
+        CheckOptionalLength("writer_time_present", columns_.time_present, (rows_ + 7) / 8));
+    if (columns_.time.absent() && !columns_.time_present.absent()) {
+      return MalformedBatch("writer_time_present without writer_time");
+    }
+    TIDEMARK_RETURN_IF_ERROR(
+        CheckLength("ended_birth", columns_.ended_birth, columns_.ended_row.size));
+    return CheckLength("ended_death", columns_.ended_death, columns_.ended_row.size);
+  }
+
  private:
   // Calls is_bad(i) for every i below `count`; fails at the first that is.
   template <typename IsBad>
@@ -197,30 +223,6 @@ class ColumnChecker {
 
   static Status CheckOptionalLength(std::string_view what, const Column& column, size_t wanted) {
     return column.absent() ? Status() : CheckLength(what, column, wanted);
-  }
-
-  Status CheckLengths() const {
-    TIDEMARK_RETURN_IF_ERROR(CheckLength("op", columns_.op, rows_));
-    TIDEMARK_RETURN_IF_ERROR(CheckLength("id_end", columns_.id_end, rows_));
-    TIDEMARK_RETURN_IF_ERROR(CheckLength("value_end", columns_.value_end, rows_));
-    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("entity", columns_.entity, rows_));
-    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("sequence", columns_.sequence, rows_));
-    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("birth", columns_.birth, rows_));
-    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("superseded", columns_.superseded, rows_));
-    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("writer_time", columns_.time, rows_));
-    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("origin_birth", columns_.origin_birth, rows_));
-    TIDEMARK_RETURN_IF_ERROR(CheckOptionalLength("origin_head", columns_.origin_head, rows_));
-    if (columns_.origin_birth.absent() != columns_.origin_head.absent()) {
-      return MalformedBatch("origin_birth and origin_head go together");
-    }
-    TIDEMARK_RETURN_IF_ERROR(
-        CheckOptionalLength("writer_time_present", columns_.time_present, (rows_ + 7) / 8));
-    if (columns_.time.absent() && !columns_.time_present.absent()) {
-      return MalformedBatch("writer_time_present without writer_time");
-    }
-    TIDEMARK_RETURN_IF_ERROR(
-        CheckLength("ended_birth", columns_.ended_birth, columns_.ended_row.size));
-    return CheckLength("ended_death", columns_.ended_death, columns_.ended_row.size);
   }
 
   Status CheckEntities() const {
@@ -421,6 +423,83 @@ std::optional<EntityKind> BatchView::entity_kind(uint16_t index) const {
                                         : internal::UnpackEntityKind(entity_kind_column_[index]);
 }
 
+namespace {
+
+// Where a piece lies in its column; nullopt: it does not.
+std::optional<std::string_view> CheckedPiece(const Column& bytes,
+                                             const Column& ends,
+                                             size_t index,
+                                             size_t length_max) {
+  const uint32_t begin = index == 0 ? 0 : Load<uint32_t>(ends.bytes, index - 1);
+  const uint32_t end = Load<uint32_t>(ends.bytes, index);
+  if (begin > end || end > bytes.size || end - begin > length_max) return std::nullopt;
+  return bytes.text().substr(begin, end - begin);
+}
+
+// Index of the row with this sequence; `rows` when there is none.
+size_t FindSequence(const Columns& columns, size_t rows, uint64_t sequence) {
+  if (columns.sequence.absent()) {
+    return sequence < columns.first ? rows : std::min<uint64_t>(sequence - columns.first, rows);
+  }
+  size_t begin = 0;
+  size_t end = rows;
+  while (begin < end) {
+    const size_t middle = begin + (end - begin) / 2;
+    if (Load<uint64_t>(columns.sequence.bytes, middle) < sequence) {
+      begin = middle + 1;
+    } else {
+      end = middle;
+    }
+  }
+  const bool found = begin < rows && Load<uint64_t>(columns.sequence.bytes, begin) == sequence;
+  return found ? begin : rows;
+}
+
+}  // namespace
+
+Result<BatchRow> ReadSegmentRow(std::string_view segment, SequenceNumber sequence) {
+  auto opened = internal::OpenEnvelope(segment, /*check_checksum=*/false);
+  if (!opened.ok()) return opened.status();
+  TIDEMARK_RETURN_IF_ERROR(VerifyStructure(opened->payload));
+  const wire::Batch& table = *RootOf(opened->payload);
+  TIDEMARK_RETURN_IF_ERROR(CheckHeader(table, BatchKind::kSegment));
+  const Columns columns(table);
+  const ColumnChecker checker(columns, opened->rows, BatchKind::kSegment);
+  TIDEMARK_RETURN_IF_ERROR(checker.CheckLengths());
+  const size_t index = FindSequence(columns, opened->rows, sequence.value());
+  if (index == opened->rows) {
+    return MalformedBatch("no row has sequence " + std::to_string(sequence.value()));
+  }
+  const auto id = CheckedPiece(columns.ids, columns.id_end, index, kIdBytesMax);
+  const auto value = CheckedPiece(columns.values, columns.value_end, index, kValueBytesMax);
+  const uint8_t packed = columns.op.bytes[index];
+  const uint64_t birth =
+      columns.birth.absent() ? sequence.value() : Load<uint64_t>(columns.birth.bytes, index);
+  const uint64_t superseded =
+      columns.superseded.absent() ? 0 : Load<uint64_t>(columns.superseded.bytes, index);
+  if (!id.has_value() || id->empty() || !value.has_value() || birth > sequence.value() ||
+      superseded >= sequence.value() || !internal::IsOpOfKind(packed, BatchKind::kSegment)) {
+    return MalformedBatch("row " + std::to_string(index) + " is out of range");
+  }
+  BatchRow row{.op = internal::UnpackOp(packed),
+               .id_form = internal::UnpackIdForm(packed),
+               .value_kind = internal::UnpackValueKind(packed),
+               .sequence = sequence,
+               .birth = SequenceNumber(birth),
+               .superseded = SequenceNumber(superseded),
+               .id = *id,
+               .value = *value,
+               .writer_time = {},
+               .ended = {},
+               .origin_birth = {},
+               .origin_head = {}};
+  const bool has_time =
+      !columns.time.absent() && (columns.time_present.absent() ||
+                                 (columns.time_present.bytes[index / 8] >> index % 8 & 1) != 0);
+  if (has_time) row.writer_time = Load<int64_t>(columns.time.bytes, index);
+  return row;
+}
+
 BatchHeader BatchView::header() const {
   const wire::Batch& table = *RootOf(payload_);
   BatchHeader header;
@@ -447,16 +526,13 @@ BatchRow BatchView::row(size_t index) const {
   row.id_form = internal::UnpackIdForm(packed);
   row.value_kind = internal::UnpackValueKind(packed);
   row.sequence = sequence(index);
-  row.birth = birth_column_ == nullptr ? row.sequence
-                                       : SequenceNumber(Load<uint64_t>(birth_column_, index));
+  row.birth = birth(index);
   if (superseded_column_ != nullptr) {
     row.superseded = SequenceNumber(Load<uint64_t>(superseded_column_, index));
   }
   row.id = id(index);
   row.value = Piece(values_, value_end_column_, index);
-  const bool has_time = time_column_ != nullptr &&
-                        (time_present_ == nullptr || (time_present_[index / 8] >> index % 8 & 1));
-  if (has_time) row.writer_time = Load<int64_t>(time_column_, index);
+  if (time_column_ != nullptr) row.writer_time = writer_time(index);
   if (origin_head_column_ != nullptr) {
     row.origin_birth = SequenceNumber(Load<uint64_t>(origin_birth_column_, index));
     row.origin_head = SequenceNumber(Load<uint64_t>(origin_head_column_, index));
@@ -472,6 +548,23 @@ SequenceNumber BatchView::sequence(size_t index) const {
   assert(index < size_);
   return SequenceNumber(sequence_column_ == nullptr ? first_ + index
                                                     : Load<uint64_t>(sequence_column_, index));
+}
+
+SequenceNumber BatchView::birth(size_t index) const {
+  return birth_column_ == nullptr ? sequence(index)
+                                  : SequenceNumber(Load<uint64_t>(birth_column_, index));
+}
+
+std::optional<int64_t> BatchView::writer_time(size_t index) const {
+  const bool has_time = time_column_ != nullptr &&
+                        (time_present_ == nullptr || (time_present_[index / 8] >> index % 8 & 1));
+  if (!has_time) return std::nullopt;
+  return Load<int64_t>(time_column_, index);
+}
+
+size_t BatchView::payload_bytes(size_t index) const {
+  return Piece(ids_, id_end_column_, index).size() +
+         Piece(values_, value_end_column_, index).size();
 }
 
 std::string_view BatchView::id(size_t index) const {

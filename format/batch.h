@@ -79,6 +79,14 @@ struct BatchHeader {
   std::string origin;    ///< who wrote the rows, where that is known
 };
 
+class BatchView;
+
+/// A row of another batch, and what the new one says of it.
+struct PickedRow {
+  uint16_t row = 0;
+  RowOp op = RowOp::kCreated;
+};
+
 /// Builds one batch. Copies what it is given. Reusable after `Finish`. Thread-compatible.
 class BatchBuilder {
  public:
@@ -94,6 +102,9 @@ class BatchBuilder {
   uint16_t Entity(std::string_view name, std::optional<EntityKind> kind = {});
   /// Requires: fewer than 1,000 rows so far; sequences do not decrease.
   void Add(const BatchRow& row);
+  /// Adds rows of `from`, in increasing order, with other ops: whole columns at a time. Superseded
+  /// heads, ended lives and origins stay behind; a page has none of them. Requires what `Add` does.
+  void AddPicked(const BatchView& from, std::span<const PickedRow> picked, uint16_t entity);
 
   size_t size() const;
   /// Bytes of ids and values so far; the encoded batch adds about 24 bytes a row.
@@ -131,6 +142,11 @@ class BatchView {
   std::string_view id(size_t index) const;
   RowOp op(size_t index) const;
   uint16_t entity(size_t index) const;
+  SequenceNumber birth(size_t index) const;
+  /// Of the id and the value.
+  size_t payload_bytes(size_t index) const;
+  /// True if there may be rows with ended lives.
+  bool has_ended() const { return !ended_.empty(); }
   /// Position of the row with this sequence, found by binary search; size() when absent.
   size_t Find(SequenceNumber sequence) const;
 
@@ -140,7 +156,9 @@ class BatchView {
   std::optional<EntityKind> entity_kind(uint16_t index) const;
 
  private:
+  friend class BatchBuilder;
   BatchView() = default;
+  std::optional<int64_t> writer_time(size_t index) const;
 
   std::string_view payload_;
   size_t size_ = 0;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <functional>
@@ -41,6 +42,26 @@ Offset<Vector<T>> EncodeRows(FlatBufferBuilder* flat,
 Offset<Vector<uint8_t>> EncodeBytes(FlatBufferBuilder* flat, std::string_view bytes) {
   if (bytes.empty()) return {};
   return flat->CreateVector(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+}
+
+uint32_t LoadEnd(const uint8_t* ends, size_t index) {
+  uint32_t end = 0;
+  std::memcpy(&end, ends + index * sizeof(end), sizeof(end));
+  return end;
+}
+
+// Appends `count` of the pieces that end at `ends`, from `first` on, and tells where they end now.
+void CopyPieces(std::string_view bytes,
+                const uint8_t* ends,
+                size_t first,
+                size_t count,
+                std::string* out,
+                uint32_t* out_ends) {
+  const uint32_t begin = first == 0 ? 0 : LoadEnd(ends, first - 1);
+  const uint32_t end = LoadEnd(ends, first + count - 1);
+  const auto moved = static_cast<uint32_t>(out->size()) - begin;  // wraps around, and back
+  for (size_t i = 0; i < count; ++i) out_ends[i] = LoadEnd(ends, first + i) + moved;
+  out->append(bytes.substr(begin, end - begin));
 }
 
 Offset<flatbuffers::String> EncodeText(FlatBufferBuilder* flat, std::string_view text) {
@@ -90,7 +111,8 @@ struct BatchBuilder::Columns {
 
   void Grow();
   void Clear();
-  void AddTime(const BatchRow& row);
+  void AddTime(int64_t writer_time);
+  void NoteSequence(uint64_t number, uint64_t born);
   void AddEnded(const BatchRow& row);
   bool IsSequenceImplied() const { return all_unnumbered || (contiguous && sequence[0] != 0); }
   void EncodeHead(const BatchHeader& header);
@@ -112,8 +134,16 @@ void BatchBuilder::Columns::Grow() {
 }
 
 void BatchBuilder::Columns::Clear() {
+  // What most rows leave out stays zero.
+  const auto clear = [this](auto* column) {
+    std::fill_n(column->begin(), std::min(rows, column->size()), 0);
+  };
+  if (any_superseded) clear(&superseded);
+  if (any_origin) clear(&origin_birth);
+  if (any_origin) clear(&origin_head);
+  if (times > 0) clear(&time);
+  if (times > 0) clear(&time_present);
   rows = 0;
-  std::fill(time_present.begin(), time_present.end(), uint8_t{0});
   ended_row.clear();
   ended_birth.clear();
   ended_death.clear();
@@ -134,11 +164,18 @@ void BatchBuilder::Columns::Clear() {
   flat.Clear();
 }
 
-void BatchBuilder::Columns::AddTime(const BatchRow& row) {
-  time[rows] = row.writer_time.value_or(0);
-  if (!row.writer_time) return;
+void BatchBuilder::Columns::AddTime(int64_t writer_time) {
+  time[rows] = writer_time;
   time_present[rows / 8] |= static_cast<uint8_t>(1U << rows % 8);
   ++times;
+}
+
+// Of the row that is being added.
+inline void BatchBuilder::Columns::NoteSequence(uint64_t number, uint64_t born) {
+  assert(rows == 0 || sequence[rows - 1] <= number);
+  contiguous &= number == sequence[0] + rows;
+  all_unnumbered &= number == 0;
+  born_with_sequence &= born == number;
 }
 
 void BatchBuilder::Columns::AddEnded(const BatchRow& row) {
@@ -242,29 +279,65 @@ void BatchBuilder::Add(const BatchRow& row) {
   assert(at < kBatchRecordsMax);
   if (at == columns.op.size()) columns.Grow();
   const uint64_t sequence = row.sequence.value();
-  assert(at == 0 || columns.sequence[at - 1] <= sequence);
 
   columns.entity[at] = row.entity;
   columns.op[at] = internal::PackOp(row.op, row.id_form, row.value_kind);
   columns.sequence[at] = sequence;
   columns.birth[at] = row.birth.value();
-  columns.superseded[at] = row.superseded.value();
-  columns.origin_birth[at] = row.origin_birth.value();
-  columns.origin_head[at] = row.origin_head.value();
-  columns.any_origin |= row.origin_head != kSequenceZero;
-  columns.AddTime(row);
-  columns.AddEnded(row);
+  if (row.superseded != kSequenceZero) columns.superseded[at] = row.superseded.value();
+  if (row.origin_head != kSequenceZero) {
+    columns.origin_birth[at] = row.origin_birth.value();
+    columns.origin_head[at] = row.origin_head.value();
+    columns.any_origin = true;
+  }
+  if (row.writer_time.has_value()) columns.AddTime(*row.writer_time);
+  if (!row.ended.empty()) columns.AddEnded(row);
   columns.ids.append(row.id);
   columns.values.append(row.value);
   columns.id_end[at] = static_cast<uint32_t>(columns.ids.size());
   columns.value_end[at] = static_cast<uint32_t>(columns.values.size());
 
-  columns.contiguous &= sequence == columns.sequence[0] + at;
-  columns.all_unnumbered &= sequence == 0;
-  columns.born_with_sequence &= row.birth == row.sequence;
+  columns.NoteSequence(sequence, row.birth.value());
   columns.any_superseded |= row.superseded != kSequenceZero;
   columns.any_entity |= row.entity != 0;
   ++columns.rows;
+}
+
+void BatchBuilder::AddPicked(const BatchView& from,
+                             std::span<const PickedRow> picked,
+                             uint16_t entity) {
+  Columns& columns = *columns_;
+  const bool timed = from.time_column_ != nullptr;
+  for (const PickedRow& one : picked) {
+    const size_t at = columns.rows;
+    assert(at < kBatchRecordsMax && one.row < from.size());
+    if (at == columns.op.size()) columns.Grow();
+    const uint64_t sequence = from.sequence(one.row).value();
+    const uint64_t birth = from.birth(one.row).value();
+    columns.entity[at] = entity;
+    columns.op[at] = internal::WithOp(from.op_column_[one.row], one.op);
+    columns.sequence[at] = sequence;
+    columns.birth[at] = birth;
+    const auto time = timed ? from.writer_time(one.row) : std::nullopt;
+    if (time.has_value()) columns.AddTime(*time);
+    columns.NoteSequence(sequence, birth);
+    ++columns.rows;
+  }
+  columns.any_entity |= entity != 0 && !picked.empty();
+
+  // Rows that stand side by side there stand side by side here.
+  size_t at = columns.rows - picked.size();
+  for (size_t begin = 0; begin < picked.size();) {
+    size_t end = begin + 1;
+    while (end < picked.size() && picked[end].row == picked[end - 1].row + 1) ++end;
+    const size_t row = picked[begin].row;
+    const size_t count = end - begin;
+    CopyPieces(from.ids_, from.id_end_column_, row, count, &columns.ids, &columns.id_end[at]);
+    CopyPieces(
+        from.values_, from.value_end_column_, row, count, &columns.values, &columns.value_end[at]);
+    at += count;
+    begin = end;
+  }
 }
 
 size_t BatchBuilder::size() const {

@@ -6,7 +6,6 @@
 namespace tidemark {
 namespace {
 
-constexpr size_t kVarintBytesMax = 10;
 constexpr char kOrderedEscape = '\x00';
 constexpr char kOrderedNul = '\xff';  // after the escape: a NUL of the text
 constexpr char kOrderedEnd = '\x01';  // after the escape: the end of the text
@@ -45,15 +44,19 @@ constexpr std::array<uint8_t, 256> kBase64Values = MakeBase64Values();
 
 }  // namespace
 
-void AppendVarint(std::string* out, uint64_t value) {
-  char bytes[kVarintBytesMax];
-  size_t size = 0;
+char* WriteVarint(char* at, uint64_t value) {
   while (value >= 0x80) {
-    bytes[size++] = static_cast<char>(value | 0x80);
+    *at++ = static_cast<char>(value | 0x80);
     value >>= 7;
   }
-  bytes[size++] = static_cast<char>(value);
-  out->append(bytes, size);
+  *at++ = static_cast<char>(value);
+  return at;
+}
+
+void AppendVarint(std::string* out, uint64_t value) {
+  if (value < 0x80) return out->push_back(static_cast<char>(value));
+  char bytes[kVarintBytesMax];
+  out->append(bytes, static_cast<size_t>(WriteVarint(bytes, value) - bytes));
 }
 
 void AppendBigEndian32(std::string* out, uint32_t value) {
@@ -86,7 +89,7 @@ uint64_t LoadBigEndian64(const char* bytes) {
   return LoadBigEndian<uint64_t>(bytes);
 }
 
-uint64_t ByteReader::Varint() {
+uint64_t ByteReader::LongVarint() {
   uint64_t value = 0;
   for (size_t i = 0; i < kVarintBytesMax && i < rest_.size(); ++i) {
     const auto byte = static_cast<uint8_t>(rest_[i]);

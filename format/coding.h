@@ -14,6 +14,9 @@ namespace tidemark {
 
 // Appending. Big-endian forms sort like the numbers they stand for.
 void AppendVarint(std::string* out, uint64_t value);
+/// Writes a varint where there is room for `kVarintBytesMax`, and returns where it ends.
+char* WriteVarint(char* at, uint64_t value);
+inline constexpr size_t kVarintBytesMax = 10;
 void AppendBigEndian32(std::string* out, uint32_t value);
 void AppendBigEndian64(std::string* out, uint64_t value);
 void AppendBytes(std::string* out, std::string_view bytes);  ///< varint length, then the bytes
@@ -31,7 +34,12 @@ class ByteReader {
  public:
   explicit ByteReader(std::string_view bytes) : rest_(bytes) {}
 
-  uint64_t Varint();
+  uint64_t Varint() {
+    if (rest_.empty() || static_cast<uint8_t>(rest_[0]) >= 0x80) return LongVarint();
+    const auto value = static_cast<uint8_t>(rest_[0]);
+    rest_.remove_prefix(1);
+    return value;
+  }
   uint8_t Byte();
   uint32_t BigEndian32();
   uint64_t BigEndian64();
@@ -47,6 +55,7 @@ class ByteReader {
   bool Finished() const { return ok_ && rest_.empty(); }
 
  private:
+  uint64_t LongVarint();
   void Fail();
 
   std::string_view rest_;

@@ -292,6 +292,22 @@ void SequenceSet::AddAll(std::span<const SequenceNumber> increasing) {
   }
 }
 
+void SequenceSet::AddUnordered(std::span<const SequenceNumber> any) {
+  Entry* entry = nullptr;
+  Chunk* chunk = nullptr;
+  for (const SequenceNumber sequence : any) {
+    assert(sequence < kSequenceLimit);
+    if (entry == nullptr || entry->key != ChunkKey(sequence)) {
+      entry = &FindOrInsert(ChunkKey(sequence));
+      chunk = entry->chunk.Writable();
+    }
+    if (!chunk->Add(Offset(sequence))) continue;
+    ++entry->count;
+    entry->dirty = true;
+    ++count_;
+  }
+}
+
 void SequenceSet::AddRange(SequenceRange range) {
   assert(range.limit <= kSequenceLimit);
   for (SequenceNumber at = range.first; at < range.limit;) {

@@ -39,6 +39,8 @@ class SequenceSet {
   bool Add(SequenceNumber sequence);
   /// Adds all of `increasing`, without repeats: cheaper than one by one.
   void AddAll(std::span<const SequenceNumber> increasing);
+  /// Adds all of `any`, in any order, repeats allowed.
+  void AddUnordered(std::span<const SequenceNumber> any);
   /// Costs O(chunks in the range). Requires range.limit <= kSequenceLimit.
   void AddRange(SequenceRange range);
   /// True if `sequence` was a member before.

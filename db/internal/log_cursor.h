@@ -23,13 +23,17 @@ class RowCursor {
   RowCursor(const RowCursor&) = delete;
   RowCursor& operator=(const RowCursor&) = delete;
 
-  virtual void Advance() = 0;
-  /// kSequenceLimit at the end.
+  /// Finds the next row. Call it first, and after each run, whose views end with it.
+  virtual void Prepare() = 0;
+  /// Takes rows from the next one on, as far as they lie in one segment and below `limit`. On an
+  /// error there are none, and `status` says why.
+  LogRun TakeRun(SequenceNumber limit);
+  /// Of the next row; kSequenceLimit at the end.
   SequenceNumber head() const { return head_; }
   const Status& status() const { return status_; }
-  void Fill(LogEntry* entry) const;
 
  protected:
+  virtual void PickRows(SequenceNumber limit) = 0;
   bool ParseSegment();
 
   const StoreState& state_;
@@ -38,6 +42,7 @@ class RowCursor {
   std::unique_ptr<rocksdb::Iterator> segments_;
   std::optional<BatchView> segment_;  // at segments_, when set
   size_t row_ = 0;
+  std::vector<uint16_t> picked_;
   SequenceNumber head_ = kSequenceLimit;
   Status status_;
 };
@@ -50,10 +55,12 @@ class CurrentCursor final : public RowCursor {
                 EntityPtr entity,
                 SequenceNumber cut,
                 const LogRange& range);
-  void Advance() override;
+  void Prepare() override;
 
  private:
+  void PickRows(SequenceNumber limit) override;
   bool FillHeads();
+  bool FindInSegment();
   bool LoadSegment();
 
   const LogRange range_;
@@ -68,9 +75,10 @@ class CurrentCursor final : public RowCursor {
 class FollowCursor final : public RowCursor {
  public:
   FollowCursor(const StoreState& state, EntityPtr entity, SequenceNumber cut, SequenceNumber after);
-  void Advance() override;
+  void Prepare() override;
 
  private:
+  void PickRows(SequenceNumber limit) override;
   bool IsShown();
 
   const SequenceNumber after_;
@@ -82,9 +90,15 @@ namespace tidemark {
 
 class LogCursor::Impl {
  public:
+  /// Calls `Prepare`; the cursor joins those that are read.
+  void Add(std::unique_ptr<internal::RowCursor> cursor);
+  void FillEntry();
+
   std::shared_ptr<const Cut> cut;
   std::vector<std::unique_ptr<internal::RowCursor>> cursors;
-  internal::RowCursor* current = nullptr;
+  internal::RowCursor* current = nullptr;  // whose run is the present one
+  LogRun run;
+  size_t at = 0;  // of the run's entries, the present one
   LogEntry entry;
   Status status;
 };

@@ -5,6 +5,7 @@
 #include "db/internal/rocks_status.h"
 #include "db/internal/runtime_impl.h"
 #include "format/coding.h"
+#include "format/segment_row.h"
 
 namespace tidemark::internal {
 namespace {
@@ -196,18 +197,18 @@ Result<Record> ReadRecord(const StoreState& state,
   AppendBigEndian64(&key, entry.segment().value());
   rocksdb::PinnableSlice bytes;
   const rocksdb::Status read = state.db->Get(rocksdb::ReadOptions(), entity.log.get(), key, &bytes);
-  const std::string where =
-      entity.name + " " + std::string(id) + " at sequence " + std::to_string(entry.head.value());
-  if (read.IsNotFound()) return {ErrorCode::kCorruption, where + ": its log segment is missing"};
-  if (!read.ok()) return FromRocks(read, "reading " + where);
-  const auto segment =
-      BatchView::Parse({bytes.data(), bytes.size()}, BatchKind::kSegment, Trust::kChecked);
-  if (!segment.ok()) return {ErrorCode::kCorruption, where + ": " + segment.status().message()};
-  const size_t index = segment->Find(entry.head);
-  if (index == segment->size() || segment->id(index) != id) {
-    return {ErrorCode::kCorruption, where + ": its log segment does not have it"};
+  const auto where = [&] {
+    return entity.name + " " + std::string(id) + " at sequence " +
+           std::to_string(entry.head.value());
+  };
+  if (read.IsNotFound()) return {ErrorCode::kCorruption, where() + ": its log segment is missing"};
+  if (!read.ok()) return FromRocks(read, "reading " + where());
+  const auto found = ReadSegmentRow({bytes.data(), bytes.size()}, entry.head);
+  if (!found.ok()) return {ErrorCode::kCorruption, where() + ": " + found.status().message()};
+  const BatchRow& row = *found;
+  if (row.id != id) {
+    return {ErrorCode::kCorruption, where() + ": its log segment has another id there"};
   }
-  const BatchRow row = segment->row(index);
   Record record;
   record.id = row.id;
   record.id_form = row.id_form;

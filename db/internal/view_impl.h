@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 
 #include "db/internal/commit_group.h"
 #include "db/internal/store_state.h"
+#include "db/tuning.h"
 #include "db/view.h"
 
 namespace tidemark {
@@ -65,9 +67,22 @@ class RecordIterator::Impl {
   bool Before(std::string_view a, std::string_view b) const {
     return options_.reverse ? a > b : a < b;
   }
+  /// A record of the batch, and where its row is.
+  struct Slot {
+    Record record;
+    SequenceNumber segment;
+    bool read = false;  // its value is there
+  };
+
   /// The next id and its newest entry, live or not; false at the end.
   bool NextEntry(std::string* id, internal::IndexEntry* entry);
-  Status ReadValue(std::string_view id, const internal::IndexEntry& entry);
+  /// Collects the next records; false at the end.
+  bool FillBatch();
+  /// Reads values of the batch, each segment once, as far as they fit in memory.
+  Status ReadValues();
+  /// Of the slots that `order` names, which lie in at most `tuning::kScanSegments` segments.
+  Status ReadSegments(std::span<const uint32_t> order);
+  Status ReadRow(std::string_view segment, Slot* slot) const;
 
   std::shared_ptr<const View::Impl> view_;
   internal::EntityPtr entity_;  // null: an entity that does not exist is empty
@@ -76,9 +91,11 @@ class RecordIterator::Impl {
   std::optional<std::string> upper_;  // first id beyond
   std::vector<Run> runs_;
   std::unique_ptr<rocksdb::Iterator> index_;
-  rocksdb::PinnableSlice segment_bytes_;  // the segment read last
-  std::optional<BatchView> segment_;
-  SequenceNumber segment_key_;
+  // Records are collected batch by batch, because values lie in the order of the log: read in that
+  // order, a segment serves all its records of the batch.
+  std::vector<Slot> batch_;
+  size_t batch_size_ = tuning::kScanRecordsMin;  // of the next one
+  size_t at_ = 0;
   uint64_t returned_ = 0;
 };
 

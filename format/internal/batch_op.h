@@ -20,6 +20,10 @@ constexpr uint8_t PackOp(RowOp op, IdForm form, ValueKind kind) {
                               static_cast<uint32_t>(form) << kIdFormShift |
                               static_cast<uint32_t>(kind) << kValueKindShift);
 }
+/// The same but for the op.
+constexpr uint8_t WithOp(uint8_t packed, RowOp op) {
+  return static_cast<uint8_t>((packed & ~uint32_t{kOpMask}) | static_cast<uint32_t>(op));
+}
 constexpr RowOp UnpackOp(uint8_t packed) {
   return static_cast<RowOp>(packed & kOpMask);
 }

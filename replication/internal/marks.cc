@@ -5,75 +5,34 @@
 #include <cassert>
 #include <utility>
 
-#include "format/coding.h"
-#include "replication/internal/outstanding.h"
+#include "replication/internal/marks_open.h"
 
 namespace tidemark {
 namespace {
-
-// Rows of a device's marks, by the first byte of their keys: the header stands alone, a page is
-// followed by its session and number, a chunk of a set by its key, all big-endian.
-constexpr char kHeaderRow = 'H';
-constexpr char kPageRow = 'P';
-constexpr char kServedRow = 'S';
-constexpr char kAcknowledgedRow = 'A';
-constexpr char kHeadsRow = 'D';
-constexpr char kDischargedRow = 'N';
-
-constexpr uint8_t kHeaderVersion = 1;
-
-// Bits of the header's flags.
-constexpr uint64_t kFlagResetPending = 1;
-constexpr uint64_t kFlagExceptions = 2;  // the device is not at rest: more follows
-constexpr uint64_t kFlagDrained = 4;
-constexpr uint64_t kFlagWithheld = 8;
-constexpr uint64_t kFlagsKnown = 15;
 
 EndedLife Lasting(SequenceNumber birth) {
   return {birth, kSequenceLimit};
 }
 
-const std::vector<SequenceNumber>& Sorted(std::vector<SequenceNumber>* numbers) {
-  if (!std::is_sorted(numbers->begin(), numbers->end())) {
-    std::sort(numbers->begin(), numbers->end());
+// Births of instructions in the order of their places. Those that never changed since increase,
+// which makes adding them to a set cheap.
+class LifeList {
+ public:
+  explicit LifeList(size_t size) { unchanged_.reserve(size); }
+  void Add(const Instruction& instruction) {
+    (instruction.birth == instruction.place ? unchanged_ : changed_).push_back(instruction.birth);
   }
-  return *numbers;
-}
+  void AddTo(SequenceSet* set) const {
+    set->AddAll(unchanged_);
+    set->AddUnordered(changed_);
+  }
+
+ private:
+  std::vector<SequenceNumber> unchanged_;
+  std::vector<SequenceNumber> changed_;
+};
 
 }  // namespace
-
-struct DeviceMarks::Open {
-  SequenceSet served;        // S: births handed out since the floor
-  SequenceSet acknowledged;  // A: births acknowledged since the floor; a subset of served
-  SequenceSet heads;         // D: heads acknowledged, above drained_through
-  SequenceSet discharged;    // N: births at or below the floor that the device lost since
-  Selection seen = Selection::Nothing();
-  uint64_t first_session = 0;  // first one since the floor
-  OutstandingPages pages;
-
-  // The newest session.
-  SequenceNumber cut;
-  Selection cut_selection;
-  uint64_t last_page = 0;
-  SequenceNumber last_place;
-  bool view_open = false;  // pages can be handed out
-  bool drained = false;    // the whole view was handed out
-  bool withheld = false;   // but for something that the selection in force forbade
-
-  // The device came to rest; only the deletion of rows is left to be taken.
-  bool at_rest = false;
-
-  struct NamedSet {
-    char row;
-    SequenceSet* set;
-  };
-  std::array<NamedSet, 4> Sets() {
-    return {{{kServedRow, &served},
-             {kAcknowledgedRow, &acknowledged},
-             {kHeadsRow, &heads},
-             {kDischargedRow, &discharged}}};
-  }
-};
 
 void OwedTally::Add(const Instruction& instruction) {
   ++count_;
@@ -215,11 +174,9 @@ bool DeviceMarks::FindOwed(const EntryState& entry, Instruction* instruction) co
   }
 
   if (entry.live && open_->cut_selection.Contains(part)) {
-    const bool acknowledged = Acknowledged(part, Lasting(entry.birth));
-    const bool head_acknowledged = open_->heads.Contains(entry.head);
-    const bool current = head_acknowledged || entry.head <= drained_through_;
-    if (acknowledged ? current : head_acknowledged) return false;
-    instruction->op = acknowledged ? RowOp::kUpdated : RowOp::kCreated;
+    const auto label = LiveExaminer(*this, part).Label(entry.head, entry.birth);
+    if (!label.has_value()) return false;
+    instruction->op = *label;
     instruction->birth = entry.birth;
     // What is unknown to the device in a part of `seen` is found again from the part's beginning.
     instruction->holds_floor = !open_->seen.Contains(part) || !instruction->older.empty() ||
@@ -244,6 +201,7 @@ void DeviceMarks::AdvanceFloor(const OwedTally& tally) {
                                      : std::min(tally.lowest().Previous(), open_->cut);
   if (through <= drained_through_) return;
   drained_through_ = through;
+  if (!open_->heads.empty()) open_->journal.NoteOther();
   open_->heads.RemoveThrough(through);
   header_dirty_ = true;
 }
@@ -253,6 +211,39 @@ Verdict DeviceMarks::Examine(const EntryState& entry, Instruction* instruction) 
   // What would be said under the selection in force: the same, or the session cannot say it.
   const bool live_now = entry.live && selection_.Contains(entry.part);
   return live_now == instruction->deleted() ? Verdict::kWithheld : Verdict::kHandOut;
+}
+
+DeviceMarks::LiveExaminer::LiveExaminer(const DeviceMarks& marks, Part part)
+    : open_(*marks.open_),
+      floor_(marks.floor_selection_.Contains(part) ? marks.floor_ : kSequenceZero),
+      drained_through_(marks.drained_through_),
+      last_head_(open_.heads.Last().value_or(kSequenceZero)),
+      last_birth_(open_.acknowledged.Last().value_or(kSequenceZero)),
+      selected_now_(marks.selection_.Contains(part)) {}
+
+std::optional<RowOp> DeviceMarks::LiveExaminer::Label(SequenceNumber head,
+                                                      SequenceNumber birth) const {
+  const bool acknowledged =
+      (birth <= last_birth_ && open_.acknowledged.Contains(birth)) ||
+      (birth <= floor_ && !open_.served.Contains(birth) && !open_.discharged.Contains(birth));
+  const bool head_acknowledged = head <= last_head_ && open_.heads.Contains(head);
+  const bool current = head_acknowledged || head <= drained_through_;
+  if (acknowledged ? current : head_acknowledged) return std::nullopt;
+  return acknowledged ? RowOp::kUpdated : RowOp::kCreated;
+}
+
+Verdict DeviceMarks::LiveExaminer::operator()(SequenceNumber head,
+                                              SequenceNumber birth,
+                                              RowOp* op) const {
+  const auto label = Label(head, birth);
+  if (!label.has_value()) return Verdict::kNothing;
+  *op = *label;
+  return selected_now_ ? Verdict::kHandOut : Verdict::kWithheld;
+}
+
+std::optional<DeviceMarks::LiveExaminer> DeviceMarks::ExamineLive(Part part) const {
+  if (AtRest() || !open_->cut_selection.Contains(part)) return std::nullopt;
+  return LiveExaminer(*this, part);
 }
 
 void DeviceMarks::NoteWithheld() {
@@ -278,6 +269,7 @@ Status DeviceMarks::HandOut(uint64_t session,
     if (instruction.deleted()) HandOutDeleted(instruction);
   }
   open_->pages.Add(session, page, instructions);
+  NotePage(session, {.page = page}, instructions);
   open_->last_page = page;
   open_->last_place = instructions.back().place;
   return {};
@@ -300,21 +292,35 @@ void DeviceMarks::VoidOvertaken(std::span<const Instruction> instructions) {
   if (void_live.empty() && void_deleted.empty()) return;
   std::sort(void_live.begin(), void_live.end());
   std::sort(void_deleted.begin(), void_deleted.end());
+  open_->journal.NoteOther();
   open_->pages.Void(void_live, void_deleted);
 }
 
+// Whatever is not a page of live records alone is none that its row and one event can tell.
+void DeviceMarks::NotePage(uint64_t session,
+                           MarksJournal::Event event,
+                           std::span<const Instruction> rows) {
+  const bool plain = std::all_of(rows.begin(), rows.end(), [](const Instruction& row) {
+    return !row.deleted() && row.older.empty();
+  });
+  if (plain) {
+    open_->journal.Note(session, event);
+  } else {
+    open_->journal.NoteOther();
+  }
+}
+
 void DeviceMarks::HandOutLive(std::span<const Instruction> instructions) {
-  std::vector<SequenceNumber> served;
-  std::vector<SequenceNumber> acknowledged;
-  served.reserve(instructions.size());
+  LifeList served(instructions.size());
+  LifeList acknowledged(instructions.size());
   for (const Instruction& instruction : instructions) {
     if (instruction.deleted()) continue;
-    served.push_back(instruction.birth);
-    if (instruction.op == RowOp::kUpdated) acknowledged.push_back(instruction.birth);
+    served.Add(instruction);
+    if (instruction.op == RowOp::kUpdated) acknowledged.Add(instruction);
   }
   // From here on the floor is silent about these lives, so what it said is copied.
-  open_->served.AddAll(Sorted(&served));
-  open_->acknowledged.AddAll(Sorted(&acknowledged));
+  served.AddTo(&open_->served);
+  acknowledged.AddTo(&open_->acknowledged);
 }
 
 void DeviceMarks::HandOutDeleted(const Instruction& instruction) {
@@ -344,6 +350,7 @@ AckOutcome DeviceMarks::Acknowledge(const AckKey& key) {
   if (AtRest() || key.session < open_->first_session) return AckOutcome::kRepeated;
 
   if (const auto row = open_->pages.Take(key)) {
+    open_->journal.NoteOther();
     ApplyAcks({&*row, 1});
     SettleIfDone();
     return AckOutcome::kApplied;
@@ -357,10 +364,16 @@ AckOutcome DeviceMarks::Acknowledge(const AckKey& key) {
 
 std::optional<uint64_t> DeviceMarks::AcknowledgePage(uint64_t session, uint64_t page) {
   if (AtRest()) return std::nullopt;
+  if (!open_->pages.IsStored(session, page)) open_->journal.NoteOther();
   const std::vector<Instruction> rows = open_->pages.TakePage(session, page);
   if (rows.empty()) return std::nullopt;
-  ApplyAcks(rows);
-  SettleIfDone();
+  NotePage(session, {.page = page, .acknowledged = true}, rows);
+  if (CanSettle()) {
+    Settle();  // and the sets, which it empties, need not be told
+  } else {
+    ApplyAcks(rows);
+  }
+  if (open_->journal.MustStoreSets()) open_->pages.MarkChanged(session, page);
   return rows.size();
 }
 
@@ -373,47 +386,41 @@ void DeviceMarks::ApplyAcks(std::span<const Instruction> rows) {
 }
 
 void DeviceMarks::ApplyLiveAcks(std::span<const Instruction> rows) {
-  std::vector<SequenceNumber> births;
+  LifeList lives(rows.size());
   std::vector<SequenceNumber> heads;
-  births.reserve(rows.size());
   heads.reserve(rows.size());
-  const auto collect = [&](auto wanted) {
-    births.clear();
-    heads.clear();
-    for (const Instruction& row : rows) {
-      if (row.deleted() || !wanted(row)) continue;
-      births.push_back(row.birth);
-      if (row.place > drained_through_) heads.push_back(row.place);
-    }
-    Sorted(&births);
-  };
-  collect([](const Instruction&) { return true; });
-  if (!open_->served.ContainsAll(births)) {
-    // Of those that were not, a newer life of the id was acknowledged.
-    collect([this](const Instruction& row) { return open_->served.Contains(row.birth); });
+  for (const Instruction& row : rows) {
+    if (row.deleted()) continue;
+    // What is in no set any more: a newer life of the id was acknowledged.
+    if (open_->served_misses && !open_->served.Contains(row.birth)) continue;
+    lives.Add(row);
+    if (row.place > drained_through_) heads.push_back(row.place);
   }
-  open_->acknowledged.AddAll(births);
+  lives.AddTo(&open_->acknowledged);
   open_->heads.AddAll(heads);
 }
 
 void DeviceMarks::Discharge(SequenceNumber birth) {
   open_->served.Remove(birth);
+  open_->served_misses = true;
   open_->acknowledged.Remove(birth);
   if (birth <= floor_) open_->discharged.Add(birth);
 }
 
+bool DeviceMarks::CanSettle() const {
+  return open_->drained && !open_->withheld && !open_->pages.HasSession(session_);
+}
+
 void DeviceMarks::SettleIfDone() {
-  if (!open_->drained || open_->withheld || open_->pages.HasSession(session_)) return;
+  if (CanSettle()) Settle();
+}
+
+void DeviceMarks::Settle() {
   floor_ = open_->cut;
   drained_through_ = open_->cut;
   floor_selection_ = open_->cut_selection;
   reset_pending_ = false;
-  header_dirty_ = true;
-  for (const Open::NamedSet& named : open_->Sets()) named.set->Clear();
-  open_->pages.Clear();
-  open_->seen = Selection::Nothing();
-  open_->view_open = false;
-  open_->at_rest = true;
+  ForgetExceptions();
 }
 
 void DeviceMarks::Reset() {
@@ -422,8 +429,13 @@ void DeviceMarks::Reset() {
   floor_selection_ = Selection::Nothing();
   reset_pending_ = true;
   header_dirty_ = true;
-  if (open_ == nullptr) return;
+  if (open_ != nullptr) ForgetExceptions();
+}
+
+void DeviceMarks::ForgetExceptions() {
+  header_dirty_ = true;
   for (const Open::NamedSet& named : open_->Sets()) named.set->Clear();
+  open_->journal.NoteOther();
   open_->pages.Clear();
   open_->seen = Selection::Nothing();
   open_->view_open = false;
@@ -464,136 +476,9 @@ DeviceMarks::Lack DeviceMarks::Lacks(Part part,
 size_t DeviceMarks::MemoryBytes() const {
   size_t bytes = sizeof(*this);
   if (open_ == nullptr) return bytes;
-  bytes += sizeof(Open) + open_->pages.MemoryBytes();
+  bytes += sizeof(Open) + open_->pages.MemoryBytes() + open_->journal.MemoryBytes();
   for (const Open::NamedSet& named : open_->Sets()) bytes += named.set->MemoryBytes();
   return bytes;
-}
-
-std::vector<MarksRow> DeviceMarks::TakeRows() {
-  std::vector<MarksRow> rows;
-  if (std::exchange(header_dirty_, false)) {
-    rows.push_back({std::string(1, kHeaderRow), EncodeHeader()});
-  }
-  if (open_ == nullptr) return rows;
-
-  const auto value_of = [](std::string bytes) {
-    return bytes.empty() ? std::nullopt : std::optional(std::move(bytes));
-  };
-  for (const Open::NamedSet& named : open_->Sets()) {
-    for (const uint64_t chunk : named.set->TakeDirtyChunks()) {
-      std::string key(1, named.row);
-      AppendBigEndian64(&key, chunk);
-      rows.push_back({std::move(key), value_of(named.set->SerializeChunk(chunk))});
-    }
-  }
-  for (OutstandingPages::Row& page : open_->pages.TakeChanged()) {
-    std::string key(1, kPageRow);
-    AppendBigEndian64(&key, page.session);
-    AppendBigEndian64(&key, page.page);
-    rows.push_back({std::move(key), value_of(std::move(page.bytes))});
-  }
-  if (open_->at_rest) open_.reset();
-  return rows;
-}
-
-// Version, flags, drained_through, floor, session, floor selection, selection in force; with
-// exceptions also the first session since the floor, the cut, its selection, and `seen`.
-std::string DeviceMarks::EncodeHeader() const {
-  uint64_t flags = reset_pending_ ? kFlagResetPending : 0;
-  if (!AtRest()) {
-    flags |= kFlagExceptions;
-    if (open_->drained) flags |= kFlagDrained;
-    if (open_->withheld) flags |= kFlagWithheld;
-  }
-  std::string out(1, static_cast<char>(kHeaderVersion));
-  AppendVarint(&out, flags);
-  AppendVarint(&out, drained_through_.value());
-  AppendVarint(&out, floor_.value());
-  AppendVarint(&out, session_);
-  floor_selection_.Encode(&out);
-  selection_.Encode(&out);
-  if (AtRest()) return out;
-  AppendVarint(&out, open_->first_session);
-  AppendVarint(&out, open_->cut.value());
-  open_->cut_selection.Encode(&out);
-  open_->seen.Encode(&out);
-  return out;
-}
-
-Status DeviceMarks::LoadHeader(std::string_view bytes) {
-  Status malformed(ErrorCode::kCorruption, "malformed header of a device's marks");
-  ByteReader reader(bytes);
-  if (reader.Byte() != kHeaderVersion) {
-    return reader.ok() ? Status(ErrorCode::kNewerFormat, "marks of a newer version") : malformed;
-  }
-  const uint64_t flags = reader.Varint();
-  drained_through_ = reader.Sequence();
-  floor_ = reader.Sequence();
-  session_ = reader.Varint();
-  if (!reader.ok() || flags > kFlagsKnown || floor_ > drained_through_ ||
-      drained_through_ >= kSequenceLimit) {
-    return malformed;
-  }
-  reset_pending_ = (flags & kFlagResetPending) != 0;
-
-  std::string_view rest = reader.rest();
-  TIDEMARK_ASSIGN_OR_RETURN(floor_selection_, Selection::Decode(&rest));
-  TIDEMARK_ASSIGN_OR_RETURN(selection_, Selection::Decode(&rest));
-  if ((flags & kFlagExceptions) == 0) return rest.empty() && AtRest() ? Status() : malformed;
-
-  Open& open = Exceptions();
-  ByteReader more(rest);
-  open.first_session = more.Varint();
-  open.cut = more.Sequence();
-  open.drained = (flags & kFlagDrained) != 0;
-  open.withheld = (flags & kFlagWithheld) != 0;
-  if (!more.ok() || open.cut < drained_through_ || open.cut >= kSequenceLimit ||
-      open.first_session == 0 || open.first_session > session_) {
-    return malformed;
-  }
-  rest = more.rest();
-  TIDEMARK_ASSIGN_OR_RETURN(open.cut_selection, Selection::Decode(&rest));
-  TIDEMARK_ASSIGN_OR_RETURN(open.seen, Selection::Decode(&rest));
-  return rest.empty() ? Status() : malformed;
-}
-
-Status DeviceMarks::LoadRow(const MarksRow& row) {
-  const std::string_view key = row.key;
-  if (key == std::string_view(&kHeaderRow, 1)) return LoadHeader(*row.value);
-  Open& open = Exceptions();
-  if (key.size() == 17 && key[0] == kPageRow) {
-    return open.pages.LoadRow(LoadBigEndian64(&key[1]), LoadBigEndian64(&key[9]), *row.value);
-  }
-  for (const Open::NamedSet& named : open.Sets()) {
-    if (key.size() == 9 && key[0] == named.row) {
-      return named.set->LoadChunk(LoadBigEndian64(&key[1]), *row.value);
-    }
-  }
-  return {ErrorCode::kCorruption, "unknown row of a device's marks"};
-}
-
-Result<DeviceMarks> DeviceMarks::Load(std::span<const MarksRow> rows) {
-  const auto corrupt = [](const char* what) {
-    return Status(ErrorCode::kCorruption, what);
-  };
-  const auto is_header = [](const MarksRow& row) {
-    return row.value.has_value() && row.key == std::string_view(&kHeaderRow, 1);
-  };
-  const auto header = std::find_if(rows.begin(), rows.end(), is_header);
-  if (header == rows.end()) return corrupt("marks of a device without their header");
-
-  DeviceMarks marks;
-  TIDEMARK_RETURN_IF_ERROR(marks.LoadRow(*header));
-  marks.header_dirty_ = false;
-  for (const MarksRow& row : rows) {
-    if (!row.value.has_value() || is_header(row)) continue;
-    if (marks.AtRest()) return corrupt("marks of a device at rest with exceptions");
-    TIDEMARK_RETURN_IF_ERROR(marks.LoadRow(row));
-  }
-  if (!marks.AtRest() && marks.open_->acknowledged.Count() > marks.open_->served.Count()) {
-    return corrupt("marks of a device acknowledge what was not served");
-  }
-  return marks;
 }
 
 void RestingFloors::Add(const DeviceMarks& marks) {

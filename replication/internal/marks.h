@@ -46,6 +46,7 @@
 #include "format/sequence_set.h"
 #include "format/status.h"
 #include "replication/internal/instruction.h"
+#include "replication/internal/marks_journal.h"
 #include "replication/selection.h"
 
 namespace tidemark {
@@ -147,6 +148,34 @@ class DeviceMarks {
   /// for `kHandOut` only. Note what
   /// is withheld, or the session claims to have told it.
   Verdict Examine(const EntryState& entry, Instruction* instruction) const;
+
+ private:
+  struct Open;  // whatever a device at rest does not have
+
+ public:
+  /// `Examine` for many live entries of one part that have no ended lives. Valid until the marks
+  /// change.
+  class LiveExaminer {
+   public:
+    /// `*op` is the label, and means something for `kHandOut` only.
+    Verdict operator()(SequenceNumber head, SequenceNumber birth, RowOp* op) const;
+
+   private:
+    friend class DeviceMarks;
+    LiveExaminer(const DeviceMarks& marks, Part part);
+    // What is owed about it, if anything.
+    std::optional<RowOp> Label(SequenceNumber head, SequenceNumber birth) const;
+
+    const Open& open_;
+    SequenceNumber floor_;  // zero where the floor says nothing
+    SequenceNumber drained_through_;
+    SequenceNumber last_head_;   // above it none is acknowledged
+    SequenceNumber last_birth_;  // the same
+    bool selected_now_;
+  };
+  /// nullopt: the session does not show the part, so that each entry has to be looked at.
+  std::optional<LiveExaminer> ExamineLive(Part part) const;
+
   void NoteWithheld();
   /// Records a page of instructions, just examined under the same lock, as served. Errors:
   /// `kSuperseded` for an older session, `kSessionExpired` when the session was closed. Pages and
@@ -199,8 +228,6 @@ class DeviceMarks {
   static Result<DeviceMarks> Load(std::span<const MarksRow> rows);
 
  private:
-  struct Open;  // whatever a device at rest does not have
-
   Open& Exceptions();
   bool FindOwed(const EntryState& entry, Instruction* instruction) const;
   bool FloorSpeaksFor(Part part, const EndedLife& life) const;
@@ -210,7 +237,13 @@ class DeviceMarks {
   void ApplyAcks(std::span<const Instruction> rows);
   void ApplyLiveAcks(std::span<const Instruction> rows);
   void Discharge(SequenceNumber birth);
+  void NotePage(uint64_t session, MarksJournal::Event event, std::span<const Instruction> rows);
+  bool CanSettle() const;
   void SettleIfDone();
+  void Settle();
+  void ForgetExceptions();
+  void AppendSetRows(std::vector<MarksRow>* rows);
+  Status ReplayJournal();
   Status LoadRow(const MarksRow& row);
   Status LoadHeader(std::string_view bytes);
   std::string EncodeHeader() const;

@@ -58,16 +58,19 @@ bool OutstandingPages::Order::operator()(const PlacePosition& left, const PageKe
 
 OutstandingPages::Page OutstandingPages::Pack(std::span<const Instruction> instructions) {
   Page page;
+  size_t numbers = 0;
+  for (const Instruction& instruction : instructions) numbers += 3 + instruction.older.size();
+  std::string buffer(numbers * kVarintBytesMax, '\0');
+  char* at = buffer.data();
   SequenceNumber before;
   for (const Instruction& instruction : instructions) {
     const uint64_t further = instruction.older.empty() ? 0 : kFurtherLives;
-    AppendVarint(&page.rows,
-                 (instruction.place - before) << 3 | OpCode(instruction.op) << 1 | further);
+    at = WriteVarint(at, (instruction.place - before) << 3 | OpCode(instruction.op) << 1 | further);
     before = instruction.place;
-    AppendVarint(&page.rows, instruction.place - instruction.birth);
-    if (further != 0) AppendVarint(&page.rows, instruction.older.size());
+    at = WriteVarint(at, instruction.place - instruction.birth);
+    if (further != 0) at = WriteVarint(at, instruction.older.size());
     for (const SequenceNumber birth : instruction.older) {
-      AppendVarint(&page.rows, instruction.place - birth);
+      at = WriteVarint(at, instruction.place - birth);
     }
 
     ++(instruction.deleted() ? page.deleted : page.live);
@@ -79,12 +82,13 @@ OutstandingPages::Page OutstandingPages::Pack(std::span<const Instruction> instr
       page.birth_max = std::max(page.birth_max, birth);
     }
   }
-  page.rows.shrink_to_fit();
+  page.rows.assign(buffer.data(), static_cast<size_t>(at - buffer.data()));
   return page;
 }
 
 std::optional<std::vector<Instruction>> OutstandingPages::Unpack(std::string_view rows) {
   std::vector<Instruction> instructions;
+  instructions.reserve(rows.size() / 2);  // two bytes for each at least
   ByteReader reader(rows);
   SequenceNumber place;
   while (reader.ok() && !reader.empty()) {
@@ -155,11 +159,19 @@ std::optional<Instruction> OutstandingPages::Take(const AckKey& key) {
   return taken;
 }
 
+std::vector<Instruction> OutstandingPages::FindPage(uint64_t session, uint64_t page) const {
+  const auto at = pages_.find(PagePosition{session, page});
+  if (at == pages_.end()) return {};
+  return *Unpack(at->second.rows);
+}
+
 std::vector<Instruction> OutstandingPages::TakePage(uint64_t session, uint64_t page) {
   const auto at = pages_.find(PagePosition{session, page});
   if (at == pages_.end()) return {};
   std::vector<Instruction> instructions = *Unpack(at->second.rows);
-  Replace(at, {});
+  count_ -= at->second.live + at->second.deleted;
+  deletions_ -= at->second.deleted;
+  pages_.erase(at);
   return instructions;
 }
 

@@ -29,8 +29,15 @@ class OutstandingPages {
 
   /// Removes and returns one instruction. Deletions and live versions at one place differ.
   std::optional<Instruction> Take(const AckKey& key);
-  /// Removes and returns what is left of a page.
+  /// What is left of a page; empty when there is nothing.
+  std::vector<Instruction> FindPage(uint64_t session, uint64_t page) const;
+  /// Removes and returns what is left of a page. Its row stays until it is marked as changed.
   std::vector<Instruction> TakePage(uint64_t session, uint64_t page);
+  /// True when the page's row says what the page is.
+  bool IsStored(uint64_t session, uint64_t page) const {
+    return !changed_.contains({session, page});
+  }
+  void MarkChanged(uint64_t session, uint64_t page) { changed_.emplace(session, page); }
   /// Makes acknowledgements of these lives meaningless: live versions of births in `live`, and
   /// births in `deleted` as far as deletions name them. Both increasing.
   void Void(std::span<const SequenceNumber> live, std::span<const SequenceNumber> deleted);

@@ -16,6 +16,7 @@ namespace tidemark {
 struct PageWorkspace {
   BatchBuilder builder;
   std::vector<Instruction> instructions;
+  std::vector<PickedRow> picked;  // rows of one segment, on their way into the builder
 };
 
 /// Lends workspaces. Thread-safe. What is not in use is at most `kKept` of them.
@@ -28,6 +29,7 @@ class PageWorkspaces {
     ~Loan() { owner_.GiveBack(std::move(workspace_)); }
     Loan(const Loan&) = delete;
     Loan& operator=(const Loan&) = delete;
+    PageWorkspace* get() { return workspace_.get(); }
     PageWorkspace* operator->() { return workspace_.get(); }
 
    private:
@@ -49,6 +51,7 @@ class PageWorkspaces {
   void GiveBack(std::unique_ptr<PageWorkspace> workspace) {
     if (!workspace->builder.empty()) return;  // a page that failed half way
     workspace->instructions.clear();
+    workspace->picked.clear();
     const std::lock_guard lock(mutex_);
     if (kept_.size() < kKept) kept_.push_back(std::move(workspace));
   }

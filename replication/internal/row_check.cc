@@ -18,6 +18,10 @@ std::string Shown(std::string_view text) {
   return std::string(text.substr(0, end)) + "...";
 }
 
+std::string Quoted(std::string_view text) {
+  return std::string("'").append(Shown(text)).append("'");
+}
+
 RowFault Fault(std::string_view field, std::string_view code, std::string message) {
   return {std::string(field), std::string(code), std::move(message)};
 }
@@ -86,13 +90,12 @@ std::optional<RowFault> CheckField(const EntityField& declared,
                  Shown(declared.name) + " must be " + std::string(TypeName(declared.type)));
   }
   if (declared.type == FieldType::kTimestamp && !IsIsoTimestamp(field->text)) {
-    return Fault(
-        declared.name, "timestamp", "'" + Shown(field->text) + "' is not an ISO-8601 timestamp");
+    return Fault(declared.name, "timestamp", Quoted(field->text) + " is not an ISO-8601 timestamp");
   }
   if (!IsAllowed(*field, declared.allowed)) {
     return Fault(declared.name,
                  "not_allowed",
-                 "'" + Shown(field->text) + "' is not an allowed value of " + Shown(declared.name));
+                 Quoted(field->text) + " is not an allowed value of " + Shown(declared.name));
   }
   return std::nullopt;
 }

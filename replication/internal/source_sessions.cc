@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "format/coding.h"
+#include "replication/internal/page_filler.h"
 #include "replication/internal/session_view.h"
 #include "replication/internal/source_impl.h"
 
@@ -201,61 +202,20 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
   OpenSession& session = *device.session;
   PageWorkspaces::Loan workspace(workspaces_);
   BatchBuilder& builder = workspace->builder;
-  std::vector<Instruction>& instructions = workspace->instructions;
   LogCursor cursor = ReadOwed(store_, session.cut, device.marks, session.position);
-  SequenceNumber position = session.position;
-  bool full = false;
-  EntityNumber named_entity = 0;
-  uint16_t name = 0;
-  Instruction instruction;
-  while (!full && cursor.Next()) {
-    const LogEntry& entry = cursor.entry();
-    switch (device.marks.Examine(ToEntryState(entry), &instruction)) {
-      case Verdict::kNothing:
-        break;
-      case Verdict::kWithheld:
-        device.marks.NoteWithheld();
-        break;
-      case Verdict::kHandOut: {
-        const std::string_view value = instruction.deleted() ? std::string_view() : entry.value;
-        const size_t bytes = builder.payload_bytes() + entry.id.size() + value.size();
-        if (!builder.empty() && bytes > options.bytes_max) {
-          full = true;
-          continue;  // the entry begins the next page
-        }
-        if (builder.empty() || entry.entity != named_entity) {
-          named_entity = entry.entity;
-          const auto info = store_.FindEntity(entry.entity);
-          if (!info.has_value()) return {ErrorCode::kInternal, "an entry without its entity"};
-          name = builder.Entity(info->name, info->declaration.kind);
-        }
-        builder.Add({.entity = name,
-                     .op = instruction.op,
-                     .id_form = entry.id_form,
-                     .value_kind = entry.value_kind,
-                     .sequence = instruction.place,
-                     .birth = instruction.birth,
-                     .id = entry.id,
-                     .value = value,
-                     .writer_time = entry.writer_time});
-        instructions.push_back(instruction);
-        break;
-      }
-    }
-    position = entry.head;
-    full = full || builder.size() == options.records_max;
-  }
-  TIDEMARK_RETURN_IF_ERROR(cursor.status());
+  internal::PageFiller filler(store_, options, &device.marks, workspace.get());
+  TIDEMARK_RETURN_IF_ERROR(filler.Fill(&cursor, session.left));
 
   const uint64_t number = device.marks.session();
   std::optional<Page> page;
   if (!builder.empty()) {
     page.emplace();
     page->records = builder.size();
-    TIDEMARK_RETURN_IF_ERROR(device.marks.HandOut(number, session.pages + 1, instructions));
+    TIDEMARK_RETURN_IF_ERROR(
+        device.marks.HandOut(number, session.pages + 1, workspace->instructions));
     session.pages += 1;
     // Late acknowledgements of older sessions may have taken something off what start counted.
-    session.left = full ? session.left - std::min(session.left, page->records) : 0;
+    session.left = filler.more() ? session.left - std::min(session.left, page->records) : 0;
     page->left = session.left;
     page->token = SealToken(epoch.secret,
                             {.kind = TokenKind::kPage,
@@ -274,8 +234,8 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
                                   .reset = session.reset,
                                   .token = page->token});
   }
-  session.position = position;
-  if (!full) {
+  session.position = std::max(session.position, filler.position());
+  if (!filler.more()) {
     device.marks.FinishDrain(number);
     session.cut.reset();
   }

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "format/internal/batch_envelope.h"
+#include "format/segment_row.h"
 #include "tests/support/status_matchers.h"
 
 namespace tidemark {
@@ -412,6 +413,87 @@ TEST(BatchHostileTest, MutationsUnderAGoodChecksumNeverReadOutOfBounds) {
   }
   EXPECT_GT(accepted, 0U);  // a changed value is a good batch of its own
   EXPECT_GT(sum, 0U);
+}
+
+TEST(BatchTest, PickedRowsSayWhatRowsAddedOneByOneSay) {
+  for (uint32_t seed = 1; seed <= 40; ++seed) {
+    SampleMaker maker(seed);
+    const std::string segment = Encode(maker.Make(BatchKind::kSegment, 1 + maker.Below(200)));
+    const auto from = BatchView::Parse(segment, BatchKind::kSegment);
+    ASSERT_TRUE(from.ok());
+    BatchBuilder picking;
+    BatchBuilder adding;
+    for (BatchBuilder* builder : {&picking, &adding}) {
+      builder->Entity("first");
+      builder->Entity("second");
+    }
+    std::vector<PickedRow> picked;
+    for (size_t i = 0; i < from->size(); ++i) {
+      BatchRow row = from->row(i);
+      if (maker.Below(4) == 0) continue;
+      row.entity = 1;
+      row.op = maker.Chance() ? RowOp::kCreated : RowOp::kUpdated;
+      picked.push_back({static_cast<uint16_t>(i), row.op});
+      row.superseded = kSequenceZero;
+      row.ended = {};
+      row.origin_birth = kSequenceZero;
+      row.origin_head = kSequenceZero;
+      adding.Add(row);
+    }
+    if (picked.empty()) continue;
+    const size_t half = picked.size() / 2;
+    picking.AddPicked(*from, std::span(picked).first(half), 1);
+    picking.AddPicked(*from, std::span(picked).subspan(half), 1);
+    EXPECT_EQ(picking.payload_bytes(), adding.payload_bytes());
+    const BatchHeader header{.kind = BatchKind::kPage};
+    EXPECT_EQ(picking.Finish(header), adding.Finish(header)) << "seed " << seed;
+  }
+}
+
+TEST(SegmentRowTest, IsTheRowThatTheWholeSegmentHas) {
+  for (uint32_t seed = 1; seed <= 20; ++seed) {
+    SampleMaker maker(seed);
+    const std::string segment = Encode(maker.Make(BatchKind::kSegment, 1 + maker.Below(200)));
+    const auto whole = BatchView::Parse(segment, BatchKind::kSegment);
+    ASSERT_TRUE(whole.ok());
+    for (size_t i = 0; i < whole->size(); ++i) {
+      const BatchRow wanted = whole->row(i);
+      const auto row = ReadSegmentRow(segment, wanted.sequence);
+      ASSERT_TRUE(row.ok()) << row.status().message();
+      EXPECT_EQ(row->id, wanted.id);
+      EXPECT_EQ(row->value, wanted.value);
+      EXPECT_EQ(row->op, wanted.op);
+      EXPECT_EQ(row->id_form, wanted.id_form);
+      EXPECT_EQ(row->value_kind, wanted.value_kind);
+      EXPECT_EQ(row->birth, wanted.birth);
+      EXPECT_EQ(row->superseded, wanted.superseded);
+      EXPECT_EQ(row->writer_time, wanted.writer_time);
+    }
+    const SequenceNumber beyond = whole->sequence(whole->size() - 1).Next();
+    EXPECT_THAT(ReadSegmentRow(segment, beyond).status(), StatusIs(ErrorCode::kMalformedBatch));
+    EXPECT_THAT(ReadSegmentRow(segment, kSequenceZero).status(),
+                StatusIs(ErrorCode::kMalformedBatch));
+  }
+}
+
+// Its checksum was checked by whoever read it, so what is damaged here is only kept from being read
+// beyond the bytes; the sanitizers judge.
+TEST(SegmentRowTest, DamageIsNeverReadBeyondTheBytes) {
+  SampleMaker maker(7);
+  const std::string good = Encode(maker.Make(BatchKind::kSegment, 100));
+  const SequenceNumber first = BatchView::Parse(good, BatchKind::kSegment)->sequence(0);
+  for (int round = 0; round < 3000; ++round) {
+    std::string bad = good;
+    for (uint64_t flips = 1 + maker.Below(3); flips > 0; --flips) {
+      bad[maker.Below(bad.size())] = static_cast<char>(maker.Below(256));
+    }
+    const auto row = ReadSegmentRow(bad, first + maker.Below(100));
+    if (!row.ok()) continue;
+    EXPECT_LE(row->id.size(), kIdBytesMax);
+    uint64_t touched = 0;
+    for (const char character : row->value) touched += static_cast<unsigned char>(character);
+    EXPECT_LE(touched, 255 * row->value.size());
+  }
 }
 
 }  // namespace

@@ -266,7 +266,14 @@ TEST(SequenceSetTest, AgreesWithAModel) {
             members.push_back(Seq(i));
             model.insert(i);
           }
-          set.AddAll(members);
+          if (random() % 2 == 0) {
+            set.AddAll(members);
+          } else {
+            std::vector<SequenceNumber> any(members);
+            std::shuffle(any.begin(), any.end(), random);
+            any.push_back(any.front());
+            set.AddUnordered(any);
+          }
           EXPECT_TRUE(set.ContainsAll(members));
           members.push_back(Seq(span + random() % span));
           EXPECT_EQ(set.ContainsAll(members), model.contains(members.back().value()));

@@ -123,7 +123,7 @@ void DeviceJudge::Read(const std::string& session,
   if (!current_.disturbed && !current_.selection_changed) {
     EXPECT_EQ(page.left, current_.owed.size() - current_.handed.size());
   }
-  if (page.records < records_max) Drained();
+  if (page.records < records_max || page.left == 0) Drained();
 }
 
 void DeviceJudge::ReadRow(const BatchRow& row, std::string_view entity, uint64_t page) {

@@ -43,6 +43,7 @@ enum class Mutant {
   kHeadsNotDurable,
   kDischargedNotDurable,
   kPagesNotDurable,
+  kJournalNotDurable,
   kKeysWithoutSession,
   kLatePagesApplied,
   kDrainedTooEarly,
@@ -64,6 +65,7 @@ const char* Name(Mutant mutant) {
                                        "HeadsNotDurable",
                                        "DischargedNotDurable",
                                        "PagesNotDurable",
+                                       "JournalNotDurable",
                                        "KeysWithoutSession",
                                        "LatePagesApplied",
                                        "DrainedTooEarly"};
@@ -239,7 +241,8 @@ class History {
           (mutant_ == Mutant::kAcknowledgedNotDurable && kind == 'A') ||
           (mutant_ == Mutant::kHeadsNotDurable && kind == 'D') ||
           (mutant_ == Mutant::kDischargedNotDurable && kind == 'N') ||
-          (mutant_ == Mutant::kPagesNotDurable && kind == 'P')) {
+          (mutant_ == Mutant::kPagesNotDurable && kind == 'P') ||
+          (mutant_ == Mutant::kJournalNotDurable && kind == 'J')) {
         continue;
       }
       if (row.value.has_value()) {

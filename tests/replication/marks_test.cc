@@ -2,6 +2,7 @@
 // comments give the numbers of the contract's list of cases.
 #include "replication/internal/marks.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -105,8 +106,7 @@ class MarksTest : public testing::Test {
     return marks_.Acknowledge({session, Seq(birth), Seq(head), op});
   }
 
-  // Stores the marks and loads them again, as a restart does.
-  void Restart() {
+  void Store() {
     for (MarksRow& row : marks_.TakeRows()) {
       if (row.value.has_value()) {
         rows_[row.key] = *row.value;
@@ -114,11 +114,20 @@ class MarksTest : public testing::Test {
         rows_.erase(row.key);
       }
     }
+  }
+
+  DeviceMarks Loaded() const {
     std::vector<MarksRow> rows;
     for (const auto& [key, value] : rows_) rows.push_back({key, value});
     Result<DeviceMarks> loaded = DeviceMarks::Load(rows);
-    ASSERT_TRUE(loaded.ok()) << loaded.status().message();
-    marks_ = *std::move(loaded);
+    EXPECT_TRUE(loaded.ok()) << loaded.status().message();
+    return loaded.ok() ? *std::move(loaded) : DeviceMarks();
+  }
+
+  // Stores the marks and loads them again, as a restart does.
+  void Restart() {
+    Store();
+    marks_ = Loaded();
   }
 
   bool Keeps(Part part, uint64_t birth, uint64_t death) {
@@ -417,6 +426,38 @@ TEST_F(MarksTest, AtRestItIsOneSmallRow) {
   EXPECT_EQ(rows_.size(), 1u);
   EXPECT_LT(rows_.begin()->second.size(), 24u);
   EXPECT_LE(marks_.MemoryBytes(), 100u);
+}
+
+// Far more pages than the journal tells of, each stored on its own and loaded again by somebody.
+TEST_F(MarksTest, AJournalIsWorthWhatItTells) {
+  constexpr uint64_t kPages = 3 * MarksJournal::kEventsMax / 2;
+  marks_.StartSession(Seq(10 * kPages));
+  size_t rows_max = 0;
+  for (uint64_t page = 1; page <= kPages; ++page) {
+    const uint64_t place = 10 * page;
+    const std::vector<Instruction> rows = {{kCreated, Seq(place), Seq(place), {}, false},
+                                           {kCreated, Seq(place + 1), Seq(page), {}, false}};
+    ASSERT_TRUE(marks_.HandOut(1, page, rows).ok());
+    Store();
+    if (page % 3 != 0) {
+      EXPECT_EQ(marks_.AcknowledgePage(1, page), 2u);
+      Store();
+    }
+    rows_max = std::max(rows_max, rows_.size());
+    const DeviceMarks loaded = Loaded();
+    EXPECT_EQ(loaded.outstanding(), marks_.outstanding());
+    for (uint64_t birth = 1; birth <= 10 * page; ++birth) {
+      const EndedLife life{Seq(birth), Seq(20 * kPages)};
+      ASSERT_EQ(loaded.Held(0, life), marks_.Held(0, life)) << page << " " << birth;
+      ASSERT_EQ(loaded.Acknowledged(0, life), marks_.Acknowledged(0, life)) << page << " " << birth;
+    }
+  }
+  EXPECT_LE(rows_max, kPages / 3 + MarksJournal::kEventsMax + 8);
+  for (uint64_t page = 3; page <= kPages; page += 3) marks_.AcknowledgePage(1, page);
+  marks_.FinishDrain(1);
+  Store();
+  EXPECT_TRUE(marks_.AtRest());
+  EXPECT_EQ(rows_.size(), 1u);
 }
 
 TEST_F(MarksTest, DamagedRowsAreRefused) {
