@@ -524,12 +524,22 @@ Runtime& Store::runtime() const {
   return *impl_->state.runtime;
 }
 
+Status Store::WritingState() const {
+  StoreState& state = impl_->state;
+  if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  // Whoever holds the lock is about to write, and so was told of no error yet.
+  const std::unique_lock lock(state.commit_mutex, std::try_to_lock);
+  if (!lock.owns_lock() || state.write_error.ok()) return {};
+  return {ErrorCode::kReadOnly, state.write_error.ToString()};
+}
+
 StoreStatistics Store::Statistics() const {
   const StoreState& state = impl_->state;
   StoreStatistics statistics;
   statistics.commits = state.commits;
   statistics.commit_groups = state.groups;
   statistics.wal_syncs = state.syncs;
+  statistics.wal_sync_micros = state.sync_micros;
   statistics.folds = state.folds_done;
   uint64_t dead = 0;
   {

@@ -53,6 +53,7 @@ struct StoreStatistics {
   uint64_t commits = 0;
   uint64_t commit_groups = 0;
   uint64_t wal_syncs = 0;
+  uint64_t wal_sync_micros = 0;  ///< spent in the writes that these syncs were part of
   uint64_t records = 0;
   uint64_t tombstones = 0;
   uint64_t log_rows = 0;  ///< rows physically in the log, as far as known
@@ -97,6 +98,9 @@ class Store {
   Result<CommitResult> Commit(const WriteBatch& batch, const CommitOptions& options = {});
   /// Makes every earlier commit durable.
   Status Sync();
+  /// Whether commits are still taken: not ok says why writing has stopped, until the store is
+  /// opened again. Asks no disk and waits for no commit.
+  Status WritingState() const;
 
   // Reading. The newest committed state.
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 
 #include "db/internal/batch_evaluation.h"
 #include "db/internal/rocks_status.h"
@@ -348,6 +349,7 @@ Status CommitGroup::Write(bool sync) {
   rocksdb::WriteOptions options;
   options.sync = sync && state_.syncing();
   attempted_ = true;
+  const MonotonicTime begin = state_.runtime->clock().Now();
   const rocksdb::Status written = state_.db->Write(options, &write);
   if (!written.ok()) {
     state_.write_error = FromRocks(written, "writing a commit; reopen the store to go on");
@@ -359,6 +361,9 @@ Status CommitGroup::Write(bool sync) {
   if (!options.sync) return {};
 
   ++state_.syncs;
+  const auto took = state_.runtime->clock().Now() - begin;
+  state_.sync_micros +=
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
   state_.durable = head_.sequence.value();
   state_.synced_commit = head_.commit;
   // The guard may lag one group behind, never more: then a loss of the log shows.

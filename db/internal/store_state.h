@@ -122,6 +122,7 @@ struct StoreState {
   std::atomic<uint64_t> commits{0};
   std::atomic<uint64_t> groups{0};
   std::atomic<uint64_t> syncs{0};
+  std::atomic<uint64_t> sync_micros{0};
   std::atomic<uint64_t> folds_done{0};
   std::atomic<bool> fold_wanted{false};
   std::function<void()> wake_upkeep;  // constant after opening
