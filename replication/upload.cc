@@ -247,6 +247,7 @@ Status Uploads::Impl::Abort(std::string_view id) {
     TIDEMARK_ASSIGN_OR_RETURN(SyncRow sync, LoadSync(rows, ordinal));
     TIDEMARK_RETURN_IF_ERROR(CheckOpen(sync));
     sync.state = UploadState::kAborted;
+    sync.error.clear();
     sync.ended_at_ms = WallMilliseconds();
     rows.SetRow(SyncKey(ordinal), EncodeSync(sync));
     rows.SetRow(CleanupKey(ordinal), EncodeCleanup(Cleanup::kStage));

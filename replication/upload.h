@@ -84,6 +84,8 @@ struct UploadInfo {
   int64_t ended_at_ms = 0;
   std::map<std::string, UploadEntityCounts> entities;
   std::vector<std::string> warnings;  ///< at most 1,000
+  /// Why the last finish failed or, of a started sync, was refused: the name of the code, ": ", and
+  /// a message.
   std::string error;
 };
 

@@ -118,6 +118,7 @@ Result<UploadInfo> Uploads::Impl::RunFinish(uint64_t ordinal, const FinishOption
     rows.SetRow(SyncKey(ordinal), EncodeSync(sync));
     return {};
   });
+  if (IsRefusal(begun.code())) NoteRefusal(ordinal, begun);
   TIDEMARK_RETURN_IF_ERROR(begun);
 
   const Stage stage(store_, ordinal);
@@ -163,10 +164,21 @@ Result<UploadInfo> Uploads::Impl::ApplyPlans(uint64_t ordinal,
   return InfoOf(closed);
 }
 
+// For who asks later. Should it fail, the next finish is refused for the same reason.
+void Uploads::Impl::NoteRefusal(uint64_t ordinal, const Status& reason) {
+  static_cast<void>(CommitStep([&](CommitContext& rows) -> Status {
+                      TIDEMARK_ASSIGN_OR_RETURN(SyncRow sync, LoadSync(rows, ordinal));
+                      if (!CheckOpen(sync).ok()) return {};
+                      sync.error = reason.ToString();
+                      rows.SetRow(SyncKey(ordinal), EncodeSync(sync));
+                      return {};
+                    }).ok());
+}
+
 Status Uploads::Impl::EndUnfinished(uint64_t ordinal, SyncRow sync, Status reason) {
   const bool refused = IsRefusal(reason.code());
   sync.state = refused ? UploadState::kStarted : UploadState::kFailed;
-  sync.error = refused ? std::string() : reason.ToString();
+  sync.error = reason.ToString();
   sync.ended_at_ms = refused ? 0 : WallMilliseconds();
   const Status ended = CommitStep([&](CommitContext& rows) -> Status {
     TIDEMARK_ASSIGN_OR_RETURN(const SyncRow now, LoadSync(rows, ordinal));

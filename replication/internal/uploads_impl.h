@@ -117,6 +117,7 @@ class Uploads::Impl {
                                 internal::SyncRow sync,
                                 const FinishOptions& options);
   /// Takes the sync out of processing: back to started, or to failed. Answers `reason`.
+  void NoteRefusal(uint64_t ordinal, const Status& reason);
   Status EndUnfinished(uint64_t ordinal, internal::SyncRow sync, Status reason);
   void RetryPendingFailure();
   void WaitForFinish();
