@@ -10,9 +10,10 @@
 namespace tidemark::http {
 namespace {
 
-void InitialiseOnce() {
+CURL* MakeHandle() {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  return curl_easy_init();
 }
 
 struct FreeList {
@@ -71,10 +72,7 @@ struct Receiver {
 
 class Client::Impl {
  public:
-  explicit Impl(ClientOptions options) : options_(std::move(options)) {
-    InitialiseOnce();
-    curl_ = curl_easy_init();
-  }
+  explicit Impl(ClientOptions options) : options_(std::move(options)), curl_(MakeHandle()) {}
   ~Impl() {
     if (curl_ != nullptr) curl_easy_cleanup(curl_);
   }
@@ -92,7 +90,7 @@ class Client::Impl {
   HeaderList MakeHeaders(const ClientRequest& request) const;
 
   const ClientOptions options_;
-  CURL* curl_ = nullptr;
+  CURL* const curl_;
   std::array<char, CURL_ERROR_SIZE> error_{};
 };
 

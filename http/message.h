@@ -61,6 +61,7 @@ struct Response {
   std::shared_ptr<const std::string> shared_body;  ///< instead of `body`, without a copy
   std::shared_ptr<BodyStream> stream;              ///< instead of both
   bool close = false;                              ///< end the connection after it
+  std::string failure;                             ///< for the log alone: why the status is 5xx
 };
 
 /// Takes the one answer to a request, from any thread. Answering twice has no effect; letting go

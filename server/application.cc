@@ -8,6 +8,7 @@
 
 #include "format/json.h"
 #include "server/data_root.h"
+#include "server/health_routes.h"
 #include "server/reply.h"
 #include "server/routes.h"
 
@@ -15,35 +16,12 @@ namespace tidemark::server {
 namespace {
 
 constexpr std::string_view kNoRoute = "(none)";
-constexpr std::string_view kUpkeepFailed = "upkeep_failed";
-
-http::Response Unauthorized(const http::Request& request) {
-  http::Response response =
-      MakeError({.status = 401,
-                 .code = "unauthorized",
-                 .message = "send a valid token: Authorization: Bearer TOKEN"},
-                request.id);
-  response.headers.Add("WWW-Authenticate", "Bearer");
-  return response;
-}
-
-http::Response NotFound(const http::Request& request) {
-  return MakeError({.status = 404, .code = "not_found", .message = "there is nothing at this path"},
-                   request.id);
-}
 
 http::Response WrongMethod(const http::Request& request, const std::string& allow) {
   http::Response response = MakeError(
       {.status = 405, .code = "method_not_allowed", .message = "this path allows " + allow},
       request.id);
   response.headers.Add("Allow", allow);
-  return response;
-}
-
-http::Response TooOften(const http::Request& request, std::chrono::milliseconds wait) {
-  http::Response response = MakeError(
-      {.status = 429, .code = "rate_limited", .message = "this token asks too often"}, request.id);
-  response.headers.Add("Retry-After", std::to_string((wait.count() + 999) / 1000));
   return response;
 }
 
@@ -56,18 +34,14 @@ Result<std::unique_ptr<Application>> Application::Open(ApplicationOptions option
   TIDEMARK_ASSIGN_OR_RETURN(app->runtime_, Runtime::Create(app->options_.runtime));
   Clock& clock = app->runtime_->clock();
   TIDEMARK_ASSIGN_OR_RETURN(app->tokens_, Tokens::Open(app->options_.data, clock));
-  app->limiter_ = std::make_unique<RateLimiter>(
-      app->options_.requests_per_second, app->options_.request_burst, clock);
+  app->admission_ = std::make_unique<Admission>(app->options_.admission, *app->tokens_, clock);
   InstancesOptions instances = app->options_.instances;
-  instances.webhook.delivery.log = [application = app.get()](const std::string& line) {
-    JsonWriter members;
-    members.BeginObject().Key("what").String(line).EndObject();
-    application->Log("delivery", members.text());
-  };
+  instances.tell.delivery.log = app->LogLines("delivery");
+  instances.store.log = app->LogLines("store");
   app->instances_ = std::make_unique<Instances>(
       app->options_.data, std::move(instances), app->runtime_, std::move(executor));
   std::vector<Route> routes = AllRoutes(app->metrics_);
-  for (Route& route : app->HealthRoutes()) routes.push_back(std::move(route));
+  for (Route& route : app->OpenRoutes()) routes.push_back(std::move(route));
   app->router_ = std::make_unique<Router>(std::move(routes));
   return app;
 }
@@ -87,9 +61,7 @@ void Application::Handle(std::shared_ptr<const http::Request> request, http::Res
   try {
     Dispatch(request, match, observed);
   } catch (const std::exception& failure) {
-    JsonWriter members;
-    members.BeginObject().Key("what").String(failure.what()).EndObject();
-    Log("exception", members.text());
+    LogFailure(request->id, failure.what());
     observed(MakeError(Status(ErrorCode::kInternal, ""), request->id));
   }
 }
@@ -97,15 +69,18 @@ void Application::Handle(std::shared_ptr<const http::Request> request, http::Res
 void Application::Dispatch(const std::shared_ptr<const http::Request>& request,
                            const RouteMatch& match,
                            const http::Responder& respond) {
+  if (match.route == nullptr || match.route->open) {
+    if (auto refusal = admission_->AdmitStranger(*request)) return respond(std::move(*refusal));
+  }
   if (match.route == nullptr) {
-    respond(match.allow.empty() ? NotFound(*request) : WrongMethod(*request, match.allow));
+    respond(match.allow.empty() ? NothingHere(request->id) : WrongMethod(*request, match.allow));
     return;
   }
   auto call = std::make_shared<Call>();
   call->request = request;
   call->captures = match.captures;
   if (!match.route->open) {
-    if (auto refusal = Admit(*request, match, &call->caller)) {
+    if (auto refusal = admission_->Admit(*request, match, &call->caller)) {
       respond(std::move(*refusal));
       return;
     }
@@ -117,29 +92,6 @@ void Application::Dispatch(const std::shared_ptr<const http::Request>& request,
     call->instance = std::move(*instance);
   }
   match.route->action(call, respond);
-}
-
-std::optional<http::Response> Application::Admit(const http::Request& request,
-                                                 const RouteMatch& match,
-                                                 Caller* caller) {
-  std::optional<Caller> known = tokens_->Identify(request);
-  if (!known) return Unauthorized(request);
-  *caller = std::move(*known);
-  if (!caller->token.empty()) {
-    const auto wait = limiter_->Take(caller->token);
-    if (wait.count() > 0) return TooOften(request, wait);
-  }
-  const auto instance = Router::CaptureIndex(*match.route, "instance");
-  if (instance && match.captures[*instance] != caller->instance) return NotFound(request);
-  if (caller->role < match.route->role) {
-    return MakeError(
-        {.status = 403,
-         .code = "role",
-         .message = "this call needs the role " + std::string(RoleName(match.route->role)) +
-                    ", the token has " + std::string(RoleName(caller->role))},
-        request.id);
-  }
-  return std::nullopt;
 }
 
 http::Response Application::Refuse(int status,
@@ -158,6 +110,7 @@ http::Responder Application::Observed(const std::shared_ptr<const http::Request>
   return [this, request, route, begin, respond = std::move(respond)](http::Response response) {
     const auto code = response.headers.Find(kErrorHeader);
     metrics_.CountAnswer(route, response.status, code.value_or(""));
+    if (!response.failure.empty()) LogFailure(request->id, response.failure);
     if (options_.log && options_.log_requests) {
       const auto took =
           std::chrono::duration_cast<std::chrono::microseconds>(runtime_->clock().Now() - begin);
@@ -176,6 +129,12 @@ http::Responder Application::Observed(const std::shared_ptr<const http::Request>
   };
 }
 
+void Application::LogFailure(std::string_view request_id, std::string_view what) {
+  JsonWriter members;
+  members.BeginObject().Key("request_id").String(request_id).Key("what").String(what).EndObject();
+  Log("failure", members.text());
+}
+
 void Application::Log(std::string_view event, std::string_view members) {
   if (!options_.log) return;
   JsonWriter writer;
@@ -186,12 +145,29 @@ void Application::Log(std::string_view event, std::string_view members) {
   options_.log(writer.Take());
 }
 
+std::function<void(const std::string& line)> Application::LogLines(std::string_view event) {
+  return [this, event](const std::string& line) {
+    JsonWriter members;
+    members.BeginObject().Key("what").String(line).EndObject();
+    Log(event, members.text());
+  };
+}
+
+void Application::NoteUpkeep(std::string_view of, const Status& status) {
+  if (status.ok()) return;
+  JsonWriter members;
+  members.BeginObject().Key("of").String(of).Key("what").String(status.ToString()).EndObject();
+  Log("upkeep_failed", members.text());
+}
+
 void Application::Upkeep() {
-  if (Status status = tokens_->SaveUse(); !status.ok()) Log(kUpkeepFailed, "");
+  NoteUpkeep("tokens", tokens_->SaveUse());
   for (const auto& instance : instances_->Open()) {
-    if (!instance->source().Purge().ok()) Log(kUpkeepFailed, "");
+    NoteUpkeep(instance->name(), instance->source().Upkeep().status());
+    instance->raw_pages().Forget();
   }
   instances_->CloseIdle();
+  instances_->OpenUntold();
 }
 
 void Application::BeginStop() {
@@ -200,62 +176,36 @@ void Application::BeginStop() {
 }
 
 void Application::Close() {
-  if (Status status = tokens_->SaveUse(); !status.ok()) Log(kUpkeepFailed, "");
+  NoteUpkeep("tokens", tokens_->SaveUse());
   instances_->CloseAll();
 }
 
-std::vector<Route> Application::HealthRoutes() {
-  std::vector<Route> routes;
-  for (const http::Method method : {http::Method::kGet, http::Method::kHead}) {
-    routes.push_back({.method = method,
-                      .pattern = "/livez",
-                      .action = Answer([](const Call& /*call*/) {
-                        return DataReply(200, R"({"live":true})", "health");
-                      }),
-                      .open = true});
-    routes.push_back({.method = method,
-                      .pattern = "/readyz",
-                      .action = Answer([this](const Call& call) { return Ready(call); }),
-                      .open = true});
-  }
-  routes.push_back({.method = http::Method::kGet,
-                    .pattern = "/metrics",
-                    .action = Answer([this](const Call& call) { return MetricsText(call); }),
-                    .open = true});
-  return routes;
+std::vector<Route> Application::OpenRoutes() {
+  HealthSources sources;
+  sources.not_ready = [this] {
+    return NotReady();
+  };
+  sources.metrics = [this] {
+    return metrics_.Text(instances_->Open(),
+                         listener_statistics_ ? listener_statistics_() : http::ListenerStatistics(),
+                         runtime_->clock());
+  };
+  // Totals over all instances: for whoever administers one of them.
+  sources.admit_to_metrics = [this](const http::Request& request) {
+    if (options_.metrics_without_token) return std::optional<http::Response>();
+    return admission_->AdmitAdministrator(request);
+  };
+  return HealthRoutes(std::move(sources));
 }
 
-http::Response Application::Ready(const Call& call) const {
-  if (stopping_) {
-    return MakeError({.status = 503, .code = "not_ready", .message = "the server is stopping"},
-                     call.request->id);
-  }
+std::string Application::NotReady() const {
+  if (stopping_) return "the server is stopping";
   for (const auto& instance : instances_->Open()) {
-    if (instance->store().Sync().ok()) continue;
-    return MakeError({.status = 503,
-                      .code = "not_ready",
-                      .message = "an instance stopped writing: see the log of the server"},
-                     call.request->id);
-  }
-  return DataReply(200, R"({"ready":true})", "health");
-}
-
-http::Response Application::MetricsText(const Call& call) {
-  // Totals over all instances: for this machine, or for whoever administers one of them.
-  if (!call.request->loopback) {
-    const auto caller = tokens_->Identify(*call.request);
-    if (!caller) return Unauthorized(*call.request);
-    if (caller->role != Role::kAdmin) {
-      return MakeError({.status = 403, .code = "role", .message = "metrics need the role admin"},
-                       call.request->id);
+    if (!instance->store().WritingState().ok()) {
+      return "an instance stopped writing: see the log of the server";
     }
   }
-  http::Response response;
-  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body =
-      metrics_.Text(instances_->Open(),
-                    listener_statistics_ ? listener_statistics_() : http::ListenerStatistics());
-  return response;
+  return {};
 }
 
 }  // namespace tidemark::server

@@ -10,9 +10,9 @@
 
 #include "http/listener.h"
 #include "http/message.h"
+#include "server/admission.h"
 #include "server/instances.h"
 #include "server/metrics.h"
-#include "server/rate_limiter.h"
 #include "server/router.h"
 #include "server/tokens.h"
 
@@ -22,8 +22,9 @@ struct ApplicationOptions {
   std::filesystem::path data;  ///< data root; made when it is missing
   InstancesOptions instances;
   RuntimeOptions runtime;
-  double requests_per_second = 10'000;  ///< of one token; 0: no limit
-  double request_burst = 20'000;
+  AdmissionOptions admission;
+  /// Who can reach the server sees its figures, also when there are tokens.
+  bool metrics_without_token = false;
   /// Gets one line of JSON for each event; never values, tokens or ids of bodies. Called from any
   /// thread.
   std::function<void(const std::string& line)> log;
@@ -37,6 +38,8 @@ class Application final : public http::Handler {
   static Result<std::unique_ptr<Application>> Open(ApplicationOptions options,
                                                    Executor executor = {});
   ~Application() override;
+  Application(const Application&) = delete;
+  Application& operator=(const Application&) = delete;
 
   void Handle(std::shared_ptr<const http::Request> request, http::Responder respond) override;
   http::Response Refuse(int status,
@@ -44,7 +47,8 @@ class Application final : public http::Handler {
                         std::string_view message,
                         std::string_view request_id) override;
 
-  /// What a server does now and then: closes idle instances, purges, notes the use of tokens.
+  /// What a server does now and then: lets events go that are beyond their retention and deletions
+  /// that no device needs, closes idle instances, notes the use of tokens.
   void Upkeep();
   /// Lets waiting calls go and reads as not ready from now on.
   void BeginStop();
@@ -65,23 +69,23 @@ class Application final : public http::Handler {
   void Dispatch(const std::shared_ptr<const http::Request>& request,
                 const RouteMatch& match,
                 const http::Responder& respond);
-  /// The caller's right to the route; the refusal when it has none.
-  std::optional<http::Response> Admit(const http::Request& request,
-                                      const RouteMatch& match,
-                                      Caller* caller);
   http::Responder Observed(const std::shared_ptr<const http::Request>& request,
                            std::string_view route,
                            http::Responder respond);
-  std::vector<Route> HealthRoutes();
-  http::Response Ready(const Call& call) const;
-  http::Response MetricsText(const Call& call);
+  std::vector<Route> OpenRoutes();
+  /// Why no work should be sent here; empty when it may be.
+  std::string NotReady() const;
+  void LogFailure(std::string_view request_id, std::string_view what);
+  void NoteUpkeep(std::string_view of, const Status& status);
+  /// A sink that writes each line as an event. `event` must be a literal.
+  std::function<void(const std::string& line)> LogLines(std::string_view event);
 
   const ApplicationOptions options_;
   std::shared_ptr<Runtime> runtime_;
   Metrics metrics_;
   std::function<http::ListenerStatistics()> listener_statistics_;
   std::unique_ptr<Tokens> tokens_;
-  std::unique_ptr<RateLimiter> limiter_;
+  std::unique_ptr<Admission> admission_;
   std::unique_ptr<Instances> instances_;
   std::unique_ptr<Router> router_;
   std::atomic<bool> stopping_ = false;

@@ -45,7 +45,8 @@ struct Route {
   std::string pattern;  ///< "/v2/sync/{session}/queues/{queue}"
   Role role = Role::kReader;
   Action action;
-  bool open = false;  ///< needs no token and no instance: health
+  bool open = false;         ///< needs no token and no instance: health
+  bool for_devices = false;  ///< also for a token bound to a device; the action checks which
 };
 
 }  // namespace tidemark::server

@@ -18,7 +18,7 @@ using Setter = std::function<std::string_view(const toml::node& node, ServerConf
 
 constexpr std::string_view kGood;
 
-Setter Text(std::function<std::string&(ServerConfig&)> target) {
+Setter Text(const std::function<std::string&(ServerConfig&)>& target) {
   return [target](const toml::node& node, ServerConfig& config) -> std::string_view {
     const auto value = node.value_exact<std::string>();
     if (!value) return "must be a string";
@@ -27,7 +27,7 @@ Setter Text(std::function<std::string&(ServerConfig&)> target) {
   };
 }
 
-Setter Flag(std::function<void(ServerConfig&, bool)> set) {
+Setter Flag(const std::function<void(ServerConfig&, bool)>& set) {
   return [set](const toml::node& node, ServerConfig& config) -> std::string_view {
     const auto value = node.value_exact<bool>();
     if (!value) return "must be true or false";
@@ -36,7 +36,7 @@ Setter Flag(std::function<void(ServerConfig&, bool)> set) {
   };
 }
 
-Setter Number(int64_t least, int64_t most, std::function<void(ServerConfig&, int64_t)> set) {
+Setter Number(int64_t least, int64_t most, const std::function<void(ServerConfig&, int64_t)>& set) {
   return [least, most, set](const toml::node& node, ServerConfig& config) -> std::string_view {
     const auto value = node.value_exact<int64_t>();
     if (!value) return "must be a whole number";
@@ -44,6 +44,22 @@ Setter Number(int64_t least, int64_t most, std::function<void(ServerConfig&, int
     set(config, *value);
     return kGood;
   };
+}
+
+MailOptions& MailOf(ServerConfig& config) {
+  return config.options.application.instances.tell.mail;
+}
+
+std::string_view SetMailTo(const toml::node& node, ServerConfig& config) {
+  constexpr std::string_view kWrong = "must be a list of mail addresses, at most 20";
+  const toml::array* list = node.as_array();
+  if (list == nullptr || list->size() > http::kMailRecipientsMax) return kWrong;
+  for (const toml::node& one : *list) {
+    const auto address = one.value_exact<std::string>();
+    if (!address || !http::IsMailAddress(*address)) return kWrong;
+    MailOf(config).to.push_back(*address);
+  }
+  return kGood;
 }
 
 std::string_view SetListen(const toml::node& node, ServerConfig& config) {
@@ -83,14 +99,33 @@ const std::map<std::string, Setter, std::less<>>& Setters() {
        Number(0,
               1'000'000'000,
               [](ServerConfig& c, int64_t v) {
-                c.options.application.requests_per_second = static_cast<double>(v);
+                c.options.application.admission.requests_per_second = static_cast<double>(v);
               })},
       {"request_burst",
        Number(1,
               1'000'000'000,
               [](ServerConfig& c, int64_t v) {
-                c.options.application.request_burst = static_cast<double>(v);
+                c.options.application.admission.request_burst = static_cast<double>(v);
               })},
+      {"strangers_per_second",
+       Number(0,
+              1'000'000'000,
+              [](ServerConfig& c, int64_t v) {
+                c.options.application.admission.strangers_per_second = static_cast<double>(v);
+              })},
+      {"stranger_burst",
+       Number(1,
+              1'000'000'000,
+              [](ServerConfig& c, int64_t v) {
+                c.options.application.admission.stranger_burst = static_cast<double>(v);
+              })},
+      {"metrics_without_token",
+       Flag([](ServerConfig& c, bool v) { c.options.application.metrics_without_token = v; })},
+      {"upkeep_seconds",
+       Number(
+           1,
+           86'400,
+           [](ServerConfig& c, int64_t v) { c.options.upkeep_period = std::chrono::seconds(v); })},
       {"instances_open",
        Number(1,
               10'000,
@@ -128,11 +163,22 @@ const std::map<std::string, Setter, std::less<>>& Setters() {
                 c.options.application.runtime.background_threads = static_cast<int>(v);
               })},
       {"webhook_url", Text([](ServerConfig& c) -> std::string& {
-         return c.options.application.instances.webhook.url;
+         return c.options.application.instances.tell.webhook.url;
        })},
       {"webhook_secret", Text([](ServerConfig& c) -> std::string& {
-         return c.options.application.instances.webhook.secret;
+         return c.options.application.instances.tell.webhook.secret;
        })},
+      {"mail_url", Text([](ServerConfig& c) -> std::string& { return MailOf(c).server.url; })},
+      {"mail_tls", Flag([](ServerConfig& c, bool v) { MailOf(c).server.require_tls = v; })},
+      {"mail_user", Text([](ServerConfig& c) -> std::string& { return MailOf(c).server.user; })},
+      {"mail_password",
+       Text([](ServerConfig& c) -> std::string& { return MailOf(c).server.password; })},
+      {"mail_certificate_authority", Text([](ServerConfig& c) -> std::string& {
+         return MailOf(c).server.certificate_authority;
+       })},
+      {"mail_from", Text([](ServerConfig& c) -> std::string& { return MailOf(c).from; })},
+      {"mail_to", SetMailTo},
+      {"public_url", Text([](ServerConfig& c) -> std::string& { return MailOf(c).public_url; })},
       {"stop_grace_seconds",
        Number(0,
               3600,
@@ -141,9 +187,48 @@ const std::map<std::string, Setter, std::less<>>& Setters() {
   return kSetters;
 }
 
-Status Wrong(const std::filesystem::path& path, const toml::source_region& at, std::string what) {
+Status Wrong(const std::filesystem::path& path,
+             const toml::source_region& at,
+             const std::string& what) {
   return {ErrorCode::kInvalidArgument,
           path.string() + ", line " + std::to_string(at.begin.line) + ": " + what};
+}
+
+bool IsWebUrl(std::string_view url) {
+  return url.starts_with("http://") || url.starts_with("https://");
+}
+
+// Keys that only make sense together.
+Status CheckTelling(const TellOptions& tell) {
+  const auto wrong = [](std::string what) {
+    return Status(ErrorCode::kInvalidArgument, std::move(what));
+  };
+  if (tell.webhook.url.empty() != tell.webhook.secret.empty()) {
+    return wrong("webhook_url and webhook_secret come together");
+  }
+  if (!tell.webhook.url.empty() && !IsWebUrl(tell.webhook.url)) {
+    return wrong("webhook_url begins with http:// or https://");
+  }
+  const MailOptions& mail = tell.mail;
+  const bool mails = !mail.server.url.empty();
+  if (mails != !mail.from.empty() || mails != !mail.to.empty()) {
+    return wrong("mail_url, mail_from and mail_to come together");
+  }
+  if (!mails) return {};
+  if (!mail.server.url.starts_with("smtp://") && !mail.server.url.starts_with("smtps://")) {
+    return wrong("mail_url begins with smtp:// or smtps://");
+  }
+  if (!http::IsMailAddress(mail.from)) return wrong("mail_from is no mail address");
+  if (mail.server.user.empty() != mail.server.password.empty()) {
+    return wrong("mail_user and mail_password come together");
+  }
+  if (!mail.server.user.empty() && !mail.server.require_tls) {
+    return wrong("mail_password needs mail_tls: it would be sent in the open");
+  }
+  if (!mail.public_url.empty() && (!IsWebUrl(mail.public_url) || mail.public_url.ends_with('/'))) {
+    return wrong("public_url begins with http:// or https:// and does not end in a slash");
+  }
+  return {};
 }
 
 Result<ServerConfig> FromTable(const std::filesystem::path& path, const toml::table& table) {
@@ -160,16 +245,8 @@ Result<ServerConfig> FromTable(const std::filesystem::path& path, const toml::ta
     return Status(ErrorCode::kInvalidArgument,
                   path.string() + ": tls_certificate and tls_key come together");
   }
-  const WebhookOptions& webhook = config.options.application.instances.webhook;
-  if (webhook.url.empty() != webhook.secret.empty()) {
-    return Status(ErrorCode::kInvalidArgument,
-                  path.string() + ": webhook_url and webhook_secret come together");
-  }
-  if (!webhook.url.empty() && !webhook.url.starts_with("http://") &&
-      !webhook.url.starts_with("https://")) {
-    return Status(ErrorCode::kInvalidArgument,
-                  path.string() + ": webhook_url begins with http:// or https://");
-  }
+  TIDEMARK_RETURN_IF_ERROR(
+      CheckTelling(config.options.application.instances.tell).WithContext(path.string()));
   return config;
 }
 

@@ -8,15 +8,26 @@ Conversations::Conversations(const Store& store)
     : store_(store), last_use_(store.runtime().clock().Now().time_since_epoch().count()) {}
 
 uint64_t Conversations::BeginStart(std::string_view device) {
+  const std::lock_guard starting(StartMutex(device));
   const std::lock_guard lock(mutex_);
   newest_start_[std::string(device)] = ++starts_;
   return starts_;
 }
 
-bool Conversations::IsNewestStart(std::string_view device, uint64_t start) const {
-  const std::lock_guard lock(mutex_);
-  const auto at = newest_start_.find(std::string(device));
-  return at != newest_start_.end() && at->second == start;
+std::mutex& Conversations::StartMutex(std::string_view device) {
+  return start_mutexes_[std::hash<std::string_view>()(device) % kStartMutexes];
+}
+
+void Conversations::IfNewestStart(std::string_view device,
+                                  uint64_t start,
+                                  const std::function<void()>& work) {
+  const std::lock_guard starting(StartMutex(device));
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = newest_start_.find(std::string(device));
+    if (at == newest_start_.end() || at->second != start) return;
+  }
+  work();
 }
 
 void Conversations::EndStart(std::string_view device, uint64_t start) {

@@ -2,9 +2,12 @@
 // starts is its newest.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -24,7 +27,8 @@ class Conversations {
   /// A device asks for a session. A start that waits is let go when the device starts again: were
   /// it answered after that, its session would fence the newer one.
   uint64_t BeginStart(std::string_view device);
-  bool IsNewestStart(std::string_view device, uint64_t start) const;
+  /// Runs `work` if `start` is the device's newest; a newer one begins after it. `work` may block.
+  void IfNewestStart(std::string_view device, uint64_t start, const std::function<void()>& work);
   /// Forgets the start, if it is the newest.
   void EndStart(std::string_view device, uint64_t start);
 
@@ -40,6 +44,11 @@ class Conversations {
   /// The number that stands for the device in a session's name; nullopt when it is no session.
   std::optional<uint64_t> NumberOf(std::string_view session) const;
 
+  // A few devices share one; taken before `mutex_`.
+  std::mutex& StartMutex(std::string_view device);
+
+  static constexpr size_t kStartMutexes = 256;
+  std::array<std::mutex, kStartMutexes> start_mutexes_;
   const Store& store_;
   mutable std::atomic<MonotonicTime::rep> last_use_;
   mutable std::mutex mutex_;

@@ -68,7 +68,6 @@ std::string DeviceToJson(const DeviceInfo& device, SequenceNumber last) {
 // --- Reading ---
 
 http::Response ListDevices(const Call& call) {
-  if (auto refused = RefuseForeign(call, {})) return std::move(*refused);
   const Result<uint64_t> limit = ReadLimit(*call.request);
   if (!limit.ok()) return Refuse(call, limit.status());
   const std::string after(call.request->Query("after").value_or(""));
@@ -116,7 +115,7 @@ struct Wanted {
 Result<Wanted> ReadSelection(const http::Request& request) {
   TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> members, ReadJsonObject(request.body));
   if (members.size() != 1) {
-    return Status(ErrorCode::kInvalidArgument, "give either \"entities\" or \"everything\"");
+    return Status(ErrorCode::kInvalidArgument, R"(give either "entities" or "everything")");
   }
   const JsonField& member = members.front();
   Wanted wanted;
@@ -141,7 +140,6 @@ Result<Wanted> ReadSelection(const http::Request& request) {
 }
 
 http::Response SelectParts(const Call& call) {
-  if (auto refused = RefuseForeign(call, DeviceOf(call))) return std::move(*refused);
   const Result<Wanted> wanted = ReadSelection(*call.request);
   if (!wanted.ok()) return Refuse(call, wanted.status());
   const Status selected = wanted->everything
@@ -153,7 +151,6 @@ http::Response SelectParts(const Call& call) {
 }
 
 http::Response ResetDevice(const Call& call) {
-  if (auto refused = RefuseForeign(call, DeviceOf(call))) return std::move(*refused);
   const Status reset = SourceOf(call).Reset(DeviceOf(call));
   if (!reset.ok()) return Refuse(call, reset);
   call.instance->waiters().WakeAll();
@@ -161,7 +158,6 @@ http::Response ResetDevice(const Call& call) {
 }
 
 http::Response ForgetDevice(const Call& call) {
-  if (auto refused = RefuseForeign(call, DeviceOf(call))) return std::move(*refused);
   const Status forgotten = SourceOf(call).Forget(DeviceOf(call));
   if (!forgotten.ok()) return Refuse(call, forgotten);
   // What it alone held back is released now; a failure leaves that to the next pass.
@@ -175,8 +171,12 @@ std::vector<Route> DeviceRoutes() {
   using http::Method;
   const std::string device = "/v1/devices/{id}";
   return {
-      {Method::kGet, "/v1/devices", Role::kAdmin, Answer(ListDevices)},
-      {Method::kGet, device, Role::kAdmin, Answer(ShowDevice)},
+      {Method::kGet, "/v1/devices", Role::kReader, Answer(ListDevices)},
+      {.method = Method::kGet,
+       .pattern = device,
+       .role = Role::kReader,
+       .action = Answer(ShowDevice),
+       .for_devices = true},
       {Method::kDelete, device, Role::kAdmin, Answer(ForgetDevice)},
       {Method::kPut, device + "/selection", Role::kAdmin, Answer(SelectParts)},
       {Method::kPost, device + "/reset", Role::kAdmin, Answer(ResetDevice)},

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "format/json.h"
+#include "server/accept.h"
 #include "server/feed.h"
 #include "server/reply.h"
 #include "server/requests.h"
@@ -162,11 +163,6 @@ class LiveStream final : public http::BodyStream {
   const std::shared_ptr<LiveFeed> feed_;
 };
 
-bool WantsEvents(const http::Request& request) {
-  const std::optional<std::string_view> accept = request.headers.Find("Accept");
-  return accept && accept->find("text/event-stream") != std::string_view::npos;
-}
-
 http::Response StreamReply(const std::shared_ptr<Call>& call, milliseconds heartbeat) {
   const Result<FeedPosition> after = ReadAfter(*call);
   if (!after.ok()) return Refuse(*call, after.status());
@@ -184,7 +180,9 @@ http::Response StreamReply(const std::shared_ptr<Call>& call, milliseconds heart
 void FollowChanges(const std::shared_ptr<Call>& call,
                    const http::Responder& respond,
                    milliseconds heartbeat) {
-  if (WantsEvents(*call->request)) return respond(StreamReply(call, heartbeat));
+  if (Prefers(call->request->headers, "text/event-stream", "application/x-ndjson")) {
+    return respond(StreamReply(call, heartbeat));
+  }
   const Result<PageRequest> request = ReadPageRequest(*call);
   if (!request.ok()) return respond(Refuse(*call, request.status()));
   std::make_shared<LongPoll>(call, respond, *request)->Read();
@@ -194,7 +192,7 @@ void FollowChanges(const std::shared_ptr<Call>& call,
 
 std::vector<Route> FeedRoutes(const FeedRouteOptions& options) {
   const Action follow = [heartbeat = options.heartbeat](const std::shared_ptr<Call>& call,
-                                                        http::Responder respond) {
+                                                        const http::Responder& respond) {
     FollowChanges(call, respond, heartbeat);
   };
   return {{http::Method::kGet, "/v1/changes", Role::kReader, follow}};

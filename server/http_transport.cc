@@ -90,7 +90,8 @@ Result<std::optional<Page>> HttpTransport::Next(std::string_view session,
                                                 const PageOptions& options) {
   const std::string path = "/v2/sync/" + std::string(session) + "/queues/" +
                            std::string(kQueueName) +
-                           "?limit=" + std::to_string(options.records_max);
+                           "?limit=" + std::to_string(options.records_max) +
+                           "&bytes=" + std::to_string(options.bytes_max);
   TIDEMARK_ASSIGN_OR_RETURN(auto response, Send(http::Method::kGet, path, device_, ""));
   if (response.status == 204) return std::optional<Page>();
   if (response.status != 200) return StatusOf(response);
@@ -109,7 +110,11 @@ Result<AckResult> HttpTransport::Acknowledge(std::string_view device,
   TIDEMARK_ASSIGN_OR_RETURN(const auto response,
                             Send(http::Method::kPost, "/v2/sync/ack", device, WriteAckBody(keys)));
   if (response.status != 202) return StatusOf(response);
-  return AckResult();
+  AckResult result;
+  result.applied = static_cast<uint64_t>(ReadCount(response.headers, kAppliedHeader, 0));
+  result.repeated = static_cast<uint64_t>(ReadCount(response.headers, kRepeatedHeader, 0));
+  result.ignored = static_cast<uint64_t>(ReadCount(response.headers, kIgnoredHeader, 0));
+  return result;
 }
 
 }  // namespace tidemark::server

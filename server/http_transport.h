@@ -25,7 +25,7 @@ class HttpTransport final : public Transport {
 
   Result<std::optional<SessionInfo>> Start(const Hello& hello) override;
   Result<std::optional<Page>> Next(std::string_view session, const PageOptions& options) override;
-  /// What became of single keys stays with the server: its answer has no body.
+  /// Counts what became of the keys; the reasons stay with the server.
   Result<AckResult> Acknowledge(std::string_view device,
                                 const std::vector<std::string>& keys) override;
 

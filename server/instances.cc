@@ -14,7 +14,12 @@ Instances::Instances(std::filesystem::path root,
     : root_(std::move(root)),
       options_(std::move(options)),
       runtime_(std::move(runtime)),
-      executor_(std::move(executor)) {}
+      executor_(std::move(executor)) {
+  if (!options_.tell.anyone()) return;
+  if (const auto names = ListInstances(root_.string()); names.ok()) {
+    untold_.insert(names->begin(), names->end());
+  }
+}
 
 Instances::~Instances() = default;
 
@@ -28,7 +33,7 @@ Result<std::shared_ptr<Instance>> Instances::Acquire(const std::string& name) {
   TIDEMARK_RETURN_IF_ERROR(CreateDirectories(path));
   TIDEMARK_ASSIGN_OR_RETURN(
       slot->instance,
-      Instance::Open(name, path, options_.store, runtime_, executor_, options_.webhook));
+      Instance::Open(name, path, options_.store, runtime_, executor_, options_.tell));
   {
     const std::lock_guard map_lock(mutex_);
     if (stopping_) slot->instance->waiters().Stop();
@@ -64,7 +69,7 @@ size_t Instances::open_count() const {
   return Open().size();
 }
 
-bool Instances::TryClose(Slot& slot, std::chrono::milliseconds unused_for) const {
+bool Instances::TryClose(Slot& slot, std::chrono::milliseconds unused_for) {
   const std::unique_lock lock(slot.mutex, std::try_to_lock);
   if (!lock.owns_lock() || slot.instance == nullptr) return false;
   // Copies are made under the lock of the slot: one owner here means that no call uses it, nor
@@ -73,6 +78,12 @@ bool Instances::TryClose(Slot& slot, std::chrono::milliseconds unused_for) const
   const MonotonicTime now = runtime_->clock().Now();
   if (now - slot.last_use < unused_for) return false;
   if (slot.instance->conversations().ActiveSince(now - options_.session_max)) return false;
+  const size_t untold = slot.instance->untold();
+  if (untold > 0) {
+    if (unused_for.count() > 0) return false;  // only others may need its room
+    const std::lock_guard map_lock(mutex_);
+    untold_.insert(slot.instance->name());
+  }
   slot.instance.reset();
   return true;
 }
@@ -102,6 +113,20 @@ Status Instances::MakeRoom(const Slot& opening) {
 
 void Instances::CloseIdle() {
   for (const auto& slot : Slots()) TryClose(*slot, options_.idle_max);
+}
+
+void Instances::OpenUntold() {
+  constexpr int kAtATime = 16;
+  for (int i = 0; i < kAtATime && open_count() < options_.open_max; ++i) {
+    std::string name;
+    {
+      const std::lock_guard lock(mutex_);
+      if (stopping_ || untold_.empty()) return;
+      name = untold_.extract(untold_.begin()).value();
+    }
+    // One that does not open is told of to whoever asks for it.
+    static_cast<void>(Acquire(name).ok());
+  }
 }
 
 void Instances::StopWaiting() {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ namespace tidemark::server {
 
 struct InstancesOptions {
   StoreOptions store;
-  WebhookOptions webhook;  ///< who is told of the outcomes of upload syncs
+  TellOptions tell;  ///< who is told of the outcomes of upload syncs
   /// Open at once; beyond it the one unused for longest is closed, and if all are in use the caller
   /// is told `kBusy`.
   size_t open_max = 64;
@@ -45,6 +46,9 @@ class Instances {
   size_t open_count() const;
   /// Closes what was unused for long enough.
   void CloseIdle();
+  /// Opens some of the closed instances that may have outcomes to tell, as long as there is room: a
+  /// closed one tells nobody.
+  void OpenUntold();
   /// Lets all go that wait, now and from now on: the server stops.
   void StopWaiting();
   /// Requires that nobody holds an instance.
@@ -60,7 +64,7 @@ class Instances {
   std::shared_ptr<Slot> FindSlot(const std::string& name);
   std::vector<std::shared_ptr<Slot>> Slots() const;
   /// Closes the instance unless it is in use or its sessions are young.
-  bool TryClose(Slot& slot, std::chrono::milliseconds unused_for) const;
+  bool TryClose(Slot& slot, std::chrono::milliseconds unused_for);
   Status MakeRoom(const Slot& opening);
 
   const std::filesystem::path root_;
@@ -69,6 +73,7 @@ class Instances {
   const Executor executor_;
   mutable std::mutex mutex_;  // never held while an instance opens or closes
   std::map<std::string, std::shared_ptr<Slot>> slots_;
+  std::set<std::string> untold_;  // closed ones that may have outcomes to tell
   bool stopping_ = false;
 };
 

@@ -1,36 +1,12 @@
 #include "server/metrics.h"
 
 #include <algorithm>
-#include <initializer_list>
-#include <utility>
 
 #include "db/store.h"
+#include "server/exposition.h"
 
 namespace tidemark::server {
 namespace {
-
-/// Writes metrics one after the other.
-class Exposition {
- public:
-  void Begin(std::string_view name, std::string_view type, std::string_view help) {
-    Append({"# HELP tidemark_", name, " ", help, "\n# TYPE tidemark_", name, " ", type, "\n"});
-  }
-  void Sample(std::string_view name, std::string_view labels, uint64_t value) {
-    Append({"tidemark_", name, labels, " ", std::to_string(value), "\n"});
-  }
-  void One(std::string_view name, std::string_view type, std::string_view help, uint64_t value) {
-    Begin(name, type, help);
-    Sample(name, "", value);
-  }
-  std::string Take() { return std::move(text_); }
-
- private:
-  void Append(std::initializer_list<std::string_view> parts) {
-    for (const std::string_view part : parts) text_ += part;
-  }
-
-  std::string text_;
-};
 
 struct StoreTotals {
   StoreStatistics sum;
@@ -44,6 +20,7 @@ StoreTotals TotalsOf(const std::vector<std::shared_ptr<Instance>>& instances) {
     totals.sum.commits += one.commits;
     totals.sum.commit_groups += one.commit_groups;
     totals.sum.wal_syncs += one.wal_syncs;
+    totals.sum.wal_sync_micros += one.wal_sync_micros;
     totals.sum.records += one.records;
     totals.sum.tombstones += one.tombstones;
     totals.sum.log_rows += one.log_rows;
@@ -65,6 +42,10 @@ void WriteStores(Exposition& out, const std::vector<std::shared_ptr<Instance>>& 
   out.One(
       "commit_groups", "gauge", "Groups that these commits were written in.", sum.commit_groups);
   out.One("fsyncs", "gauge", "Syncs of the write-ahead log.", sum.wal_syncs);
+  out.One("fsync_microseconds",
+          "gauge",
+          "Time spent in the writes that these were part of.",
+          sum.wal_sync_micros);
   out.One("records", "gauge", "Live records.", sum.records);
   out.One("tombstones",
           "gauge",
@@ -78,6 +59,24 @@ void WriteStores(Exposition& out, const std::vector<std::shared_ptr<Instance>>& 
   out.One("pinned_deaths", "gauge", "Replaced heads remembered for them.", sum.pinned_deaths);
   out.One("store_bytes", "gauge", "Bytes of the stores on disk.", sum.disk_bytes);
   out.One("waiting", "gauge", "Calls that wait for a change.", totals.waiting);
+}
+
+void WriteDevices(Exposition& out, const DeviceTotals& devices) {
+  out.One("devices", "gauge", "Devices that were seen and not forgotten.", devices.devices);
+  out.One("devices_behind", "gauge", "Devices that are owed something.", devices.behind);
+  out.One("sessions_open", "gauge", "Devices with an open session.", devices.sessions);
+  out.One("device_lag_max",
+          "gauge",
+          "Changes since the last settled session of the device furthest behind.",
+          devices.lag_max);
+  out.One("device_backlog", "gauge", "Instructions owed to all devices.", devices.owed);
+  out.One("device_backlog_max", "gauge", "Instructions owed to one device.", devices.owed_max);
+  out.One("device_unacknowledged",
+          "gauge",
+          "Instructions handed out to all devices and not acknowledged.",
+          devices.unacknowledged);
+  out.One(
+      "device_holding_max", "gauge", "Deletions held back for one device.", devices.holding_max);
 }
 
 void WriteListener(Exposition& out, const http::ListenerStatistics& listener) {
@@ -118,9 +117,11 @@ void Metrics::CountAck(const AckResult& result) {
 }
 
 std::string Metrics::Text(const std::vector<std::shared_ptr<Instance>>& instances,
-                          const http::ListenerStatistics& listener) const {
+                          const http::ListenerStatistics& listener,
+                          Clock& clock) {
   Exposition out;
   WriteStores(out, instances);
+  WriteDevices(out, devices_.Totals(instances, clock));
   WriteListener(out, listener);
   out.One("sessions_total", "counter", "Sessions started.", sessions_);
   out.One("pages_total", "counter", "Pages handed out.", pages_);

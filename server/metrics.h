@@ -14,6 +14,7 @@
 
 #include "http/listener.h"
 #include "replication/source.h"
+#include "server/device_figures.h"
 #include "server/instance.h"
 
 namespace tidemark::server {
@@ -29,12 +30,14 @@ class Metrics {
 
   /// Text in the format that Prometheus reads.
   std::string Text(const std::vector<std::shared_ptr<Instance>>& instances,
-                   const http::ListenerStatistics& listener) const;
+                   const http::ListenerStatistics& listener,
+                   Clock& clock);
 
  private:
   using StatusClasses = std::array<uint64_t, 6>;
 
-  mutable std::mutex mutex_;
+  DeviceFigures devices_;
+  std::mutex mutex_;  // guards the maps
   std::map<std::string, StatusClasses, std::less<>> answers_;
   std::map<std::string, uint64_t, std::less<>> errors_;
   std::atomic<uint64_t> sessions_ = 0;

@@ -1,7 +1,8 @@
-// How often a token may ask.
+// How often one and the same may ask.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -11,14 +12,19 @@
 
 namespace tidemark::server {
 
-/// A bucket of tokens to spend for each key, refilled evenly. Thread-safe.
+/// Buckets that are kept; who comes when there are so many shares one with others who do.
+inline constexpr size_t kRateBucketsMax = 100'000;
+
+/// A bucket of calls to spend for each key, refilled evenly. Thread-safe.
 class RateLimiter {
  public:
   /// A rate of zero limits nobody.
   RateLimiter(double per_second, double burst, Clock& clock);
 
-  /// Zero: go on. Otherwise the time after which it is worth asking again.
+  /// Spends one. Zero: go on. Otherwise the time after which it is worth asking again.
   std::chrono::milliseconds Take(std::string_view key);
+  /// What `Take` would answer; spends nothing.
+  std::chrono::milliseconds Look(std::string_view key);
 
  private:
   struct Bucket {
@@ -26,6 +32,8 @@ class RateLimiter {
     MonotonicTime filled;
   };
 
+  Bucket& Filled(std::string_view key, MonotonicTime now);
+  std::chrono::milliseconds UntilOne(const Bucket& bucket) const;
   void Forget(MonotonicTime now);
 
   const double per_second_;
@@ -33,6 +41,7 @@ class RateLimiter {
   Clock& clock_;
   std::mutex mutex_;
   std::unordered_map<std::string, Bucket> buckets_;
+  MonotonicTime forgot_;  // when full buckets were last looked for
 };
 
 }  // namespace tidemark::server

@@ -48,7 +48,14 @@ http::Response MakeError(const Status& status, std::string_view request_id) {
   error.code = GetErrorInfo(status.code()).name;
   error.message = error.status < 500 ? status.message() : "";
   if (error.message.empty()) error.message = GetErrorInfo(status.code()).advice;
-  return MakeError(error, request_id);
+  http::Response response = MakeError(error, request_id);
+  if (error.status >= 500) response.failure = status.ToString();
+  return response;
+}
+
+http::Response NothingHere(std::string_view request_id) {
+  return MakeError({.status = 404, .code = "not_found", .message = "there is nothing at this path"},
+                   request_id);
 }
 
 int HttpStatusOf(ErrorCode code) {

@@ -1,5 +1,6 @@
 #include "server/sell_routes.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "format/record.h"
+#include "server/accept.h"
 #include "server/reply.h"
 #include "server/requests.h"
 #include "server/sell_page.h"
@@ -61,18 +63,26 @@ class Start : public std::enable_shared_from_this<Start> {
     if (!wait.ok()) return respond_(Refuse(*call_, wait.status()));
     deadline_ = clock().Now() + std::chrono::seconds(*wait);
     ticket_ = conversations().BeginStart(hello_.device);
-    Try();
+    const Seen seen = Look();
+    Take(call_->instance->source().StartSession(hello_), seen);
   }
 
  private:
+  using Session = Result<std::optional<SessionInfo>>;
+
+  // How things were before asking: a commit, or a changed selection, after that wakes the waiter.
+  struct Seen {
+    SequenceNumber sequence;
+    uint64_t changes = 0;
+  };
+
   Clock& clock() { return call_->instance->store().runtime().clock(); }
   Conversations& conversations() { return call_->instance->conversations(); }
+  Seen Look() {
+    return {call_->instance->store().last_sequence(), call_->instance->waiters().changes()};
+  }
 
-  void Try() {
-    // Read before asking: a commit, or a changed selection, after this wakes the waiter.
-    const SequenceNumber seen = call_->instance->store().last_sequence();
-    const uint64_t changes = call_->instance->waiters().changes();
-    const auto session = call_->instance->source().StartSession(hello_);
+  void Take(const Session& session, const Seen& seen) {
     if (!session.ok()) return End(Refuse(*call_, session.status()));
     if (session->has_value()) {
       conversations().NoteSession((*session)->id, hello_.device);
@@ -84,15 +94,18 @@ class Start : public std::enable_shared_from_this<Start> {
     Waiters& waiters = call_->instance->waiters();
     if (left.count() <= 0 || waiters.stopped()) return End(EmptyReply(204));
     waiters.Wait(
-        seen, left, [self = shared_from_this()] { self->Woken(); }, changes);
+        seen.sequence, left, [self = shared_from_this()] { self->Woken(); }, seen.changes);
   }
 
   void Woken() {
+    if (call_->instance->waiters().stopped()) return End(EmptyReply(204));
+    const Seen seen = Look();
+    std::optional<Session> session;
     // When the device has asked again since, a session would fence the one of that call.
-    const bool over = !conversations().IsNewestStart(hello_.device, ticket_) ||
-                      call_->instance->waiters().stopped();
-    if (over) return End(EmptyReply(204));
-    Try();
+    conversations().IfNewestStart(
+        hello_.device, ticket_, [&] { session = call_->instance->source().StartSession(hello_); });
+    if (!session) return End(EmptyReply(204));
+    Take(*session, seen);
   }
 
   void End(http::Response response) {
@@ -109,11 +122,6 @@ class Start : public std::enable_shared_from_this<Start> {
 };
 
 // Queue.
-
-bool WantsBatch(const http::Request& request) {
-  const auto accept = request.headers.Find("Accept");
-  return accept && accept->find(kBatchType) != std::string_view::npos;
-}
 
 /// As JSON a page must stay below the bound as well: binary values grow by a third, and each item
 /// has an envelope.
@@ -137,14 +145,16 @@ http::Response ReadQueue(const Call& call, Metrics& metrics) {
   if (auto refusal = ReadDevice(call, &device)) return std::move(*refusal);
   const auto limit = ReadLimit(*call.request);
   if (!limit.ok()) return Refuse(call, limit.status());
+  const auto bytes = ReadNumber(*call.request, "bytes", kBatchBytesMax, 1, kBatchBytesMax);
+  if (!bytes.ok()) return Refuse(call, bytes.status());
   Instance& instance = *call.instance;
   if (call.captures[1] != kQueueName || !instance.conversations().MayRead(session, device)) {
     return NoSuchThing(call);
   }
-  const bool as_batch = WantsBatch(*call.request);
+  const bool as_batch = Prefers(call.request->headers, kBatchType, "application/json");
+  const size_t most = as_batch ? kBatchBytesMax : JsonBytesMax(*limit);
   auto page = instance.source().NextPage(
-      session,
-      {.records_max = *limit, .bytes_max = as_batch ? kBatchBytesMax : JsonBytesMax(*limit)});
+      session, {.records_max = *limit, .bytes_max = std::min<size_t>(*bytes, most)});
   if (page.status().code() == ErrorCode::kNotFound) return NoSuchThing(call);
   if (!page.ok()) return Refuse(call, page.status());
   if (!page->has_value()) return EmptyReply(204);
@@ -165,30 +175,37 @@ http::Response Acknowledge(const Call& call, Metrics& metrics) {
   const auto result = call.instance->source().Acknowledge(device, *keys);
   if (!result.ok()) return Refuse(call, result.status());
   metrics.CountAck(*result);
-  return EmptyReply(202);
+  http::Response response = EmptyReply(202);
+  response.headers.Add(kAppliedHeader, std::to_string(result->applied));
+  response.headers.Add(kRepeatedHeader, std::to_string(result->repeated));
+  response.headers.Add(kIgnoredHeader, std::to_string(result->ignored));
+  return response;
 }
 
 }  // namespace
 
 std::vector<Route> SellRoutes(Metrics& metrics) {
   std::vector<Route> routes;
-  routes.push_back(
-      {.method = http::Method::kPost,
-       .pattern = "/v2/sync/start",
-       .role = Role::kReader,
-       .action = [&metrics](const std::shared_ptr<Call>& call, http::Responder respond) {
-         std::make_shared<Start>(call, std::move(respond), metrics)->Run();
-       }});
+  routes.push_back({.method = http::Method::kPost,
+                    .pattern = "/v2/sync/start",
+                    .role = Role::kReader,
+                    .action =
+                        [&metrics](const std::shared_ptr<Call>& call, http::Responder respond) {
+                          std::make_shared<Start>(call, std::move(respond), metrics)->Run();
+                        },
+                    .for_devices = true});
   routes.push_back(
       {.method = http::Method::kGet,
        .pattern = "/v2/sync/{session}/queues/{queue}",
        .role = Role::kReader,
-       .action = Answer([&metrics](const Call& call) { return ReadQueue(call, metrics); })});
+       .action = Answer([&metrics](const Call& call) { return ReadQueue(call, metrics); }),
+       .for_devices = true});
   routes.push_back(
       {.method = http::Method::kPost,
        .pattern = "/v2/sync/ack",
        .role = Role::kReader,
-       .action = Answer([&metrics](const Call& call) { return Acknowledge(call, metrics); })});
+       .action = Answer([&metrics](const Call& call) { return Acknowledge(call, metrics); }),
+       .for_devices = true});
   return routes;
 }
 

@@ -15,6 +15,10 @@ inline constexpr std::string_view kBatchType = "application/vnd.tidemark.batch";
 inline constexpr std::string_view kPageHeader = "X-Tidemark-Page";  ///< token of the page
 inline constexpr std::string_view kLeftHeader = "X-Tidemark-Left";  ///< instructions to come
 inline constexpr std::string_view kRecordsHeader = "X-Tidemark-Records";
+// What became of the keys of an acknowledgement; its answer has no body.
+inline constexpr std::string_view kAppliedHeader = "X-Tidemark-Applied";
+inline constexpr std::string_view kRepeatedHeader = "X-Tidemark-Repeated";
+inline constexpr std::string_view kIgnoredHeader = "X-Tidemark-Ignored";
 inline constexpr std::string_view kQueueName = "main";
 
 /// The body of a start: empty, or `{"data":{"position","incarnation","fresh"}}`. Other members are

@@ -47,7 +47,7 @@ class Server::Impl {
       listener_ = std::move(*listener);
       port_ = listener_->port();
     }
-    PlanUpkeep();
+    PlanUpkeep(std::chrono::milliseconds(0));
     return {};
   }
 
@@ -78,12 +78,12 @@ class Server::Impl {
     work();
   }
 
-  void PlanUpkeep() {
+  void PlanUpkeep(std::chrono::milliseconds delay) {
     const std::lock_guard lock(listener_mutex_);
     if (listener_ == nullptr) return;
-    listener_->PostAfter(options_.upkeep_period, [this] {
+    listener_->PostAfter(delay, [this] {
       application_->Upkeep();
-      PlanUpkeep();
+      PlanUpkeep(options_.upkeep_period);
     });
   }
 

@@ -16,6 +16,15 @@ void WriteCounts(const UploadEntityCounts& entity, JsonWriter* writer) {
   writer->Key("pages").Unsigned(entity.pages).EndObject();
 }
 
+// Why the last finish failed, or was refused: the code of the library and its message.
+void WriteLastFinish(std::string_view error, JsonWriter* writer) {
+  const size_t colon = error.find(": ");
+  writer->Key("last_finish").BeginObject().Key("state").String("failed");
+  writer->Key("code").String(error.substr(0, colon));
+  writer->Key("message").String(colon == std::string_view::npos ? "" : error.substr(colon + 2));
+  writer->EndObject();
+}
+
 void WriteUpload(const UploadInfo& info, JsonWriter* writer) {
   writer->Key("sync_id").String(info.id);
   writer->Key("state").String(UploadStateName(info.state));
@@ -29,7 +38,11 @@ void WriteUpload(const UploadInfo& info, JsonWriter* writer) {
   writer->EndObject().Key("warnings").BeginArray();
   for (const std::string& warning : info.warnings) writer->String(warning);
   writer->EndArray();
-  if (!info.error.empty()) writer->Key("error").String(info.error);
+  if (info.error.empty()) return;
+  writer->Key("error").String(info.error);
+  if (info.state == UploadState::kStarted || info.state == UploadState::kFailed) {
+    WriteLastFinish(info.error, writer);
+  }
 }
 
 void WritePage(const UploadPageInfo& page, JsonWriter* writer) {

@@ -1,6 +1,7 @@
 #include "server/upload_routes.h"
 
-#include <condition_variable>
+#include <charconv>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -61,7 +62,8 @@ http::Response PutPage(const Call& call, EntityKind kind) {
   if (Status declared = DeclareBuiltIn(call.instance->store(), page->entity); !declared.ok()) {
     return Refuse(call, declared);
   }
-  const Result<UploadPageResult> result = UploadsOf(call).PutPage(SyncOf(call), *page);
+  const Result<UploadPageResult> result =
+      call.instance->raw_pages().PutPage(SyncOf(call), *page, call.request->body);
   if (!result.ok()) return RefuseUpload(call, result.status());
   return DataReply(200, PageResultToJson(*result), "upload_page");
 }
@@ -74,28 +76,19 @@ http::Response PutIncrementalPage(const Call& call) {
   return PutPage(call, EntityKind::kIncremental);
 }
 
+http::Response GetPage(const Call& call) {
+  const std::string& number = call.captures[2];
+  uint32_t page = 0;
+  const char* end = number.data() + number.size();
+  const auto [stop, error] = std::from_chars(number.data(), end, page);
+  const bool good = error == std::errc() && stop == end && std::to_string(page) == number;
+  if (!good) return Refuse(call, Status(ErrorCode::kNotFound, "there is no such page"));
+  auto sent = call.instance->raw_pages().Read(SyncOf(call), call.captures[1], page);
+  if (!sent.ok()) return Refuse(call, sent.status());
+  return JsonReply(200, std::move(*sent));
+}
+
 // --- Ending ---
-
-// What a finish came to, for the call that may still wait for it.
-class Outcome {
- public:
-  void Set(Result<UploadInfo> result) {
-    const std::lock_guard lock(mutex_);
-    result_ = std::move(result);
-    known_.notify_all();
-  }
-  /// nullopt when it is not known in time.
-  std::optional<Result<UploadInfo>> Wait(std::chrono::milliseconds timeout) {
-    std::unique_lock lock(mutex_);
-    known_.wait_for(lock, timeout, [&] { return result_.has_value(); });
-    return result_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable known_;
-  std::optional<Result<UploadInfo>> result_;
-};
 
 http::Response FinishReply(const Call& call, const Result<UploadInfo>& info) {
   if (!info.ok()) return RefuseUpload(call, info.status());
@@ -113,28 +106,59 @@ http::Response TooManyFinishes(const Call& call) {
   return response;
 }
 
+// The call that waits for a finish: for its outcome, or for as long as a caller is made to wait. It
+// holds no worker meanwhile.
+class WaitingCall {
+ public:
+  WaitingCall(std::shared_ptr<Call> call, http::Responder respond)
+      : call_(std::move(call)), respond_(std::move(respond)) {}
+
+  /// The first answer counts, and lets go of the call.
+  void Answer(const std::function<http::Response(const Call& call)>& answer) {
+    std::shared_ptr<Call> call;
+    http::Responder respond;
+    {
+      const std::lock_guard lock(mutex_);
+      call = std::exchange(call_, nullptr);
+      respond = std::exchange(respond_, nullptr);
+    }
+    if (call != nullptr) respond(answer(*call));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<Call> call_;
+  http::Responder respond_;
+};
+
+http::Response StillProcessing(const Call& call) {
+  Result<UploadInfo> info = UploadsOf(call).Get(SyncOf(call));
+  // It may wait for its turn, and then is not marked yet.
+  if (info.ok() && info->state == UploadState::kStarted && info->error.empty()) {
+    info->state = UploadState::kProcessing;
+  }
+  return FinishReply(call, info);
+}
+
 class Finishes {
  public:
   explicit Finishes(const UploadRouteOptions& options) : options_(options) {}
 
-  http::Response Finish(const Call& call) {
-    const Result<FinishOptions> options = ReadFinish(*call.request);
-    if (!options.ok()) return Refuse(call, options.status());
-    // What a dry run finds is told by its answer only, so it is waited for.
-    if (options->dry_run) return FinishReply(call, UploadsOf(call).Finish(SyncOf(call), *options));
-
-    auto outcome = std::make_shared<Outcome>();
+  void Finish(const std::shared_ptr<Call>& call, const http::Responder& respond) {
+    const Result<FinishOptions> options = ReadFinish(*call->request);
+    if (!options.ok()) return respond(Refuse(*call, options.status()));
+    auto waiting = std::make_shared<WaitingCall>(call, respond);
     const bool runs =
-        work_.Run([outcome, instance = call.instance, sync = SyncOf(call), options = *options] {
-          outcome->Set(instance->uploads().Finish(sync, options));
+        work_.Run([waiting, instance = call->instance, sync = SyncOf(*call), options = *options] {
+          const Result<UploadInfo> outcome = instance->uploads().Finish(sync, options);
+          waiting->Answer([&](const Call& caller) { return FinishReply(caller, outcome); });
         });
-    if (!runs) return TooManyFinishes(call);
-    const auto result = outcome->Wait(options_.finish_answer_time);
-    if (result) return FinishReply(call, *result);
-    Result<UploadInfo> info = UploadsOf(call).Get(SyncOf(call));
-    // It may wait for its turn, and then is not marked yet.
-    if (info.ok() && info->state == UploadState::kStarted) info->state = UploadState::kProcessing;
-    return FinishReply(call, info);
+    if (!runs) return waiting->Answer(TooManyFinishes);
+    // What a dry run finds is told by its answer only, so it is waited for.
+    if (options->dry_run) return;
+    call->instance->waiters().Wait(kSequenceLimit, options_.finish_answer_time, [waiting] {
+      waiting->Answer(StillProcessing);
+    });
   }
 
  private:
@@ -220,7 +244,10 @@ std::vector<Route> UploadRoutes(const UploadRouteOptions& options) {
   const std::string syncs = "/v2/integrations-sync/instances/{instance}/syncs";
   const std::string sync = "/v2/integrations-sync/syncs/{sync}";
   const auto finishes = std::make_shared<Finishes>(options);
-  const Action finish = Answer([finishes](const Call& call) { return finishes->Finish(call); });
+  const Action finish = [finishes](const std::shared_ptr<Call>& call,
+                                   const http::Responder& respond) {
+    finishes->Finish(call, respond);
+  };
   return {
       {Method::kPost, syncs, Role::kWriter, Answer(StartSync)},
       {Method::kGet, syncs, Role::kReader, Answer(ListSyncs)},
@@ -230,6 +257,7 @@ std::vector<Route> UploadRoutes(const UploadRouteOptions& options) {
       {Method::kPut, sync + "/finish", Role::kWriter, finish},
       {Method::kPost, sync + "/finish", Role::kWriter, finish},
       {Method::kPut, sync + "/abort", Role::kWriter, Answer(AbortSync)},
+      {Method::kGet, sync + "/pages/{entity}/{page}", Role::kReader, Answer(GetPage)},
       {Method::kGet, sync + "/errors.csv", Role::kReader, Answer(GetErrors)},
   };
 }

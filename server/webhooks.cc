@@ -1,9 +1,8 @@
 #include "server/webhooks.h"
 
 #include <array>
-#include <mutex>
-#include <optional>
-#include <set>
+#include <chrono>
+#include <memory>
 #include <utility>
 
 #include "format/json.h"
@@ -16,10 +15,6 @@ namespace tidemark::server {
 namespace {
 
 constexpr char kWebhookChannel = 'h';
-constexpr std::string_view kBegunKey = "n/b";
-constexpr std::string_view kToldPrefix = "n/t";
-constexpr size_t kHistoryMax = 1000;  // syncs that a store remembers
-constexpr size_t kToldSlack = 100;    // marks of forgotten syncs that may pile up
 constexpr std::chrono::milliseconds kSendTime{10'000};
 
 std::string_view BytesOf(const Sha256Digest& digest) {
@@ -37,14 +32,6 @@ Sha256Digest HmacSha256(std::string_view secret, std::string_view message) {
   for (char& c : inner) c = static_cast<char>(c ^ 0x36);
   for (char& c : outer) c = static_cast<char>(c ^ 0x5C);
   return Sha256(outer.append(BytesOf(Sha256(inner.append(message)))));
-}
-
-bool IsOutcome(UploadState state) {
-  return state != UploadState::kStarted && state != UploadState::kProcessing;
-}
-
-std::string ToldKey(const std::string& sync) {
-  return std::string(kToldPrefix) + sync;
 }
 
 std::string BodyOf(const std::string& instance, const UploadInfo& info) {
@@ -80,126 +67,21 @@ std::string SignWebhook(std::string_view secret, int64_t unix_seconds, std::stri
   return "t=" + time + ",v1=" + EncodeHex(BytesOf(digest));
 }
 
-class Webhooks::Impl {
- public:
-  Impl(std::string instance, Store& store, WebhookOptions options)
-      : instance_(std::move(instance)),
-        store_(store),
-        options_(std::move(options)),
-        client_(http::ClientOptions{.connect_timeout = kSendTime, .timeout = kSendTime}) {}
-
-  Status Open(const Uploads& uploads) {
-    const auto send = [this](const Delivery& delivery) {
-      const int64_t now_ms = store_.runtime().clock().WallMilliseconds();
-      return PostWebhook(client_, options_, delivery, now_ms);
-    };
-    TIDEMARK_ASSIGN_OR_RETURN(deliveries_,
-                              Deliveries::Open(store_, kWebhookChannel, send, options_.delivery));
-    return CatchUp(uploads);
-  }
-
-  /// An outcome, once: a state that was told is not told again.
-  void Tell(const UploadInfo& info) {
-    if (!IsOutcome(info.state)) return;
-    const std::lock_guard lock(mutex_);
-    if (closed_ || Told(info)) return;
-    const Status kept = Keep(info);
-    if (!kept.ok() && options_.delivery.log) {
-      options_.delivery.log("outcome of upload sync " + info.id +
-                            " could not be kept for delivery: " + kept.ToString());
-    }
-  }
-
-  void Close() {
-    {
-      const std::lock_guard lock(mutex_);
-      closed_ = true;
-    }
-    deliveries_.reset();
-  }
-
-  size_t waiting() const { return deliveries_->waiting(); }
-
- private:
-  bool Told(const UploadInfo& info) const {
-    const auto row = store_.GetRow(ToldKey(info.id));
-    return row.ok() && *row && **row == UploadStateName(info.state);
-  }
-
-  // The mark that it was told is in one commit with the delivery.
-  Status Keep(const UploadInfo& info) {
-    Delivery delivery;
-    delivery.id = info.id + "-" + std::string(UploadStateName(info.state));
-    delivery.body = BodyOf(instance_, info);
-    delivery.made_at_ms = store_.runtime().clock().WallMilliseconds();
-    WriteBatch told;
-    told.SetRow(ToldKey(info.id), UploadStateName(info.state));
-    return deliveries_->Add(delivery, std::move(told));
-  }
-
-  // What ended while nobody was there to tell it, oldest first.
-  Status CatchUp(const Uploads& uploads) {
-    const std::vector<UploadInfo> newest = uploads.List(kHistoryMax);
-    TIDEMARK_ASSIGN_OR_RETURN(const auto begun, store_.GetRow(kBegunKey));
-    WriteBatch marks;
-    marks.SetRow(kBegunKey, "1");
-    if (!begun) {
-      for (const UploadInfo& info : newest) {
-        if (IsOutcome(info.state)) marks.SetRow(ToldKey(info.id), UploadStateName(info.state));
-      }
-    }
-    TIDEMARK_RETURN_IF_ERROR(ForgetOld(newest, &marks));
-    TIDEMARK_RETURN_IF_ERROR(store_.Commit(marks).status());
-    for (auto info = newest.rbegin(); info != newest.rend(); ++info) Tell(*info);
-    return {};
-  }
-
-  // Marks of syncs that the store has forgotten.
-  Status ForgetOld(const std::vector<UploadInfo>& known, WriteBatch* marks) const {
-    std::set<std::string> keys;
-    for (const UploadInfo& info : known) keys.insert(ToldKey(info.id));
-    std::vector<std::string> old;
-    TIDEMARK_RETURN_IF_ERROR(
-        store_.ScanRows(kToldPrefix, [&](std::string_view key, std::string_view) {
-          if (!keys.contains(std::string(key))) old.emplace_back(key);
-          return true;
-        }));
-    if (old.size() < kToldSlack) return {};
-    for (const std::string& key : old) marks->DeleteRow(key);
-    return {};
-  }
-
-  const std::string instance_;
-  Store& store_;
-  const WebhookOptions options_;
-  http::Client client_;  // used by the thread of the webhook alone
-  std::unique_ptr<Deliveries> deliveries_;
-  std::mutex mutex_;
-  bool closed_ = false;
-};
-
-Webhooks::Webhooks(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-
-Webhooks::~Webhooks() {
-  impl_->Close();
-}
-
-size_t Webhooks::waiting() const {
-  return impl_->waiting();
-}
-
-Result<std::unique_ptr<Webhooks>> Webhooks::Open(const std::string& instance,
-                                                 Store& store,
-                                                 Uploads& uploads,
-                                                 const WebhookOptions& options) {
-  auto impl = std::make_shared<Impl>(instance, store, options);
-  std::unique_ptr<Webhooks> webhooks(new Webhooks(impl));
-  TIDEMARK_RETURN_IF_ERROR(impl->Open(uploads));
-  // A listener cannot be taken back; what it holds may outlive these webhooks.
-  uploads.AddListener([weak = std::weak_ptr<Impl>(impl)](const UploadInfo& info) {
-    if (const auto self = weak.lock()) self->Tell(info);
-  });
-  return webhooks;
+OutcomeChannel WebhookChannel(const std::string& instance,
+                              const WebhookOptions& options,
+                              Clock& clock) {
+  OutcomeChannel channel;
+  channel.name = kWebhookChannel;
+  channel.compose = [instance](const UploadInfo& info) {
+    return BodyOf(instance, info);
+  };
+  // Only the thread of the deliveries sends.
+  const auto client = std::make_shared<http::Client>(
+      http::ClientOptions{.connect_timeout = kSendTime, .timeout = kSendTime});
+  channel.send = [client, options, &clock](const Delivery& delivery) {
+    return PostWebhook(*client, options, delivery, clock.WallMilliseconds());
+  };
+  return channel;
 }
 
 }  // namespace tidemark::server

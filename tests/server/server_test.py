@@ -5,7 +5,9 @@ usage: server_test.py TIDEMARK [unittest arguments]
 """
 
 import json
+import pathlib
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -534,7 +536,8 @@ class TokenTest(ServerTest):
         change = '{"op":"put","entity":"lead","id":1,"data":{}}\n'
         matrix = (("POST", "/v2/sync/start", None, 0), ("GET", "/v1/entities/lead/records/1", None, 0),
                   ("POST", "/v1/changes", change, 1), ("PUT", "/v1/entities/lead/records/1", "{}", 1),
-                  ("PUT", "/v1/entities/visits", '{"kind":"incremental"}', 2), ("GET", "/v1/devices", None, 2))
+                  ("PUT", "/v1/entities/visits", '{"kind":"incremental"}', 2), ("GET", "/v1/devices", None, 0),
+                  ("POST", "/v1/devices/d1/reset", None, 2))
         for method, path, body, needed in matrix:
             for rank, role in enumerate(("reader", "writer", "admin")):
                 answer = server.call(method, path, body=body, headers=self.bearer(tokens[role]))
@@ -638,6 +641,9 @@ class OperationTest(ServerTest):
         server = self.serve()
         self.put(server, "lead", 1, {})
         Device(server, "d1").sync()
+        page = server.call("GET", "/")
+        self.assertEqual(page.status, 200)
+        self.assertIn("text/html", page.headers["content-type"])
         for path in ("/livez", "/readyz"):
             self.assertEqual(server.call("GET", path).status, 200)
             self.assertEqual(server.call("HEAD", path).body, b"")
@@ -691,6 +697,21 @@ class OperationTest(ServerTest):
         device.server = server = self.serve()
         self.assert_error(device.page(session), 410, "session_expired")
         self.assertEqual(device.sync(), ["created"])
+
+    def test_the_examples_of_the_documentation_run(self):
+        server = self.serve()
+        text = (pathlib.Path(__file__).parents[2] / "docs" / "http_api.md").read_text()
+        section = text.partition("\n## Try it\n")[2].partition("\n## ")[0]
+        lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
+        script = "\n".join(lines).replace("http://127.0.0.1:8787", server.url)
+        self.assertGreater(script.count("curl "), 10)
+        done = subprocess.run(["bash", "-euxo", "pipefail", "-c", script], capture_output=True, timeout=60,
+                              check=False, env=serving.environment())
+        output = done.stdout.decode()
+        self.assertEqual(done.returncode, 0, done.stderr.decode() + output)
+        for expected in ('"name":"Ada"', '"total_count":1', '"created":1', "users,1,1,email,required",
+                         '"entity":"users"', '"id":"tablet-7"', "tidemark_records 3"):
+            self.assertIn(expected, output)
 
     def test_systemd_is_told(self):
         path = str(self.folder / "notify")

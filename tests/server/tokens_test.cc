@@ -141,6 +141,29 @@ TEST(RateLimiterTest, RefillsEvenly) {
   EXPECT_GT(limiter.Take("a").count(), 0);
 }
 
+TEST(RateLimiterTest, LookingSpendsNothing) {
+  ManualClock clock;
+  RateLimiter limiter(10, 1, clock);
+  EXPECT_EQ(limiter.Look("a").count(), 0);
+  EXPECT_EQ(limiter.Look("a").count(), 0);
+  EXPECT_EQ(limiter.Take("a").count(), 0);
+  EXPECT_EQ(limiter.Look("a").count(), 100);
+  EXPECT_EQ(limiter.Look("b").count(), 0);
+}
+
+TEST(RateLimiterTest, BeyondItsBucketsNewcomersShareOne) {
+  ManualClock clock;
+  RateLimiter limiter(1, 1, clock);
+  for (size_t i = 0; i < kRateBucketsMax; ++i) {
+    ASSERT_EQ(limiter.Take(std::to_string(i)).count(), 0);
+  }
+  EXPECT_EQ(limiter.Take("one more").count(), 0);
+  EXPECT_GT(limiter.Take("another").count(), 0);
+  EXPECT_GT(limiter.Take("0").count(), 0) << "who has a bucket keeps it";
+  clock.Advance(std::chrono::seconds(2));
+  EXPECT_EQ(limiter.Take("another").count(), 0);
+}
+
 TEST(ListenAddressTest, Forms) {
   const auto v6 = ParseListenAddress("[::1]:0");
   ASSERT_TRUE(v6.ok());

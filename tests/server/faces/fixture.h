@@ -193,6 +193,7 @@ class FacesTest : public ::testing::Test {
     return Ask(http::Method::kDelete, target, {}, headers);
   }
 
+ public:
   static std::vector<std::string> Split(const std::string& text, char separator) {
     std::vector<std::string> parts(1);
     for (const char c : text) {
@@ -205,6 +206,7 @@ class FacesTest : public ::testing::Test {
     return parts;
   }
 
+ protected:
   static std::string Header(const http::Response& response, std::string_view name) {
     return std::string(response.headers.Find(name).value_or("-"));
   }

@@ -33,7 +33,11 @@ std::set<std::string> Listed() {
     for (const JsonField& path : *paths) {
       const auto methods = ReadJsonObject(path.text);
       EXPECT_OK(methods);
-      for (const JsonField& method : *methods) listed.insert(path.name + " " + method.name);
+      for (const JsonField& method : *methods) {
+        const auto role = ReadJsonFields(method.text, {"x-role"});
+        EXPECT_TRUE(role.ok() && role->front().has_value()) << path.name;
+        listed.insert(path.name + " " + method.name + " by " + role->front()->text);
+      }
     }
   }
   return listed;
@@ -49,7 +53,8 @@ std::set<std::string> Served() {
     std::transform(method.begin(), method.end(), method.begin(), [](unsigned char c) {
       return static_cast<char>(std::tolower(c));
     });
-    served.insert(route.pattern + " " + method);
+    const std::string role(route.open ? "none" : RoleName(route.role));
+    served.insert(route.pattern + " " + method + " by " + role);
   }
   (*application)->BeginStop();
   (*application)->Close();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "http/client.h"
+#include "server/http_transport.h"
 #include "server/server.h"
 #include "server/token_file.h"
 #include "tests/server/faces/fixture.h"
@@ -63,6 +64,35 @@ TEST_F(SocketTest, RecordsChangesAndEscapes) {
       Ask(http::Method::kPost, "/v1/changes", R"({"op":"append","entity":"v","data":1})").status,
       200);
   EXPECT_EQ(Ask(http::Method::kDelete, "/v1/entities/contact/records/zzz").status, 404);
+}
+
+TEST_F(SocketTest, ATransportAsksForNoMoreThanItWasTold) {
+  std::string lines;
+  for (int i = 0; i < 6; ++i) {
+    lines += R"({"op":"put","entity":"lead","id":)" + std::to_string(i) + R"(,"data":")" +
+             std::string(1000, 'x') + "\"}\n";
+  }
+  ASSERT_EQ(Ask(http::Method::kPost, "/v1/changes", lines).status, 200);
+  HttpTransport transport({.url = "http://127.0.0.1:" + std::to_string(server_->port())}, "d1");
+  const auto started = transport.Start({.device = "d1"});
+  ASSERT_OK(started);
+  const std::string& session = (*started)->id;
+  const auto page = transport.Next(session, {.records_max = 100, .bytes_max = 2500});
+  ASSERT_OK(page);
+  EXPECT_EQ((*page)->records, 2U);
+  EXPECT_EQ((*page)->left, 4U);
+  const auto one = transport.Next(session, {.records_max = 100, .bytes_max = 1});
+  ASSERT_OK(one);
+  EXPECT_EQ((*one)->records, 1U) << "never none";
+  for (const size_t wrong : {size_t{0}, kBatchBytesMax + 1}) {
+    const auto refused = transport.Next(session, {.bytes_max = wrong});
+    EXPECT_EQ(refused.status().code(), ErrorCode::kInvalidArgument) << wrong;
+  }
+  const auto acked = transport.Acknowledge("d1", {(*page)->token, "forged"});
+  ASSERT_OK(acked);
+  EXPECT_EQ(acked->applied, 2U);
+  EXPECT_EQ(acked->ignored, 1U);
+  EXPECT_EQ(transport.Acknowledge("d1", {(*page)->token})->repeated, 1U);
 }
 
 TEST_F(SocketTest, ALongPollHoldsNoWorker) {
@@ -129,7 +159,7 @@ TEST_F(SocketTest, RolesAndInstances) {
   EXPECT_EQ(Ask(http::Method::kGet, record, {}, reader).status, 200);
   EXPECT_EQ(Ask(http::Method::kPut, "/v1/entities/contact", "{}", writer).status, 403);
   EXPECT_EQ(Ask(http::Method::kPut, "/v1/entities/contact", "{}", admin).status, 200);
-  EXPECT_EQ(Ask(http::Method::kGet, "/v1/devices", {}, writer).status, 403);
+  EXPECT_EQ(Ask(http::Method::kPost, "/v1/devices/d/reset", {}, writer).status, 403);
   EXPECT_EQ(Ask(http::Method::kGet, "/v1/devices", {}, admin).status, 200);
   EXPECT_EQ(Ask(http::Method::kGet, record, {}, other).status, 404);
   const std::string syncs = "/v2/integrations-sync/instances/default/syncs";

@@ -354,6 +354,43 @@ TEST_F(UploadRoutesTest, TheErrorReportIsCsv) {
   EXPECT_EQ(std::count(response.body.begin(), response.body.end(), '\n'), 2);
 }
 
+TEST_F(UploadRoutesTest, ARefusedFinishSaysWhyUntilTheNext) {
+  const std::string sync = Start();
+  Snapshot(sync, Page("users", "1", User("a")));
+  EXPECT_THAT(Finish(sync, R"({"expected_pages":{"users":2}})"), IsError(409, "missing_pages"));
+  EXPECT_EQ(At(Get(Path(sync)).body, {"data", "last_finish", "code"}), "missing_pages");
+  EXPECT_EQ(At(Get(Path(sync)).body, {"data", "state"}), "started");
+  EXPECT_THAT(Finish(sync), HasStatus(200));
+  EXPECT_EQ(At(Get(Path(sync)).body, {"data", "last_finish"}), "-");
+}
+
+TEST_F(UploadRoutesTest, APageIsShownAsItWasSent) {
+  const std::string sync = Start();
+  const std::string sent = " " + Page("users", "7", User("a", R"(, "odd" : 1.0)")) + "\n";
+  const std::string path = Path(sync, "/pages/users/7");
+  EXPECT_THAT(Get(path), IsError(404, "not_found"));
+  EXPECT_THAT(Snapshot(sync, sent), HasStatus(200));
+  EXPECT_EQ(Get(path).body, sent);
+  const std::string again = Page("users", "7", User("b"));
+  EXPECT_THAT(Snapshot(sync, again), HasStatus(200));
+  EXPECT_EQ(Get(path).body, again);
+  EXPECT_THAT(Snapshot(sync, Page("users", "7", "1,")), IsError(400, "malformed_json"));
+  EXPECT_EQ(Get(path).body, again) << "what was refused is no page";
+  for (const char* other : {"/pages/users/8",
+                            "/pages/users/07",
+                            "/pages/users/x",
+                            "/pages/groups/7",
+                            "/pages/../7",
+                            "/pages/users/4294967296"}) {
+    EXPECT_THAT(Get(Path(sync, other)), IsError(404, "not_found")) << other;
+  }
+  EXPECT_THAT(Get(Path("..", "/pages/users/7")), IsError(404, "not_found"));
+  EXPECT_THAT(Finish(sync), HasStatus(200));
+  EXPECT_EQ(Get(path).body, again) << "for some days";
+  Reopen();
+  EXPECT_EQ(Get(path).body, again);
+}
+
 // Answers before any finish can be through.
 class ImpatientUploadTest : public UploadRoutesTest {
  protected:
@@ -376,6 +413,37 @@ TEST_F(ImpatientUploadTest, ALongFinishIs202AndGoesOn) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   EXPECT_EQ(state, "finished");
+}
+
+TEST_F(ImpatientUploadTest, WhyALongFinishWasRefusedIsShown) {
+  const std::string first = Start();
+  Snapshot(first, Page("users", "1", Users(200)));
+  Finish(first);
+  for (int i = 0; i < 500 && At(Get(Path(first)).body, {"data", "state"}) != "finished"; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  const std::string sync = Start();
+  Snapshot(sync, Page("users", "1", Users(1)));
+  const auto response = Finish(sync, R"({"max_delete_share":0.1})");
+  // It may be through by chance.
+  if (response.status != 202) {
+    EXPECT_THAT(response, IsError(409, "delete_guard"));
+  }
+  std::string shown = Get(Path(sync)).body;
+  for (int i = 0; i < 500 && At(shown, {"data", "last_finish"}) == "-"; ++i) {
+    shown = Get(Path(sync)).body;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(At(shown, {"data", "state"}), "started") << "a refused finish leaves it so";
+  EXPECT_EQ(At(shown, {"data", "last_finish", "state"}), "failed");
+  EXPECT_EQ(At(shown, {"data", "last_finish", "code"}), "delete_guard");
+  EXPECT_NE(At(shown, {"data", "last_finish", "message"}), "");
+  // Going on clears it. The finish may still be letting go.
+  for (int i = 0; i < 500 && Put(Path(sync, "/abort")).status != 200; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(At(Get(Path(sync)).body, {"data", "state"}), "aborted");
+  EXPECT_EQ(At(Get(Path(sync)).body, {"data", "last_finish"}), "-");
 }
 
 }  // namespace

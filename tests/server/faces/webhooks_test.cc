@@ -88,13 +88,13 @@ class WebhooksTest : public ::testing::Test {
     uploads_ = std::move(*uploads);
   }
 
-  std::unique_ptr<Webhooks> Open() {
-    WebhookOptions options;
-    options.url = receiver_.url();
-    options.secret = "s3cret";
-    options.delivery.first_pause = milliseconds(10);
-    options.delivery.longest_pause = milliseconds(20);
-    auto webhooks = Webhooks::Open("default", *store_, *uploads_, options);
+  std::unique_ptr<Outcomes> Open() {
+    const WebhookOptions options = {.url = receiver_.url(), .secret = "s3cret"};
+    auto webhooks =
+        Outcomes::Open(*store_,
+                       *uploads_,
+                       WebhookChannel("default", options, store_->runtime().clock()),
+                       {.first_pause = milliseconds(10), .longest_pause = milliseconds(20)});
     EXPECT_OK(webhooks);
     return std::move(*webhooks);
   }

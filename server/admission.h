@@ -1,0 +1,47 @@
+// Who may make which call, and how often.
+#pragma once
+
+#include <optional>
+
+#include "db/runtime.h"
+#include "http/message.h"
+#include "server/call.h"
+#include "server/rate_limiter.h"
+#include "server/router.h"
+#include "server/tokens.h"
+
+namespace tidemark::server {
+
+struct AdmissionOptions {
+  double requests_per_second = 10'000;  ///< of one token; 0: no limit
+  double request_burst = 20'000;
+  /// Calls of one peer that name no valid token, health included; 0: no limit. A peer that spent
+  /// them is answered 429 whatever it sends, so that guessing tokens stays slow.
+  double strangers_per_second = 200;
+  double stranger_burst = 5'000;
+};
+
+/// Thread-safe.
+class Admission {
+ public:
+  Admission(const AdmissionOptions& options, Tokens& tokens, Clock& clock);
+
+  /// The caller's right to the route, which needs a token; the refusal when it has none.
+  std::optional<http::Response> Admit(const http::Request& request,
+                                      const RouteMatch& match,
+                                      Caller* caller);
+  /// For what needs no token: health, and paths that lead nowhere.
+  std::optional<http::Response> AdmitStranger(const http::Request& request);
+  /// For what only an administrator of any instance may see.
+  std::optional<http::Response> AdmitAdministrator(const http::Request& request);
+
+ private:
+  /// Finds out who calls; the refusal when nobody does, or too often.
+  std::optional<http::Response> Identify(const http::Request& request, Caller* caller);
+
+  Tokens& tokens_;
+  RateLimiter by_token_;
+  RateLimiter by_peer_;
+};
+
+}  // namespace tidemark::server

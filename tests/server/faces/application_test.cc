@@ -1,0 +1,255 @@
+// What holds for every call: who may make it, how often, and what is done beside the calls.
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/server/faces/application_fixture.h"
+
+namespace tidemark::server::test {
+namespace {
+
+using http::Method;
+
+// --- Upkeep ---
+
+TEST_F(ApplicationTest, UpkeepLetsEventsGoBeyondTheirRetention) {
+  Open();
+  const std::string declared = R"({"kind":"incremental","retention":{"count":2}})";
+  ASSERT_THAT(Ask(Method::kPut, "/v1/entities/visits", {}, declared), HasStatus(201));
+  std::string lines;
+  for (int i = 0; i < 5; ++i) {
+    lines += R"({"op":"append","entity":"visits","data":{"n":)" + std::to_string(i) + "}}\n";
+  }
+  ASSERT_THAT(Write(lines), HasStatus(200));
+  EXPECT_EQ(At(Get("/v1/entities/visits/records").body, {"meta", "count"}), "5");
+  application_->Upkeep();
+  EXPECT_EQ(At(Get("/v1/entities/visits/records").body, {"meta", "count"}), "2");
+}
+
+// What the device was owed is gone: the session has nothing but the word of it, and one call for a
+// page shows that the word arrived.
+TEST_F(ApplicationTest, ASessionMayHaveGapsOnly) {
+  Open();
+  ASSERT_THAT(Ask(Method::kPut,
+                  "/v1/entities/visits",
+                  {},
+                  R"({"kind":"incremental","retention":{"count":0}})"),
+              HasStatus(201));
+  ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}})"), HasStatus(200));
+  const auto queue = [](const http::Response& started) {
+    return "/v2/sync/" + At(started.body, {"data", "id"}) + "/queues/main";
+  };
+  auto started = Sell(Method::kPost, "/v2/sync/start", {});
+  const auto page = Sell(Method::kGet, queue(started), {});
+  const std::string key = At(page.body, {"items", "0", "meta", "sync", "ack_key"});
+  Sell(Method::kPost, "/v2/sync/ack", {}, "d1", R"({"data":{"ack_keys":[")" + key + R"("]}})");
+  EXPECT_THAT(Sell(Method::kGet, queue(started), {}), HasStatus(204));
+  EXPECT_THAT(Sell(Method::kPost, "/v2/sync/start", {}), HasStatus(204));
+
+  ASSERT_THAT(Write(R"({"op":"append","entity":"visits","data":{}})"), HasStatus(200));
+  application_->Upkeep();
+  for (int i = 0; i < 2; ++i) {  // told until a call of its session comes
+    started = Sell(Method::kPost, "/v2/sync/start", {});
+    ASSERT_THAT(started, HasStatus(201));
+    const std::string main = At(started.body, {"data", "queues", "0", "data"});
+    EXPECT_EQ(At(main, {"total_count"}), "0");
+    EXPECT_EQ(At(started.body, {"data", "gaps", "0", "entity"}), "visits");
+    EXPECT_EQ(At(started.body, {"data", "gaps", "0", "count"}), "1");
+  }
+  EXPECT_THAT(Sell(Method::kGet, queue(started), {}), HasStatus(204));
+  EXPECT_THAT(Sell(Method::kPost, "/v2/sync/start", {}), HasStatus(204));
+}
+
+// --- How often ---
+
+TEST_F(ApplicationTest, WhoGuessesTokensIsSlowed) {
+  const std::string token = Token(Role::kAdmin);
+  Open({.admission = {.strangers_per_second = 1, .stranger_burst = 3}});
+  const std::string wrong(64, 'x');
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(Get("/v1/devices", wrong), IsError(401, "unauthorized"));
+  const auto refused = Get("/v1/devices", wrong);
+  EXPECT_THAT(refused, IsError(429, "rate_limited"));
+  EXPECT_EQ(refused.headers.Find("Retry-After"), "1");
+  EXPECT_THAT(Get("/v1/devices", token), IsError(429, "rate_limited")) << "no guess stands out";
+  EXPECT_THAT(Ask(Method::kGet, "/v1/devices", token, {}, {}, "10.0.0.2"), HasStatus(200));
+  clock_->Advance(std::chrono::seconds(1));
+  EXPECT_THAT(Get("/v1/devices", token), HasStatus(200));
+}
+
+TEST_F(ApplicationTest, HealthAndPathsThatLeadNowhereAreLimitedByPeer) {
+  Token(Role::kAdmin);
+  Open({.admission = {.strangers_per_second = 1, .stranger_burst = 2}});
+  EXPECT_THAT(Get("/livez"), HasStatus(200));
+  EXPECT_THAT(Get("/nowhere"), IsError(404, "not_found"));
+  EXPECT_THAT(Get("/livez"), IsError(429, "rate_limited"));
+  EXPECT_THAT(Get("/nowhere"), IsError(429, "rate_limited"));
+}
+
+TEST_F(ApplicationTest, AnIPv6NetworkIsOnePeer) {
+  Token(Role::kAdmin);
+  Open({.admission = {.strangers_per_second = 1, .stranger_burst = 1}});
+  const auto ask = [&](const std::string& peer) {
+    return Ask(Method::kGet, "/v1/devices", {}, {}, {}, peer).status;
+  };
+  EXPECT_EQ(ask("2001:db8:1:2::1"), 401);
+  EXPECT_EQ(ask("2001:db8:1:2:ffff::9"), 429);
+  EXPECT_EQ(ask("2001:db8:1:3::1"), 401);
+  EXPECT_EQ(ask("::ffff:10.0.0.1"), 401);
+  EXPECT_EQ(ask("::ffff:10.0.0.2"), 401);
+}
+
+TEST_F(ApplicationTest, WithoutTokensThisMachineIsNotLimited) {
+  Open({.admission = {.strangers_per_second = 1, .stranger_burst = 1}});
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(Get("/livez"), HasStatus(200));
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(Get("/v1/devices"), HasStatus(200));
+}
+
+// --- Who ---
+
+TEST_F(ApplicationTest, ATokenOfADeviceSeesNothingBesides) {
+  const std::string admin = Token(Role::kAdmin);
+  const std::string bound = Token(Role::kAdmin, "d1");
+  Open();
+  ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}})", admin), HasStatus(200));
+  EXPECT_THAT(Sell(Method::kPost, "/v2/sync/start", bound), HasStatus(201));
+  EXPECT_THAT(Get("/v1/devices/d1", bound), HasStatus(200));
+  EXPECT_THAT(Get("/v1/devices/d2", bound), IsError(403, "device"));
+  // Every other route that needs a token: what it shows is no device's own.
+  const std::set<std::string> own = {
+      "/v2/sync/start", "/v2/sync/{session}/queues/{queue}", "/v2/sync/ack", "/v1/devices/{id}"};
+  for (const Route& route : application_->router().routes()) {
+    if (route.open || (own.contains(route.pattern) && route.for_devices)) continue;
+    std::string path = route.pattern;
+    for (size_t at = path.find("{instance}"); at != std::string::npos; at = std::string::npos) {
+      path.replace(at, 10, "default");
+    }
+    EXPECT_THAT(Ask(route.method, path, bound), IsError(403, "device"))
+        << http::MethodName(route.method) << " " << route.pattern;
+  }
+}
+
+TEST_F(ApplicationTest, ReadersSeeDevicesAndOnlyAdministratorsChangeThem) {
+  const std::string admin = Token(Role::kAdmin);
+  const std::string reader = Token(Role::kReader);
+  Open();
+  ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}})", admin), HasStatus(200));
+  ASSERT_THAT(Sell(Method::kPost, "/v2/sync/start", reader), HasStatus(201));
+  EXPECT_THAT(Get("/v1/devices", reader), HasStatus(200));
+  EXPECT_THAT(Get("/v1/devices/d1", reader), HasStatus(200));
+  EXPECT_THAT(Ask(Method::kPost, "/v1/devices/d1/reset", reader), IsError(403, "role"));
+  EXPECT_THAT(Ask(Method::kDelete, "/v1/devices/d1", reader), IsError(403, "role"));
+  EXPECT_THAT(Ask(Method::kDelete, "/v1/devices/d1", admin), HasStatus(200));
+}
+
+// --- Health and metrics ---
+
+TEST_F(ApplicationTest, MetricsNeedAnAdministratorAsSoonAsThereAreTokens) {
+  Open();
+  EXPECT_THAT(Get("/metrics"), HasStatus(200));
+  const std::string admin = Token(Role::kAdmin);
+  const std::string reader = Token(Role::kReader);
+  EXPECT_THAT(Get("/metrics"), IsError(401, "unauthorized")) << "also of this machine: a proxy";
+  EXPECT_THAT(Get("/metrics", reader), IsError(403, "role"));
+  EXPECT_THAT(Get("/metrics", admin), HasStatus(200));
+}
+
+TEST_F(ApplicationTest, MetricsAreOpenWhenTheConfigurationSaysSo) {
+  Token(Role::kAdmin);
+  Open({.metrics_without_token = true});
+  EXPECT_THAT(Ask(Method::kGet, "/metrics", {}, {}, {}, "10.0.0.2"), HasStatus(200));
+}
+
+TEST_F(ApplicationTest, ReadyUntilItStops) {
+  Open();
+  EXPECT_THAT(Get("/readyz"), HasStatus(200));
+  application_->BeginStop();
+  EXPECT_THAT(Get("/readyz"), IsError(503, "not_ready"));
+}
+
+// Reads the exposition format 0.0.4 strictly: HELP, TYPE, then samples of that metric.
+std::map<std::string, double> ReadExposition(const std::string& text) {
+  std::map<std::string, double> samples;
+  std::set<std::string> metrics;
+  std::string metric;
+  std::string type;
+  for (const std::string& line : FacesTest::Split(text, '\n')) {
+    if (line.empty()) continue;
+    const std::vector<std::string> words = FacesTest::Split(line, ' ');
+    if (line.starts_with("# HELP ")) {
+      EXPECT_GE(words.size(), 4U) << line;
+      metric = words[2];
+      type.clear();
+      EXPECT_TRUE(metrics.insert(metric).second) << "twice: " << line;
+    } else if (line.starts_with("# TYPE ")) {
+      EXPECT_EQ(words.size(), 4U) << line;
+      EXPECT_EQ(words[2], metric);
+      type = words[3];
+      EXPECT_TRUE(type == "counter" || type == "gauge") << line;
+      EXPECT_EQ(metric.ends_with("_total"), type == "counter") << line;
+    } else {
+      const std::string name = line.substr(0, line.find_first_of("{ "));
+      EXPECT_EQ(name, metric) << line;
+      EXPECT_FALSE(type.empty()) << line;
+      const size_t value = line.rfind(' ');
+      EXPECT_TRUE(samples.emplace(line.substr(0, value), std::stod(line.substr(value + 1))).second)
+          << "twice: " << line;
+    }
+  }
+  return samples;
+}
+
+TEST_F(ApplicationTest, MetricsTellWhatHappened) {
+  Open();
+  ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}}
+{"op":"put","entity":"lead","id":2,"data":{}}
+)"),
+              HasStatus(200));
+  const auto started = Sell(Method::kPost, "/v2/sync/start", {});
+  ASSERT_THAT(started, HasStatus(201));
+  const std::string queue = "/v2/sync/" + At(started.body, {"data", "id"}) + "/queues/main";
+  const auto page = Sell(Method::kGet, queue, {});
+  const std::string key = At(page.body, {"items", "0", "meta", "sync", "ack_key"});
+  Sell(Method::kPost, "/v2/sync/ack", {}, "d1", R"({"data":{"ack_keys":[")" + key + R"("]}})");
+  Get("/v1/nothing");
+  clock_->Advance(std::chrono::hours(1));
+  const auto samples = ReadExposition(Get("/metrics").body);
+  const auto Of = [&](const std::string& name) {
+    const auto at = samples.find("tidemark_" + name);
+    EXPECT_NE(at, samples.end()) << name;
+    return at == samples.end() ? -1 : at->second;
+  };
+  EXPECT_EQ(Of("instances_open"), 1);
+  EXPECT_EQ(Of("records"), 2);
+  EXPECT_GT(Of("commits"), 2);
+  EXPECT_EQ(Of("devices"), 1);
+  EXPECT_EQ(Of("device_backlog"), 1);
+  EXPECT_EQ(Of("device_backlog_max"), 1);
+  EXPECT_EQ(Of("devices_behind"), 1);
+  EXPECT_EQ(Of("device_lag_max"), 2);
+  EXPECT_EQ(Of("device_unacknowledged"), 1);
+  EXPECT_EQ(Of("device_holding_max"), 0);
+  EXPECT_EQ(Of("sessions_total"), 1);
+  EXPECT_EQ(Of("pages_total"), 1);
+  EXPECT_EQ(Of("page_records_total"), 2);
+  EXPECT_GT(Of("page_bytes_total"), 0);
+  EXPECT_EQ(Of(R"(acks_total{outcome="applied"})"), 1);
+  EXPECT_EQ(Of(R"(requests_total{route="/v2/sync/start",status="2xx"})"), 1);
+  EXPECT_EQ(Of("requests_total{route=\"(none)\",status=\"4xx\"}"), 1);
+  EXPECT_EQ(Of(R"(errors_total{code="not_found"})"), 1);
+  for (const char* name : {"fsyncs",
+                           "fsync_microseconds",
+                           "commit_groups",
+                           "tombstones",
+                           "log_rows",
+                           "store_bytes",
+                           "connections",
+                           "received_bytes_total",
+                           "sent_bytes_total",
+                           "waiting"}) {
+    EXPECT_GE(Of(name), 0) << name;
+  }
+}
+
+}  // namespace
+}  // namespace tidemark::server::test
