@@ -40,6 +40,14 @@ struct LogEntry {
   std::span<const EndedLife> ended;  ///< ended lives of the id that may still be held
 };
 
+/// What the log knows of one id, whether it lives or not.
+struct IdHistory {
+  SequenceNumber head;   ///< its last change
+  SequenceNumber birth;  ///< of the life that lasts; live ids only
+  bool live = false;
+  std::vector<EndedLife> ended;  ///< ended lives that a device may still hold, oldest first
+};
+
 /// Entries of one entity that follow each other in the log and lie in one segment of it.
 struct LogRun {
   EntityNumber entity = 0;

@@ -496,6 +496,23 @@ uint64_t Store::CountTombstones(EntityNumber entity, SequenceNumber after) const
   return sets == nullptr ? 0 : sets->tombstones.CountAfter(after);
 }
 
+Result<std::optional<IdHistory>> Store::FindHistory(EntityNumber number, const RecordId& id) const {
+  StoreState& state = impl_->state;
+  const auto view = [&] {
+    const std::unique_lock lock(state.state_mutex);
+    return std::make_unique<const View::Impl>(state);
+  }();
+  const internal::EntityPtr entity = view->catalog->Find(number);
+  if (entity == nullptr) return std::optional<IdHistory>{};
+  TIDEMARK_ASSIGN_OR_RETURN(const auto entry, view->FindEntry(*entity, id.text()));
+  if (!entry.has_value()) return std::optional<IdHistory>{};
+  const bool live = view->IsLive(*entity, *entry);
+  const std::shared_lock lock(state.state_mutex);
+  if (!live && !state.liveness.IsTombstone(number, entry->head)) return std::optional<IdHistory>{};
+  return std::optional<IdHistory>(
+      {.head = entry->head, .birth = entry->birth, .live = live, .ended = entry->ended()});
+}
+
 bool Store::IsCurrent(EntityNumber entity, SequenceNumber head) const {
   const std::shared_lock lock(impl_->state.state_mutex);
   return impl_->state.liveness.IsLive(entity, head) ||

@@ -166,6 +166,9 @@ class Store {
   /// Heads remembered for pinned cuts: what long sessions cost in memory, about 64 bytes each.
   uint64_t pinned_deaths() const;
   uint64_t CountTombstones(EntityNumber entity, SequenceNumber after) const;
+  /// What is known of an id at the newest committed state; nullopt: it never was, or it is gone and
+  /// nobody needs to know.
+  Result<std::optional<IdHistory>> FindHistory(EntityNumber entity, const RecordId& id) const;
   /// True if `head` is current (live or a tombstone) in the newest committed state.
   bool IsCurrent(EntityNumber entity, SequenceNumber head) const;
   /// For followers of the log that are no devices: deletions at or below it are no longer shown.

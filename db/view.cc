@@ -50,32 +50,32 @@ bool View::Impl::IsLive(const internal::EntityState& entity, const IndexEntry& e
   return entry.live() && entry.head > entity.trimmed_through && entry.head <= sequence;
 }
 
+Result<std::optional<IndexEntry>> View::Impl::FindEntry(const internal::EntityState& entity,
+                                                        std::string_view id) const {
+  const uint64_t hash = KeyHash(entity.number, id);
+  for (const auto& layer : layers) {
+    const IndexEntry* recent = layer->Find(entity.number, id, hash);
+    if (recent != nullptr) return std::optional(*recent);
+  }
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  rocksdb::PinnableSlice bytes;
+  const rocksdb::Status read = state.db->Get(options, entity.index.get(), ToSlice(id), &bytes);
+  if (read.IsNotFound()) return std::optional<IndexEntry>{};
+  if (!read.ok()) return internal::FromRocks(read, "reading the index of " + entity.name);
+  IndexEntry entry;
+  if (!internal::DecodeIndexEntry({bytes.data(), bytes.size()}, &entry)) {
+    return {ErrorCode::kCorruption, "the index of " + entity.name + " is damaged"};
+  }
+  return std::optional(std::move(entry));
+}
+
 Result<std::optional<Record>> View::Impl::Get(std::string_view name, const RecordId& id) const {
   const internal::EntityPtr entity = catalog->Find(name);
   if (entity == nullptr) return std::optional<Record>{};
-  const uint64_t hash = KeyHash(entity->number, id.text());
-  IndexEntry entry;
-  const IndexEntry* recent = nullptr;
-  for (const auto& layer : layers) {
-    recent = layer->Find(entity->number, id.text(), hash);
-    if (recent != nullptr) break;
-  }
-  if (recent != nullptr) {
-    entry = *recent;
-  } else {
-    rocksdb::ReadOptions options;
-    options.snapshot = snapshot;
-    rocksdb::PinnableSlice bytes;
-    const rocksdb::Status read =
-        state.db->Get(options, entity->index.get(), ToSlice(id.text()), &bytes);
-    if (read.IsNotFound()) return std::optional<Record>{};
-    if (!read.ok()) return internal::FromRocks(read, "reading the index of " + entity->name);
-    if (!internal::DecodeIndexEntry({bytes.data(), bytes.size()}, &entry)) {
-      return {ErrorCode::kCorruption, "the index of " + entity->name + " is damaged"};
-    }
-  }
-  if (!IsLive(*entity, entry)) return std::optional<Record>{};
-  TIDEMARK_ASSIGN_OR_RETURN(Record record, internal::ReadRecord(state, *entity, entry, id.text()));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto entry, FindEntry(*entity, id.text()));
+  if (!entry.has_value() || !IsLive(*entity, *entry)) return std::optional<Record>{};
+  TIDEMARK_ASSIGN_OR_RETURN(Record record, internal::ReadRecord(state, *entity, *entry, id.text()));
   return std::optional<Record>(std::move(record));
 }
 

@@ -42,6 +42,12 @@ Result<DeviceInfo> Source::GetDevice(std::string_view device) const {
   return impl_->GetDevice(device);
 }
 
+Result<DeliveryExplanation> Source::Explain(std::string_view device,
+                                            std::string_view entity,
+                                            const RecordId& id) const {
+  return impl_->Explain(device, entity, id);
+}
+
 Status Source::Reset(std::string_view device) {
   return impl_->Reset(device, /*forget=*/false);
 }

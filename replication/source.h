@@ -15,6 +15,7 @@
 #include "format/batch.h"
 #include "format/status.h"
 #include "replication/selection.h"
+#include "replication/why.h"
 
 namespace tidemark {
 
@@ -133,6 +134,11 @@ class Source {
 
   std::vector<DeviceInfo> ListDevices() const;
   Result<DeviceInfo> GetDevice(std::string_view device) const;
+  /// Why the device was, or was not, sent this record (contract 40). `kNotFound`: there is no such
+  /// device or entity. A record that is not there has an explanation, too.
+  Result<DeliveryExplanation> Explain(std::string_view device,
+                                      std::string_view entity,
+                                      const RecordId& id) const;
   /// Everything again at its next start, with the word to drop what is not listed.
   Status Reset(std::string_view device);
   /// Releases what it holds back; its id stays with a mark, and its return is a reset.

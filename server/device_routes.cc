@@ -11,6 +11,7 @@
 #include "replication/source.h"
 #include "server/reply.h"
 #include "server/requests.h"
+#include "server/why_json.h"
 
 namespace tidemark::server {
 namespace {
@@ -104,6 +105,20 @@ http::Response ShowDevice(const Call& call) {
   return DeviceReply(call);
 }
 
+http::Response ExplainRecord(const Call& call) {
+  const std::string entity(call.request->Query("entity").value_or(""));
+  const std::string record(call.request->Query("record").value_or(""));
+  for (const auto& [name, value] : {std::pair{"entity", &entity}, std::pair{"record", &record}}) {
+    if (value->empty()) {
+      return Refuse(call,
+                    {ErrorCode::kInvalidArgument, "the query needs " + std::string(name) + "="});
+    }
+  }
+  const auto explanation = SourceOf(call).Explain(DeviceOf(call), entity, record);
+  if (!explanation.ok()) return Refuse(call, explanation.status());
+  return DataReply(200, ExplanationToJson(*explanation), "explanation");
+}
+
 // --- Changing ---
 
 struct Wanted {
@@ -177,6 +192,7 @@ std::vector<Route> DeviceRoutes() {
        .role = Role::kReader,
        .action = Answer(ShowDevice),
        .for_devices = true},
+      {Method::kGet, device + "/why", Role::kReader, Answer(ExplainRecord)},
       {Method::kDelete, device, Role::kAdmin, Answer(ForgetDevice)},
       {Method::kPut, device + "/selection", Role::kAdmin, Answer(SelectParts)},
       {Method::kPost, device + "/reset", Role::kAdmin, Answer(ResetDevice)},

@@ -137,6 +137,7 @@ void AddLogCommands(CommandTable& table);
 void AddDeviceCommands(CommandTable& table);
 void AddPullCommand(CommandTable& table);
 void AddSyncStatusCommands(CommandTable& table);
+void AddWhyCommand(CommandTable& table);
 void AddBackupCommands(CommandTable& table);
 void AddIntegrityCommands(CommandTable& table);
 void AddDoctorCommand(CommandTable& table);

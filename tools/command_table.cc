@@ -13,6 +13,7 @@ CommandTable AllCommands() {
   AddEntityCommands(table);
   AddLogCommands(table);
   AddDeviceCommands(table);
+  AddWhyCommand(table);
   AddPullCommand(table);
   AddSyncStatusCommands(table);
   AddBackupCommands(table);

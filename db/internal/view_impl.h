@@ -26,6 +26,10 @@ class View::Impl {
 
   Result<std::optional<Record>> Get(std::string_view entity, const RecordId& id) const;
 
+  /// The newest entry of the id, live or not; nullopt: it has none.
+  Result<std::optional<internal::IndexEntry>> FindEntry(const internal::EntityState& entity,
+                                                        std::string_view id) const;
+
   internal::StoreState& state;
   SequenceNumber sequence;
   internal::LayerStack layers;

@@ -473,6 +473,11 @@ DeviceMarks::Lack DeviceMarks::Lacks(Part part,
   return lack;
 }
 
+std::vector<OutstandingPages::Place> DeviceMarks::Unacknowledged(
+    std::span<const SequenceNumber> births) const {
+  return AtRest() ? std::vector<OutstandingPages::Place>{} : open_->pages.FindLives(births);
+}
+
 size_t DeviceMarks::MemoryBytes() const {
   size_t bytes = sizeof(*this);
   if (open_ == nullptr) return bytes;

@@ -47,6 +47,7 @@
 #include "format/status.h"
 #include "replication/internal/instruction.h"
 #include "replication/internal/marks_journal.h"
+#include "replication/internal/outstanding.h"
 #include "replication/selection.h"
 
 namespace tidemark {
@@ -217,6 +218,9 @@ class DeviceMarks {
     SequenceNumber first;
   };
   Lack Lacks(Part part, const SequenceSet& events, SequenceNumber through) const;
+  /// What was handed out about these lives and is not acknowledged, oldest first. `births`
+  /// increase.
+  std::vector<OutstandingPages::Place> Unacknowledged(std::span<const SequenceNumber> births) const;
   size_t MemoryBytes() const;
 
   // Storing.

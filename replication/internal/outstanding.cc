@@ -165,6 +165,25 @@ std::vector<Instruction> OutstandingPages::FindPage(uint64_t session, uint64_t p
   return *Unpack(at->second.rows);
 }
 
+std::vector<OutstandingPages::Place> OutstandingPages::FindLives(
+    std::span<const SequenceNumber> births) const {
+  std::vector<Place> places;
+  for (const auto& [key, page] : pages_) {
+    if (!AnyWithin(births, page.birth_min, page.birth_max)) continue;
+    auto instructions = Unpack(page.rows);
+    if (!instructions.has_value()) continue;
+    for (Instruction& instruction : *instructions) {
+      const auto& older = instruction.older;
+      const bool named = Contains(births, instruction.birth) ||
+                         std::any_of(older.begin(), older.end(), [&](SequenceNumber birth) {
+                           return Contains(births, birth);
+                         });
+      if (named) places.push_back({key.session, key.page, std::move(instruction)});
+    }
+  }
+  return places;
+}
+
 std::vector<Instruction> OutstandingPages::TakePage(uint64_t session, uint64_t page) {
   const auto at = pages_.find(PagePosition{session, page});
   if (at == pages_.end()) return {};

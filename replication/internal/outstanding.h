@@ -31,6 +31,14 @@ class OutstandingPages {
   std::optional<Instruction> Take(const AckKey& key);
   /// What is left of a page; empty when there is nothing.
   std::vector<Instruction> FindPage(uint64_t session, uint64_t page) const;
+  /// Where instructions that name one of these lives are, oldest first. Reads pages that may hold
+  /// one. `births` increase.
+  struct Place {
+    uint64_t session = 0;
+    uint64_t page = 0;
+    Instruction instruction;
+  };
+  std::vector<Place> FindLives(std::span<const SequenceNumber> births) const;
   /// Removes and returns what is left of a page. Its row stays until it is marked as changed.
   std::vector<Instruction> TakePage(uint64_t session, uint64_t page);
   /// True when the page's row says what the page is.

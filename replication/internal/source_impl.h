@@ -40,6 +40,9 @@ class Source::Impl {
 
   std::vector<DeviceInfo> ListDevices();
   Result<DeviceInfo> GetDevice(std::string_view id);
+  Result<DeliveryExplanation> Explain(std::string_view device_id,
+                                      std::string_view entity,
+                                      const RecordId& id);
   Status Reset(std::string_view id, bool forget);
   Status Select(std::string_view id, bool everything, const std::vector<std::string>& names);
   Result<PurgeResult> Purge();

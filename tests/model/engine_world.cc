@@ -379,7 +379,24 @@ void EngineWorld::CheckDevices() {
     uint64_t holding = 0;
     for (const std::string& entity : entities) holding += CountNeeded(entity, &judge);
     EXPECT_EQ(info.holding, holding) << info.id;
+    CheckExplanations(info);
   }
+}
+
+void EngineWorld::CheckExplanations(const DeviceInfo& info) {
+  std::set<RecordKey> keys;
+  for (const auto& [key, record] : records_.live) keys.insert(key);
+  for (const auto& [key, lives] : records_.ended) keys.insert(key);
+  uint64_t owed = 0;
+  for (const auto& [entity, id] : keys) {
+    const auto why = source_->Explain(info.id, entity, id);
+    if (why.ok() && !why->next.empty()) ++owed;
+  }
+  // What is owed of a dropped entity is hidden by a new one of its name.
+  const bool dropped =
+      store_->ListEntities(/*dropped=*/true).size() > store_->ListEntities().size();
+  EXPECT_TRUE(owed == info.owed || (dropped && owed < info.owed))
+      << info.id << " is owed " << info.owed << ", explained are " << owed;
 }
 
 void EngineWorld::CheckRecords() {

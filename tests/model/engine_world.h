@@ -77,6 +77,8 @@ class EngineWorld {
   void Kill();
   /// Compares what operators are told.
   void CheckDevices();
+  /// Every instruction that is owed has an explanation that names it, and nothing else has.
+  void CheckExplanations(const DeviceInfo& info);
   void CheckRecords();
 
   Store& store() { return *store_; }

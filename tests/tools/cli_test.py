@@ -607,6 +607,22 @@ class DevicesTest(CliTest):
         self.assertEqual((again["created"], again["updated"], again["deleted"]), (1, 1, 1))
         self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
 
+    def test_why(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.pull()
+        self.run_ok("put", "contact", "2", "1")
+        self.run_ok("delete", "contact", "1")
+        why = lambda record: self.run_json("why", "--device", "tablet-7", "contact", record)
+        self.assertEqual((why("1")["state"], why("1")["next"]), ("owed", "deleted"))
+        self.assertEqual((why("2")["state"], why("2")["next"]), ("owed", "created"))
+        self.pull()
+        self.assertEqual(why("2")["state"], "up_to_date")
+        told = self.run_ok("why", "--device", "tablet-7", "contact", "2").text
+        self.assertIn("contact 2 on tablet-7: up_to_date", told)
+        self.assertIn("It has acknowledged the newest version", told)
+        code = self.run_any("why", "--device", "nobody", "contact", "1").code
+        self.assertEqual(code, NOT_FOUND)
+
     def test_status_of_a_pull(self):
         self.run_ok("put", "contact", "1", "1")
         self.run_ok("put", "deal", "1", "1")

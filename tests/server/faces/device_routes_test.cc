@@ -43,6 +43,24 @@ TEST_F(DeviceRoutesTest, ListAndShow) {
   EXPECT_EQ(At(shown.body, {"data", "selection"}), R"({"everything":true})");
 }
 
+TEST_F(DeviceRoutesTest, WhyARecordWasNotSent) {
+  Put("/v1/entities/contact/records/a", "1");
+  Sync("tablet-1");
+  const std::string why = "/v1/devices/tablet-1/why?entity=contact&record=a";
+  EXPECT_EQ(At(Get(why).body, {"data", "state"}), "up_to_date");
+  EXPECT_EQ(At(Get(why).body, {"data", "next"}), "null");
+  Put("/v1/entities/contact/records/a", "2");
+  const auto owed = Get(why);
+  ASSERT_THAT(owed, HasStatus(200));
+  EXPECT_EQ(At(owed.body, {"data", "state"}), "owed");
+  EXPECT_EQ(At(owed.body, {"data", "next"}), "updated");
+  EXPECT_EQ(At(owed.body, {"data", "reasons", "0"}),
+            "The record is there: created at 1, last changed at 2.");
+  EXPECT_THAT(Get("/v1/devices/nobody/why?entity=contact&record=a"), HasStatus(404));
+  EXPECT_THAT(Get("/v1/devices/tablet-1/why?entity=nothing&record=a"), HasStatus(404));
+  EXPECT_THAT(Get("/v1/devices/tablet-1/why?entity=contact"), HasStatus(422));
+}
+
 TEST_F(DeviceRoutesTest, Selections) {
   Put("/v1/entities/contact/records/a", "1");
   Put("/v1/entities/deal/records/a", "1");

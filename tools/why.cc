@@ -1,0 +1,51 @@
+// why: what a device was or was not sent, and why.
+#include <string>
+
+#include "replication/source.h"
+#include "server/why_json.h"
+#include "tools/command.h"
+#include "tools/data_root.h"
+
+namespace tidemark::tools {
+namespace {
+
+struct WhyOptions {
+  std::string device;
+  std::string entity;
+  std::string id;
+};
+
+void DeclareWhy(Arguments& arguments, WhyOptions& options) {
+  arguments.RequiredText("--device", options.device, "Id of the device");
+  arguments.RequiredText("entity,--entity", options.entity, "Name of the entity");
+  arguments.RequiredText("record,--record", options.id, "Id of the record");
+}
+
+Status RunWhy(Context& context, const WhyOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kRead));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto source, Source::Open(*store));
+  TIDEMARK_ASSIGN_OR_RETURN(const DeliveryExplanation explanation,
+                            source->Explain(options.device, options.entity, options.id));
+  if (context.output.format() != OutputFormat::kTable) {
+    context.output.Line(server::ExplanationToJson(explanation));
+    return {};
+  }
+  context.output.Line(explanation.entity + " " + explanation.id + " on " + explanation.device +
+                      ": " + std::string(ToString(explanation.state)));
+  for (const std::string& reason : explanation.reasons) context.output.Line("  " + reason);
+  return {};
+}
+
+}  // namespace
+
+void AddWhyCommand(CommandTable& table) {
+  table.Add<WhyOptions>({"why",
+                         "Explain what a device was or was not sent, and why",
+                         "  tidemark why --data ./data --device tablet-7 contact 1001\n"
+                         "  tidemark why --data ./data --device tablet-7 contact 1001 "
+                         "--output json\n"},
+                        &DeclareWhy,
+                        &RunWhy);
+}
+
+}  // namespace tidemark::tools
