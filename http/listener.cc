@@ -207,6 +207,9 @@ void Listener::Impl::Stop(std::chrono::milliseconds grace) {
   workers_.join();
   io_.stop();
   for (std::thread& thread : threads_) thread.join();
+  error_code ignored;
+  // No thread may have come to it before. Who connects is to be refused, not left waiting.
+  acceptor_.close(ignored);
   const std::lock_guard lock(mutex_);
   connections_.clear();
 }
