@@ -42,6 +42,14 @@ Result<DeviceInfo> Source::GetDevice(std::string_view device) const {
   return impl_->GetDevice(device);
 }
 
+std::vector<DeviceInfo> Source::FarthestBehind(size_t limit) const {
+  return impl_->FarthestBehind(limit);
+}
+
+size_t Source::device_count() const {
+  return impl_->CountDevices();
+}
+
 Result<DeliveryExplanation> Source::Explain(std::string_view device,
                                             std::string_view entity,
                                             const RecordId& id) const {

@@ -134,6 +134,10 @@ class Source {
 
   std::vector<DeviceInfo> ListDevices() const;
   Result<DeviceInfo> GetDevice(std::string_view device) const;
+  /// The `limit` devices with the lowest floors, lowest first, without those that were forgotten.
+  std::vector<DeviceInfo> FarthestBehind(size_t limit) const;
+  /// How many there are, without those that were forgotten.
+  size_t device_count() const;
   /// Why the device was, or was not, sent this record (contract 40). `kNotFound`: there is no such
   /// device or entity. A record that is not there has an explanation, too.
   Result<DeliveryExplanation> Explain(std::string_view device,

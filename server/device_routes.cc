@@ -9,6 +9,7 @@
 #include "format/json.h"
 #include "format/record.h"
 #include "replication/source.h"
+#include "server/device_json.h"
 #include "server/reply.h"
 #include "server/requests.h"
 #include "server/why_json.h"
@@ -34,36 +35,6 @@ std::optional<http::Response> RefuseForeign(const Call& call, std::string_view d
   error.code = "device";
   error.message = "the token acts for another device only";
   return MakeError(error, call.request->id);
-}
-
-void WriteSelection(const DeviceInfo& device, JsonWriter* writer) {
-  writer->Key("selection").BeginObject();
-  if (device.selection.everything()) {
-    writer->Key("everything").Bool(true);
-  } else {
-    writer->Key("entities").BeginArray();
-    for (const std::string& entity : device.selected) writer->String(entity);
-    writer->EndArray();
-  }
-  writer->EndObject();
-}
-
-std::string DeviceToJson(const DeviceInfo& device, SequenceNumber last) {
-  JsonWriter writer;
-  writer.BeginObject().Key("id").String(device.id);
-  writer.Key("marks").BeginObject().Key("floor").Unsigned(device.floor.value());
-  writer.Key("sessions").Unsigned(device.sessions);
-  writer.Key("unacknowledged").Unsigned(device.unacknowledged).EndObject();
-  writer.Key("lag").Unsigned(device.floor < last ? last - device.floor : 0);
-  writer.Key("owed").Unsigned(device.owed);
-  writer.Key("holding").Unsigned(device.holding);
-  writer.Key("at_rest").Bool(device.at_rest);
-  writer.Key("session_open").Bool(device.session_open);
-  writer.Key("reset_pending").Bool(device.reset_pending);
-  writer.Key("forgotten").Bool(device.forgotten);
-  WriteSelection(device, &writer);
-  writer.EndObject();
-  return writer.Take();
 }
 
 // --- Reading ---

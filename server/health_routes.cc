@@ -11,23 +11,6 @@
 namespace tidemark::server {
 namespace {
 
-// For a person who opens the address in a browser. Says nothing that a stranger may not know.
-constexpr std::string_view kFrontPage =
-    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Tidemark</title>"
-    "<h1>Tidemark</h1><p>This server syncs records with devices. Its calls are described in "
-    "docs/http_api.md and docs/openapi.json of its sources.</p>"
-    "<ul><li><a href=\"/livez\">Does it live?</a></li>"
-    "<li><a href=\"/readyz\">Is it ready for work?</a></li>"
-    "<li><a href=\"/metrics\">What it counts</a>, for administrators</li></ul></html>\n";
-
-http::Response FrontPage(const Call& /*call*/) {
-  http::Response response;
-  response.content_type = "text/html; charset=utf-8";
-  response.headers.Add("Content-Security-Policy", "default-src 'none'");
-  response.body = kFrontPage;
-  return response;
-}
-
 http::Response Live(const Call& /*call*/) {
   return DataReply(200, R"({"live":true})", "health");
 }
@@ -63,7 +46,6 @@ std::vector<Route> HealthRoutes(HealthSources sources) {
     routes.push_back(OpenRoute(method, "/readyz", ready));
   }
   routes.push_back(OpenRoute(http::Method::kGet, "/metrics", metrics));
-  routes.push_back(OpenRoute(http::Method::kGet, "/", Answer(FrontPage)));
   return routes;
 }
 

@@ -1,4 +1,4 @@
-// Whether the server lives, whether it can serve, what it counts, and a page that says so.
+// Whether the server lives, whether it can serve, and what it counts.
 #pragma once
 
 #include <functional>

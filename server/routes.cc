@@ -6,6 +6,7 @@
 #include "server/device_routes.h"
 #include "server/entity_routes.h"
 #include "server/feed_routes.h"
+#include "server/overview_routes.h"
 #include "server/record_routes.h"
 #include "server/sell_routes.h"
 #include "server/sync_routes.h"
@@ -30,6 +31,8 @@ std::vector<Route> AllRoutes(Metrics& metrics) {
   Append(&routes, FeedRoutes());
   Append(&routes, DeviceRoutes());
   Append(&routes, SyncRoutes());
+  Append(&routes, OverviewRoutes());
+  Append(&routes, PageRoutes());
   return routes;
 }
 

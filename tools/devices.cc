@@ -60,7 +60,8 @@ Status RunLag(Context& context, const NoOptions& /*options*/) {
   const SequenceNumber last = open.store->last_sequence();
   Rows rows(context.output, {"device", "floor", "lag", "owed", "unacknowledged", "holding"});
   for (const DeviceInfo& device : open.source->ListDevices()) {
-    const uint64_t lag = device.floor < last ? last - device.floor : 0;
+    // What is new to nobody, such as the rows that the engine keeps for itself, is no lag.
+    const uint64_t lag = device.owed > 0 && device.floor < last ? last - device.floor : 0;
     rows.Add(
         {device.id, device.floor.value(), lag, device.owed, device.unacknowledged, device.holding});
   }

@@ -233,9 +233,31 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device) {
 }
 
 std::vector<DeviceInfo> Source::Impl::ListDevices() {
+  return DescribeAll(All());
+}
+
+std::vector<DeviceInfo> Source::Impl::FarthestBehind(size_t limit) {
+  std::vector<std::pair<SequenceNumber, DevicePtr>> by_floor;
+  for (DevicePtr& device : All()) {
+    const std::lock_guard lock(device->mutex);
+    if (device->descriptor.forgotten) continue;
+    by_floor.emplace_back(device->marks.floor(), std::move(device));
+  }
+  const size_t count = std::min(limit, by_floor.size());
+  const auto end = by_floor.begin() + static_cast<ptrdiff_t>(count);
+  std::partial_sort(by_floor.begin(), end, by_floor.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first
+                              : a.second->descriptor.id < b.second->descriptor.id;
+  });
+  std::vector<DevicePtr> devices;
+  for (auto at = by_floor.begin(); at != end; ++at) devices.push_back(std::move(at->second));
+  return DescribeAll(devices);
+}
+
+std::vector<DeviceInfo> Source::Impl::DescribeAll(const std::vector<DevicePtr>& devices) {
   std::vector<DeviceInfo> infos;
   std::vector<DeviceMarks> marks;
-  for (const DevicePtr& device : All()) {
+  for (const DevicePtr& device : devices) {
     const std::lock_guard lock(device->mutex);
     auto info = Describe(*device);
     if (!info.ok()) continue;

@@ -39,6 +39,9 @@ class Source::Impl {
                        const BatchRow& row) const;
 
   std::vector<DeviceInfo> ListDevices();
+  std::vector<DeviceInfo> FarthestBehind(size_t limit);
+  /// Those that were not forgotten; exact once the bound is near. Requires no lock of a device.
+  size_t CountDevices() const;
   Result<DeviceInfo> GetDevice(std::string_view id);
   Result<DeliveryExplanation> Explain(std::string_view device_id,
                                       std::string_view entity,
@@ -69,8 +72,7 @@ class Source::Impl {
   DevicePtr Find(uint64_t number) const;
   Result<DevicePtr> FindOrMake(std::string_view id);
   std::vector<DevicePtr> All() const;
-  /// Those that were not forgotten; exact once the bound is near. Requires no lock of a device.
-  size_t CountDevices() const;
+  std::vector<DeviceInfo> DescribeAll(const std::vector<DevicePtr>& devices);
   /// Brings marks back from their rows after a commit failed. Requires the device's mutex.
   Status Refresh(Device& device);
   /// Commits what changed; on an error the device is stale. Requires the device's mutex.

@@ -6,6 +6,7 @@
 
 #include "server/feed.h"
 #include "tests/server/faces/fixture.h"
+#include "tests/server/faces/streams.h"
 
 namespace tidemark::server::test {
 namespace {
@@ -38,24 +39,6 @@ class FeedRoutesTest : public FacesTest {
   }
   static std::string LastCursor(const http::Response& response) {
     return At(Lines(response).back(), {"cursor"});
-  }
-  // The next chunk of a stream; "" at its end.
-  static std::string Next(const http::Response& response) {
-    struct Chunk {
-      std::mutex mutex;
-      std::condition_variable arrived;
-      std::optional<std::string> text;
-    };
-    auto chunk = std::make_shared<Chunk>();
-    response.stream->Next([chunk](std::optional<std::string> text) {
-      const std::lock_guard lock(chunk->mutex);
-      chunk->text = text.value_or("");
-      chunk->arrived.notify_all();
-    });
-    std::unique_lock lock(chunk->mutex);
-    chunk->arrived.wait_for(
-        lock, std::chrono::seconds(20), [&] { return chunk->text.has_value(); });
-    return chunk->text.value_or("no chunk in time");
   }
   // The next chunk that is no comment.
   static std::string NextEvents(const http::Response& response) {

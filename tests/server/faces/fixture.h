@@ -9,6 +9,7 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "server/entity_routes.h"
 #include "server/feed_routes.h"
 #include "server/instance.h"
+#include "server/overview_routes.h"
 #include "server/record_routes.h"
 #include "server/reply.h"
 #include "server/router.h"
@@ -52,7 +54,10 @@ inline std::vector<Route> FaceRoutes(const UploadRouteOptions& uploads = {},
                       UploadRoutes(uploads),
                       FeedRoutes(feed),
                       DeviceRoutes(),
-                      SyncRoutes()}) {
+                      SyncRoutes(),
+                      OverviewRoutes({.pause = std::chrono::milliseconds(1),
+                      .look = std::chrono::milliseconds(20)}),
+                      PageRoutes()}) {
     all.insert(all.end(), routes.begin(), routes.end());
   }
   return all;
@@ -124,7 +129,11 @@ class FacesTest : public ::testing::Test {
   }
   void Reopen() {
     instance_->waiters().Stop();
-    instance_.reset();
+    // Work that has answered may hold it for a moment.
+    const std::weak_ptr<Instance> old = std::exchange(instance_, nullptr);
+    for (int i = 0; i < 20'000 && !old.expired(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     Open();
   }
 

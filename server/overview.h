@@ -1,0 +1,20 @@
+// How an instance stands, on one page: store, entities, devices, upload syncs, sync scopes.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "server/instance.h"
+
+namespace tidemark::server {
+
+// What an overview shows at most, of each kind.
+inline constexpr size_t kOverviewDevicesMax = 100;  ///< those that are farthest behind
+inline constexpr size_t kOverviewUploadsMax = 10;   ///< the newest
+inline constexpr size_t kOverviewRowsMax = 200;     ///< entities, sync scopes, sync statuses
+
+/// `{"instance","store":{...},"entities":[...],"devices":{"count","items":[...]},"uploads":[...],
+/// "scopes":[...],"statuses":[...]}`. The same text as long as nothing changed.
+std::string OverviewToJson(Instance& instance);
+
+}  // namespace tidemark::server
