@@ -132,6 +132,7 @@ Result<std::unique_ptr<Store::Impl>> Store::OpenImpl(const std::filesystem::path
       return {ErrorCode::kNotFound, "there is no store in " + directory.string()};
     }
     TIDEMARK_RETURN_IF_ERROR(MakeDirectories(state));
+    TIDEMARK_ASSIGN_OR_RETURN(state.owner_lock, internal::DirectoryLock::Take(directory));
   }
   TIDEMARK_RETURN_IF_ERROR(internal::Recover(state).WithContext(directory.string()));
   if (options.read_only) return impl;

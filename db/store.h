@@ -79,7 +79,8 @@ using TrimJoin = std::function<void(const TrimmedEvents& events, WriteBatch* row
 
 class Store {
  public:
-  /// Opens, or creates, the store in `directory`. `kBusy` when another process has it open;
+  /// Opens, or creates, the store in `directory`. `kBusy` when it is open already, in this process
+  /// or another, however its path is spelled;
   /// `kDataLoss` when acknowledged writes are missing; `kNewerFormat`; `kCorruption`; `kIoError`.
   static Result<std::unique_ptr<Store>> Open(const std::filesystem::path& directory,
                                              const StoreOptions& options = {},

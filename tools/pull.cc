@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "replication/replica.h"
@@ -116,7 +117,8 @@ Status PullFromRoot(Context& context,
                     const std::filesystem::path& replica_path) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto source_path,
                             InstancePath(context.globals.data, context.globals.instance));
-  if (replica_path.lexically_normal() == source_path.lexically_normal()) {
+  std::error_code different;  // or not there yet, which is different, too
+  if (std::filesystem::equivalent(replica_path, source_path, different)) {
     return {ErrorCode::kInvalidArgument, "--replica and --data are the same folder"};
   }
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kWrite));

@@ -19,6 +19,7 @@
 #include <rocksdb/db.h>
 
 #include "db/internal/catalog.h"
+#include "db/internal/directory_lock.h"
 #include "db/internal/guard.h"
 #include "db/internal/liveness.h"
 #include "db/internal/window.h"
@@ -82,6 +83,7 @@ struct StoreState {
   std::filesystem::path directory;
   StoreOptions options;
   std::shared_ptr<Runtime> runtime;
+  DirectoryLock owner_lock;  // held until the database is closed; not when read-only
   std::unique_ptr<rocksdb::DB> db;
   Family rows;  // default
   Family folds;

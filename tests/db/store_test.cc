@@ -1,8 +1,11 @@
 // The store as its header describes it: writing, conditions, idempotency, entities, limits, rows.
 #include "db/store.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -236,6 +239,43 @@ TEST_F(StoreTest, AReaderBesideTheOwner) {
   EXPECT_THAT(reader->Commit(WriteBatch().Put("users", "x", "1")), StatusIs(ErrorCode::kReadOnly));
   EXPECT_THAT(reader->Compact(), StatusIs(ErrorCode::kReadOnly));
   EXPECT_THAT(Store::Open(path(), {}, test::SmallRuntime()), StatusIs(ErrorCode::kBusy));
+}
+
+// RocksDB tells openings of one process apart by the spelling of the path alone; opened twice, each
+// deletes the other's files.
+TEST_F(StoreTest, TheSameStoreBySeveralNamesIsBusy) {
+  Open();
+  ASSERT_OK(Put("users", "a", "1"));
+  const std::filesystem::path root = directory_.path();
+  std::filesystem::create_directory_symlink(path(), root / "link");
+  for (const std::filesystem::path& other :
+       {root / "link", root / ".." / root.filename() / "store", path() / ".", path() / "tmp/.."}) {
+    SCOPED_TRACE(other.string());
+    EXPECT_THAT(Store::Open(other, {}, test::SmallRuntime()),
+                StatusIs(ErrorCode::kBusy, HasSubstr("is open already")));
+  }
+  ASSERT_OK(Put("users", "b", "2"));
+  Reopen();
+  EXPECT_EQ(Value("users", "b"), "2");
+  ASSERT_OK(store_->Close());
+  store_.reset();
+  store_ = test::OpenStore(root / "link");
+  EXPECT_EQ(Value("users", "a"), "1");
+}
+
+TEST_F(StoreTest, WhatIsRefusedAsBusyChangesNothing) {
+  Open();
+  const auto files = [this] {
+    std::vector<std::string> names;
+    for (const auto& file : std::filesystem::recursive_directory_iterator(path())) {
+      names.push_back(file.path().string());
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  const std::vector<std::string> before = files();
+  EXPECT_THAT(Store::Open(path(), {}, test::SmallRuntime()), StatusIs(ErrorCode::kBusy));
+  EXPECT_EQ(files(), before);
 }
 
 TEST_F(StoreTest, WhatCannotBeOpened) {

@@ -607,6 +607,17 @@ class DevicesTest(CliTest):
         self.assertEqual((again["created"], again["updated"], again["deleted"]), (1, 1, 1))
         self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
 
+    def test_pull_into_the_source_itself(self):
+        self.run_ok("put", "contact", "1", "1")
+        link = self.folder / "link"
+        link.symlink_to(self.data)
+        for replica in (self.data, link, self.folder / "x" / ".." / self.data.name):
+            (self.folder / "x").mkdir(exist_ok=True)
+            error = self.refuse(USAGE, "pull", "--replica", replica, "--device", "d").err
+            self.assertIn("the same folder", error)
+        self.assertEqual(self.run_ok("get", "contact", "1").text.strip(), "1")
+        self.run_ok("verify")
+
     def test_why(self):
         self.run_ok("put", "contact", "1", "1")
         self.pull()
