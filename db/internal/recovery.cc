@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "db/internal/fold.h"
+#include "db/internal/guard_verdict.h"
 #include "db/internal/record_rules.h"
 #include "db/internal/rocks_status.h"
 #include "db/internal/runtime_impl.h"
@@ -314,43 +315,38 @@ Status OpenGuard(StoreState& state, const GuardState& guard) {
   return {};
 }
 
-Status WritesLost(uint64_t commit, const GuardState& guard) {
+Status WritesLost(const StoreState& state, const GuardState& guard) {
+  const uint64_t epoch = state.identity.epochs.empty() ? 0 : state.identity.epochs.back().ordinal;
+  const bool of_later_epoch = guard.epoch_ordinal > epoch;
   return {ErrorCode::kDataLoss,
-          "the store lost acknowledged writes: it has commit " + std::to_string(commit) +
+          "the store lost acknowledged writes: it has commit " + std::to_string(state.head.commit) +
               " and had commit " + std::to_string(guard.durable.value()) +
+              (of_later_epoch ? " in a later epoch" : "") +
               "; restore a backup, or go on without them with `tidemark recover --accept-loss`"};
 }
 
 /// The past is known and whole, or the store says so, or it begins a new epoch.
 Status CheckGuard(StoreState& state, const std::optional<GuardState>& guard, bool is_new) {
-  if (state.options.read_only) {
-    if (guard.has_value() && guard->durable.value() > state.head.commit) {
-      return {ErrorCode::kDataLoss, "the store lost acknowledged writes"};
-    }
-    return {};
-  }
-  if (is_new) {
+  if (is_new && !state.options.read_only) {
     TIDEMARK_ASSIGN_OR_RETURN(
         const GuardState made,
         Guard::Create(*state.runtime->impl().file_system, GuardPath(state), GuardStateOf(state)));
     return OpenGuard(state, made);
   }
-  const GuardState expected = GuardStateOf(state);
-  const bool same = guard.has_value() && guard->store == expected.store &&
-                    guard->epoch == expected.epoch && !guard->moved;
-  if (!same) {
-    return BeginEpoch(state,
-                      !guard.has_value() ? "the guard file is missing or damaged"
-                      : guard->moved     ? "the store's directory was copied"
-                                         : "the guard file belongs to another history");
+  const GuardVerdict verdict = JudgeGuard(guard, state.identity, state.head.commit);
+  if (verdict.past == Past::kLost && (state.options.read_only || !state.options.accept_loss)) {
+    return WritesLost(state, *guard);
   }
-  if (state.head.commit < guard->durable.value()) {
-    if (!state.options.accept_loss) {
-      return WritesLost(state.head.commit, *guard);
-    }
-    return BeginEpoch(state, "acknowledged writes were lost, and that was accepted");
+  if (state.options.read_only) return {};
+  switch (verdict.past) {
+    case Past::kWhole:
+      return OpenGuard(state, *guard);
+    case Past::kUnknown:
+      break;
+    case Past::kLost:
+      return BeginEpoch(state, "acknowledged writes were lost, and that was accepted", guard);
   }
-  return OpenGuard(state, *guard);
+  return BeginEpoch(state, verdict.reason, guard);
 }
 
 }  // namespace
@@ -359,18 +355,26 @@ std::string GuardPath(const StoreState& state) {
   return (state.directory / "GUARD").string();
 }
 
-Status BeginEpoch(StoreState& state, std::string_view reason) {
+Status BeginEpoch(StoreState& state,
+                  std::string_view reason,
+                  const std::optional<GuardState>& guard) {
   StoreIdentity identity = state.identity;
-  identity.epochs.push_back(
-      {RandomIdentity(*state.runtime), identity.epochs.back().ordinal + 1, state.head.sequence});
+  const uint64_t last = identity.epochs.back().ordinal;
   HeadRow head = state.head;
-  head.sequence = head.sequence + tuning::kEpochJump;
+  uint64_t lost = last;  // the newest epoch that is known to have begun
+  if (guard.has_value() && IsOf(*guard, identity)) {
+    lost = std::max(last, guard->epoch_ordinal);
+    head.commit = std::max(head.commit, guard->durable.value());  // counts on, also after a crash
+  }
+  const uint64_t jumps = lost - last + 1;  // each lost epoch began with one of its own
+  if (jumps > (kSequenceLimit - head.sequence) / tuning::kEpochJump) {
+    return {ErrorCode::kTooLarge, "the store has used up its sequence numbers"};
+  }
+  identity.epochs.push_back({RandomIdentity(*state.runtime), lost + 1, state.head.sequence});
+  head.sequence = head.sequence + jumps * tuning::kEpochJump;
   head.exposed = head.sequence;
   head.chain = ChainHash(head.chain, identity.epochs.back().id);
   ++head.commit;
-  if (head.sequence >= kSequenceLimit) {
-    return {ErrorCode::kTooLarge, "the store has used up its sequence numbers"};
-  }
   if (state.guard != nullptr) {
     TIDEMARK_RETURN_IF_ERROR(state.guard->Close(/*clean=*/false));
     state.guard.reset();
@@ -379,7 +383,7 @@ Status BeginEpoch(StoreState& state, std::string_view reason) {
   batch.Put(state.rows.get(), row_key::kIdentity, EncodeIdentity(identity)).PermitUncheckedError();
   batch.Put(state.rows.get(), row_key::kHead, EncodeHead(head)).PermitUncheckedError();
   rocksdb::WriteOptions options;
-  options.sync = state.syncing();
+  options.sync = true;  // whatever the store's durability: the guard that names it is synced, too
   const rocksdb::Status written = state.db->Write(options, &batch);
   if (!written.ok()) return FromRocks(written, "beginning a new epoch");
   state.head = head;
@@ -415,7 +419,7 @@ Status Recover(StoreState& state) {
   // Early in its life a store has everything in its log: without that it must not pass for new.
   if (!known.has_value() && guard.has_value() && guard->durable.value() > 0 &&
       !state.options.accept_loss) {
-    return WritesLost(0, *guard);
+    return WritesLost(state, *guard);
   }
   TIDEMARK_RETURN_IF_ERROR(LoadIdentity(state));
   TIDEMARK_RETURN_IF_ERROR(LoadHead(state));

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "db/internal/store_state.h"
 #include "format/status.h"
@@ -14,7 +17,11 @@ namespace tidemark::internal {
 Status Recover(StoreState& state);
 
 /// Begins a new epoch: identity, head and guard. Requires commit_mutex and an idle committer.
-Status BeginEpoch(StoreState& state, std::string_view reason);
+/// `guard` is the one that was found, when it may know of epochs and commits that are lost: the new
+/// one begins above all of them.
+Status BeginEpoch(StoreState& state,
+                  std::string_view reason,
+                  const std::optional<GuardState>& guard = {});
 
 std::string GuardPath(const StoreState& state);
 

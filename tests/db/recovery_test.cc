@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -122,6 +123,82 @@ TEST_F(RecoveryTest, ACopiedDirectoryIsAnotherHistory) {
   ExpectNewEpoch(2);
   EXPECT_EQ(store_->identity().epochs.back().branch, SequenceNumber(1));
   EXPECT_EQ(Value("users", "a"), "1");
+}
+
+TEST_F(RecoveryTest, ALossInACopiedDirectoryIsNoticed) {
+  WriteAndVanish();
+  fs::remove(LogFile());
+  fs::copy(path(), directory_.path() / "copy", fs::copy_options::recursive);
+  fs::rename(path(), directory_.path() / "original");
+  fs::rename(directory_.path() / "copy", path());
+  EXPECT_THAT(Store::Open(path(), {.read_only = true}, test::SmallRuntime()),
+              StatusIs(ErrorCode::kDataLoss));
+  ExpectLossIsSaidAndCanBeAccepted();
+}
+
+// The guard is of epoch 2, the database from before that began.
+TEST_F(RecoveryTest, ADatabaseOlderThanTheEpochOfItsGuardIsALoss) {
+  Open();
+  for (int i = 0; i < 3; ++i) ASSERT_OK(Put("users", i, "1"));
+  ASSERT_OK(store_->Close());
+  store_.reset();
+  fs::copy(path() / "db", directory_.path() / "old", fs::copy_options::recursive);
+  fs::remove(path() / "GUARD");
+  Open();
+  ASSERT_OK(Put("users", 3, "1"));
+  const SequenceNumber lost = store_->last_sequence();
+  ASSERT_OK(store_->Close());
+  store_.reset();
+  fs::remove_all(path() / "db");
+  fs::rename(directory_.path() / "old", path() / "db");
+
+  EXPECT_THAT(Store::Open(path(), {.read_only = true}, test::SmallRuntime()),
+              StatusIs(ErrorCode::kDataLoss));
+  EXPECT_THAT(Store::Open(path(), {}, test::SmallRuntime()),
+              StatusIs(ErrorCode::kDataLoss, HasSubstr("in a later epoch")));
+  Open({.accept_loss = true});
+  ExpectNewEpoch(3);
+  // Well above what the lost epoch used, which began a jump above the branch.
+  EXPECT_GT(store_->last_sequence(), lost + (tuning::kEpochJump - 1000));
+  Reopen();
+  EXPECT_EQ(store_->identity().epochs.size(), 2U);
+}
+
+// A database that went on under epoch 1 has more commits than the guard of epoch 2, and yet lacks
+// what that one acknowledged.
+TEST_F(RecoveryTest, AnotherBranchOfTheHistoryIsALoss) {
+  Open();
+  ASSERT_OK(Put("users", "a", "1"));
+  ASSERT_OK(store_->Close());
+  store_.reset();
+  fs::copy(path(), directory_.path() / "copy", fs::copy_options::recursive);
+  store_ = test::OpenStore(directory_.path() / "copy");
+  ExpectNewEpoch(2);
+  store_.reset();
+  Open();
+  for (int i = 0; i < 9; ++i) ASSERT_OK(Put("users", i, "1"));
+  store_.reset();
+  fs::remove_all(directory_.path() / "copy" / "db");
+  fs::copy(path() / "db", directory_.path() / "copy" / "db", fs::copy_options::recursive);
+  EXPECT_THAT(Store::Open(directory_.path() / "copy", {}, test::SmallRuntime()),
+              StatusIs(ErrorCode::kDataLoss));
+}
+
+TEST_F(RecoveryTest, AnOlderGuardBeginsANewEpoch) {
+  Open();
+  ASSERT_OK(Put("users", "a", "1"));
+  ASSERT_OK(store_->Close());
+  const auto read = [](const fs::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(stream), {});
+  };
+  const std::string closed = read(path() / "GUARD");
+  Open();
+  ASSERT_OK(Put("users", "b", "1"));
+  store_.reset();
+  std::ofstream(path() / "GUARD", std::ios::binary | std::ios::in | std::ios::out) << closed;
+  Open();
+  ExpectNewEpoch(2);
 }
 
 TEST_F(RecoveryTest, AMissingGuardBeginsANewEpoch) {
