@@ -166,18 +166,25 @@ Status CheckTarget(const std::filesystem::path& target) {
   return {};
 }
 
-/// Copies the files of a backup to `target`/db, which appears only when it is whole.
+/// Copies the files of a backup to `target`/db, which appears only when it is whole. Leaves an
+/// empty folder when it fails.
 Status CopyBack(const rocksdb::BackupEngineReadOnly& engine,
                 uint32_t number,
                 const std::filesystem::path& target,
                 rocksdb::Env* env) {
-  const std::string draft = (target / "db.restoring").string();
+  const std::filesystem::path draft = target / "db.restoring";
+  const std::string what = "restoring backup " + std::to_string(number);
   TIDEMARK_RETURN_IF_ERROR(
       FromRocks(env->CreateDirIfMissing(target.string()), "making " + target.string()));
-  TIDEMARK_RETURN_IF_ERROR(FromRocks(engine.RestoreDBFromBackup(number, draft, draft),
-                                     "restoring backup " + std::to_string(number)));
-  TIDEMARK_RETURN_IF_ERROR(FromRocks(env->RenameFile(draft, (target / "db").string()),
-                                     "restoring backup " + std::to_string(number)));
+  rocksdb::Status copied = engine.RestoreDBFromBackup(number, draft.string(), draft.string());
+  if (copied.ok()) copied = env->RenameFile(draft.string(), (target / "db").string());
+  if (!copied.ok()) {
+    std::error_code ignored;
+    std::filesystem::remove_all(draft, ignored);
+    // Only a check of the backup tells which file it is.
+    const rocksdb::Status checked = engine.VerifyBackup(number, /*verify_with_checksum=*/true);
+    return FromRocks(checked.ok() ? copied : checked, what);
+  }
   std::unique_ptr<rocksdb::Directory> directory;
   TIDEMARK_RETURN_IF_ERROR(
       FromRocks(env->NewDirectory(target.string(), &directory), "syncing " + target.string()));

@@ -181,9 +181,10 @@ struct CommitResult {
   SequenceNumber sequence;
   uint64_t applied = 0;
   uint64_t unchanged = 0;
-  bool replayed = false;                   ///< the operation id was known; this is the first answer
-  std::vector<OperationOutcome> outcomes;  ///< one an operation, when asked for
-  std::shared_ptr<const Cut> cut;          ///< when `pin_cut` was set
+  bool replayed = false;  ///< the operation id was known; this is the first answer
+  /// One an operation, when asked for; of a repeat, when the first call asked for them.
+  std::vector<OperationOutcome> outcomes;
+  std::shared_ptr<const Cut> cut;  ///< when `pin_cut` was set
 };
 
 }  // namespace tidemark

@@ -60,12 +60,31 @@ Fields BackupFields(const BackupInfo& backup) {
           {"sequence", backup.sequence.value()}};
 }
 
+// A backup within the store would be lost with it.
+Status CheckOutside(const std::filesystem::path& part, const std::filesystem::path& store) {
+  std::error_code error;
+  const auto there = std::filesystem::weakly_canonical(part, error);
+  const auto here = std::filesystem::weakly_canonical(store, error);
+  const auto [stop, rest] = std::mismatch(here.begin(), here.end(), there.begin(), there.end());
+  if (error || stop != here.end()) return {};
+  return {ErrorCode::kInvalidArgument,
+          part.string() + " is in the folder of the store; make backups in a folder elsewhere"};
+}
+
 Status RunCreate(Context& context, const BackupOptions& options) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto part, PartOf(context, options.directory, false));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto place,
+                            InstancePath(context.globals.data, context.globals.instance));
+  TIDEMARK_RETURN_IF_ERROR(CheckOutside(part, place));
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kWrite));
   TIDEMARK_RETURN_IF_ERROR(CreateDirectories(part));
   TIDEMARK_ASSIGN_OR_RETURN(const BackupInfo backup, CreateBackup(*store, part));
   TIDEMARK_RETURN_IF_ERROR(store->Close());
+  // It shares files with earlier ones, and those may have been damaged since.
+  if (Status status = VerifyBackup(part, backup.number); !status.ok()) {
+    return status.WithContext("backup " + std::to_string(backup.number) +
+                              " cannot be restored; make backups in a new folder");
+  }
   context.output.Object(BackupFields(backup));
   return {};
 }

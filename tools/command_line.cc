@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cassert>
+#include <charconv>
 #include <map>
 #include <string>
 #include <utility>
@@ -26,6 +27,14 @@ constexpr std::string_view kFooter =
 // A check that the help does not describe: the name of the type says it already.
 CLI::Validator Silent(CLI::Validator check) {
   return check.description("");
+}
+
+// What fits 64 bits without a sign.
+std::string CheckCount(const std::string& text) {
+  uint64_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && stop == text.data() + text.size()) return {};
+  return text + " is no whole number from 0 to 18446744073709551615";
 }
 
 // Declares options on one CLI11 command.
@@ -54,7 +63,7 @@ class CliArguments final : public Arguments {
   void Unsigned(const std::string& names,
                 std::optional<uint64_t>& target,
                 const std::string& help) override {
-    app_.add_option(names, target, help)->check(Silent(CLI::NonNegativeNumber))->type_name("N");
+    app_.add_option(names, target, help)->check(CLI::Validator(CheckCount, ""))->type_name("N");
   }
   void Signed(const std::string& names,
               std::optional<int64_t>& target,

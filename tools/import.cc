@@ -62,9 +62,10 @@ class RowImporter {
   Result<ImportOutcome> Run(RowReader& rows) {
     ImportRow row;
     while (true) {
-      TIDEMARK_ASSIGN_OR_RETURN(const bool found, rows.Next(row));
-      if (!found) break;
-      if (Interrupted()) return Status(ErrorCode::kClosed, "interrupted");
+      const Result<bool> found = rows.Next(row);
+      if (!found.ok()) return found.status().WithContext(Committed());
+      if (!*found) break;
+      if (Interrupted()) return Status(ErrorCode::kClosed, "interrupted").WithContext(Committed());
       if (Status status = Add(row); !status.ok()) {
         return AtPosition(status, source_name_, {.line = row.line}).WithContext(Committed());
       }
@@ -193,6 +194,11 @@ Status CheckOptions(const ImportOptions& options) {
   if (upload_only && !options.replace) {
     return {ErrorCode::kInvalidArgument,
             "--force, --force-deletes, --allow-empty and --max-delete-share need --replace"};
+  }
+  if (options.force && options.dry_run) {
+    return {
+        ErrorCode::kInvalidArgument,
+        "--force would end the active upload sync, and --dry-run changes nothing: leave one out"};
   }
   return {};
 }

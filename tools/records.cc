@@ -28,8 +28,10 @@ void DeclareValue(Arguments& arguments, ValueOptions& value) {
 
 Result<server::TypedValue> ReadValue(const ValueOptions& options) {
   std::string raw;
-  if (options.text.has_value() == !options.file.empty()) {
-    return Status(ErrorCode::kInvalidArgument, "give a value, or --file FILE");
+  const bool from_file = !options.file.empty();
+  if (options.text.has_value() == from_file) {
+    return Status(ErrorCode::kInvalidArgument,
+                  from_file ? "give a value or --file, not both" : "give a value, or --file FILE");
   }
   if (options.text) {
     raw = *options.text;
@@ -171,6 +173,11 @@ void DeclareDelete(Arguments& arguments, DeleteOptions& options) {
 Status RunDelete(Context& context, const DeleteOptions& options) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kWrite));
   const RecordId id = server::IdFromArgument(options.id, options.text_id);
+  const auto entity = store->FindEntity(options.entity);
+  if (entity && entity->declaration.kind == EntityKind::kIncremental) {
+    return {ErrorCode::kWrongKind,
+            options.entity + " is incremental: its events are trimmed, not deleted"};
+  }
   if (!options.if_exists) {
     // This process owns the store: nobody writes between the look and the commit.
     TIDEMARK_ASSIGN_OR_RETURN(const auto record, store->Get(options.entity, id));

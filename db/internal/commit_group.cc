@@ -188,7 +188,14 @@ Result<std::optional<CommitResult>> CommitGroup::CheckOperationId(const WriteBat
   result.applied = reader.Varint();
   result.unchanged = reader.Varint();
   result.replayed = true;
-  if (!reader.ok()) return {ErrorCode::kCorruption, "an idempotency row is damaged"};
+  const uint64_t outcomes = reader.empty() ? 0 : reader.Varint();
+  for (uint64_t i = 0; i < outcomes && reader.ok(); ++i) {
+    OperationOutcome& outcome = result.outcomes.emplace_back();
+    outcome.outcome = static_cast<WriteOutcome>(reader.Varint());
+    outcome.version = SequenceNumber(reader.Varint());
+    outcome.id = reader.Bytes();
+  }
+  if (!reader.Finished()) return {ErrorCode::kCorruption, "an idempotency row is damaged"};
   if (first_hash != *hash) {
     return {ErrorCode::kIdempotencyMismatch,
             "operation id " + batch.operation_id() + " was used before for another batch"};
@@ -205,6 +212,14 @@ void CommitGroup::KeepOperationId(const WriteBatch& batch,
   AppendVarint(&row, result.sequence.value());
   AppendVarint(&row, result.applied);
   AppendVarint(&row, result.unchanged);
+  if (!result.outcomes.empty()) {
+    AppendVarint(&row, result.outcomes.size());
+    for (const OperationOutcome& outcome : result.outcomes) {
+      AppendVarint(&row, static_cast<uint64_t>(outcome.outcome));
+      AppendVarint(&row, outcome.version.value());
+      AppendBytes(&row, outcome.id);
+    }
+  }
   rows_[row_key::Operation(batch.operation_id())] = std::move(row);
   std::string order;
   AppendVarint(&order, static_cast<uint64_t>(now));

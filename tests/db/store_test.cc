@@ -132,6 +132,26 @@ TEST_F(StoreTest, ARepeatedOperationIdAnswersWhatTheFirstOneDid) {
               StatusIs(ErrorCode::kInvalidArgument));
 }
 
+TEST_F(StoreTest, ARepeatedAppendTellsTheIdThatTheFirstOneMade) {
+  Open();
+  const WriteBatch batch =
+      WriteBatch().Append("visits", "{}").Put("users", "a", "1").SetOperationId("op");
+  const CommitOptions options{.want_outcomes = true};
+  const auto first = store_->Commit(batch, options);
+  ASSERT_OK(first);
+  ASSERT_EQ(first->outcomes.size(), 2U);
+  Reopen();
+  const auto repeat = store_->Commit(batch, options);
+  ASSERT_OK(repeat);
+  EXPECT_TRUE(repeat->replayed);
+  ASSERT_EQ(repeat->outcomes.size(), 2U);
+  EXPECT_EQ(repeat->outcomes[0].id, first->outcomes[0].id);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(repeat->outcomes[i].outcome, first->outcomes[i].outcome);
+    EXPECT_EQ(repeat->outcomes[i].version, first->outcomes[i].version);
+  }
+}
+
 TEST_F(StoreTest, AnIntegerAndItsTextNameOneRecord) {
   Open();
   ASSERT_OK(Put("users", 7, "integer"));

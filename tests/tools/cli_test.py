@@ -585,6 +585,39 @@ class LogTest(CliTest):
         self.assertGreater(stat["sequence"], 0)
 
 
+class RefusalTest(CliTest):
+    """Calls that are wrong say what is wrong, shortly, and change nothing."""
+
+    def test_numbers(self):
+        self.run_ok("put", "contact", "1", "1")
+        for number in ("-1", "x", "1.5", "18446744073709551616"):
+            self.refuse(USAGE, "scan", "contact", f"--limit={number}", says="whole number from 0 to")
+        self.run_ok("scan", "contact", "--limit=18446744073709551615")
+
+    def test_a_value_and_a_file(self):
+        self.refuse(USAGE, "put", "contact", "1", "{}", "--file", self.file("v", "{}"), says="not both")
+
+    def test_a_dry_run_ends_no_upload_sync(self):
+        rows = self.file("users.ndjson", '{"id":1,"email":"a@example.org"}\n')
+        self.refuse(USAGE, "import", "--entity", "users", "--replace", "--dry-run", "--force", rows,
+                    says="leave one out")
+
+    def test_an_import_that_stops_says_how_far_it_came(self):
+        rows = self.file("c.ndjson", "".join('{"id":%d}\n' % i for i in range(1500)) + "{broken\n")
+        self.refuse(USAGE, "import", "--entity", "contact", rows, says="1000 rows are imported")
+        self.assertEqual(len(self.run_json("scan", "contact")), 1000)
+
+    def test_events_are_not_deleted(self):
+        self.run_ok("append", "visit", "{}", "--id", "e1")
+        for event in ("e1", "nosuch"):
+            self.refuse(CONFLICT, "delete", "visit", event, says="trimmed, not deleted")
+
+    def test_a_repeated_append_tells_its_id(self):
+        first = self.run_json("append", "visit", "{}", "--operation-id", "z")
+        again = self.run_json("append", "visit", "{}", "--operation-id", "z")
+        self.assertEqual(again, {**first, "replayed": True})
+
+
 class DevicesTest(CliTest):
     def setUp(self):
         super().setUp()
@@ -732,6 +765,25 @@ class BackupTest(CliTest):
         self.assertEqual(len(self.run_json("--instance", "first", "scan", "c")), 1)
         self.refuse(NOT_FOUND, "backup", "verify", backups, "--number", "9")
         self.refuse(NOT_FOUND, "backup", "list", self.folder / "none")
+
+    def test_backups_are_made_elsewhere(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.refuse(USAGE, "backup", "create", self.data)
+        self.assertFalse((self.store_path() / "meta").exists())
+
+    def test_what_shares_a_damaged_file_is_refused(self):
+        backups, restored = self.folder / "backups", self.folder / "restored"
+        self.run_ok("put", "contact", "1", "1")
+        self.run_ok("backup", "create", backups)
+        shared = list(backups.rglob("*.sst"))
+        self.assertTrue(shared)
+        for path in shared:
+            damage(path)
+        refused = self.refuse(CORRUPT, "backup", "create", backups)
+        self.assertIn("a new folder", refused.err)
+        refused = self.refuse(CORRUPT, "backup", "restore", backups, "--number", "1", data=restored)
+        self.assertIn(".sst", refused.err)
+        self.assertEqual([p for p in restored.rglob("*") if p.is_file()], [])
 
     def test_damaged_backup(self):
         backups = self.folder / "backups"
