@@ -90,6 +90,7 @@ Status Forget(StoreState& state, const EntityState& entity) {
     published.catalog = published.catalog->Without(number);
     published.liveness.Erase(number);
     published.dead_rows.erase(number);
+    published.small_segments.erase(number);
   });
   TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
   group.Publish();

@@ -40,6 +40,15 @@ inline constexpr int kOpenFiles = 512;
 /// The log of an entity is compacted when it has this many dead rows and more dead than live ones.
 inline constexpr uint64_t kCompactDeadRows = 65'536;
 
+/// A fold merges small segments of an entity's log when this many came since they were merged last.
+inline constexpr uint64_t kMergeSegmentsMin = 4;
+/// Small segments that it takes along from before: full ones never move again.
+inline constexpr size_t kMergeBack = 16'384;
+/// Merged segments planned at a time, 16 bytes each: more than come of one window.
+inline constexpr size_t kMergeGroups = 128 * 1024;
+/// What a merge writes at a time; commits wait meanwhile.
+inline constexpr size_t kMergeWriteBytes = 1024 * 1024;
+
 /// Ids and values of one staged page.
 inline constexpr size_t kStagedPageBytes = 16 * 1024 * 1024;
 /// A staged page is sorted and cut into blocks of this many rows, or fewer with this much payload.
@@ -75,8 +84,6 @@ inline constexpr size_t kScanRecordsMin = 16;
 inline constexpr size_t kScanRecordsMax = 4096;
 /// Values that it reads ahead for them; those beyond are read when their turn comes.
 inline constexpr size_t kScanBytes = size_t{2} * 1024 * 1024;
-/// Segments that it reads at a time; they are pinned in the block cache meanwhile.
-inline constexpr size_t kScanSegments = 16;
 
 /// Heads that a log cursor fetches from the liveness sets at a time.
 inline constexpr size_t kCursorBlock = 512;

@@ -130,8 +130,8 @@ class Verifier {
   void CheckFold();
   void CheckLog(const EntityState& entity);
   void CheckSegment(const EntityState& entity, SequenceNumber key, const BatchView& segment);
-  void CheckLogRow(const EntityState& entity, SequenceNumber key, const BatchRow& row);
-  void CheckIndexed(const EntityState& entity, SequenceNumber key, const BatchRow& row, bool live);
+  void CheckLogRow(const EntityState& entity, const BatchRow& row);
+  void CheckIndexed(const EntityState& entity, const BatchRow& row, bool live);
   void ReportMissing(const EntityState& entity, SetWalker& heads, SequenceNumber below);
   Result<std::optional<IndexEntry>> FindEntry(const EntityState& entity, std::string_view id);
   bool InLayers(const EntityState& entity, std::string_view id, size_t layers) const;
@@ -281,12 +281,12 @@ void Verifier::CheckSegment(const EntityState& entity,
     if (row.birth > row.sequence || row.superseded >= row.sequence) {
       Report(where + ": the row at " + ToText(row.sequence) + " refers to its own future");
     }
-    CheckLogRow(entity, key, row);
+    CheckLogRow(entity, row);
     Step();
   }
 }
 
-void Verifier::CheckLogRow(const EntityState& entity, SequenceNumber key, const BatchRow& row) {
+void Verifier::CheckLogRow(const EntityState& entity, const BatchRow& row) {
   ReportMissing(entity, *live_, row.sequence);
   ReportMissing(entity, *tombstones_, row.sequence);
   const bool live = live_->head() == row.sequence;
@@ -298,7 +298,7 @@ void Verifier::CheckLogRow(const EntityState& entity, SequenceNumber key, const 
   if (live && tombstone) Report(where + " is live and a tombstone at once");
   if (live && row.op == RowOp::kDelete) Report(where + " is live, and its row is a deletion");
   if (tombstone && row.op != RowOp::kDelete) Report(where + " is a tombstone, its row is not");
-  if (live || tombstone) CheckIndexed(entity, key, row, live);
+  if (live || tombstone) CheckIndexed(entity, row, live);
 }
 
 /// Reports the current heads below `below` that no row was found for.
@@ -309,11 +309,8 @@ void Verifier::ReportMissing(const EntityState& entity, SetWalker& heads, Sequen
   }
 }
 
-/// The index knows a current row by its id, place and content.
-void Verifier::CheckIndexed(const EntityState& entity,
-                            SequenceNumber key,
-                            const BatchRow& row,
-                            bool live) {
+/// The index knows a current row by its id, number and content. Of its place it has a hint only.
+void Verifier::CheckIndexed(const EntityState& entity, const BatchRow& row, bool live) {
   const std::string where =
       entity.name + " " + std::string(row.id) + " at sequence " + ToText(row.sequence);
   const auto found = FindEntry(entity, row.id);
@@ -327,7 +324,6 @@ void Verifier::CheckIndexed(const EntityState& entity,
     Report(where + " has another state in the index");
   }
   if (entry.birth != row.birth) Report(where + " has another birth in the index");
-  if (entry.segment() != key) Report(where + " has another segment in the index");
   if (entry.writer_time() != row.writer_time) Report(where + " has another time in the index");
   if (live &&
       entry.hash !=

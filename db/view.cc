@@ -1,7 +1,6 @@
 #include "db/view.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 
 #include "db/internal/rocks_status.h"
@@ -243,67 +242,38 @@ Status RecordIterator::Impl::ReadValues() {
     return batch_[a].record.version < batch_[b].record.version;
   });
   size_t bytes = 0;
-  for (size_t begin = 0; begin < order.size();) {
-    if (bytes >= tuning::kScanBytes) {
-      batch_size_ = tuning::kScanRecordsMin;  // large values: little is gained by reading ahead
-      break;
-    }
-    size_t end = begin;
-    size_t segments = 0;
-    for (; end < order.size(); ++end) {
-      const bool another =
-          end == begin || batch_[order[end]].segment != batch_[order[end - 1]].segment;
-      if (another && ++segments > tuning::kScanSegments) break;
-    }
-    const auto group = std::span<const uint32_t>(order).subspan(begin, end - begin);
-    TIDEMARK_RETURN_IF_ERROR(ReadSegments(group));
-    for (const uint32_t at : group) bytes += batch_[at].record.value.size();
-    begin = end;
+  for (const uint32_t at : order) {
+    TIDEMARK_RETURN_IF_ERROR(ReadValue(&batch_[at]));
+    bytes += batch_[at].record.value.size();
+    if (bytes < tuning::kScanBytes) continue;
+    batch_size_ = tuning::kScanRecordsMin;  // large values: little is gained by reading ahead
+    break;
   }
   return {};
 }
 
-Status RecordIterator::Impl::ReadSegments(std::span<const uint32_t> order) {
-  std::array<std::string, tuning::kScanSegments> keys;
-  std::array<rocksdb::Slice, tuning::kScanSegments> slices;
-  std::array<rocksdb::PinnableSlice, tuning::kScanSegments> segments;
-  std::array<rocksdb::Status, tuning::kScanSegments> read;
-  size_t count = 0;
-  SequenceNumber last;
-  for (const uint32_t at : order) {
-    if (count > 0 && batch_[at].segment == last) continue;
-    last = batch_[at].segment;
-    AppendBigEndian64(&keys[count], last.value());
-    slices[count] = keys[count];
-    ++count;
+Status RecordIterator::Impl::ReadValue(Slot* slot) {
+  const SequenceNumber head = slot->record.version;
+  if (log_ == nullptr) {
+    // Made after the view was, it sees all of its rows.
+    log_.reset(view_->state.db->NewIterator(rocksdb::ReadOptions(), entity_->log.get()));
   }
-  view_->state.db->MultiGet(rocksdb::ReadOptions(),
-                            entity_->log.get(),
-                            count,
-                            slices.data(),
-                            segments.data(),
-                            read.data(),
-                            /*sorted_input=*/true);
-  size_t segment = 0;
-  size_t bytes = 0;
-  last = batch_[order.front()].segment;
-  for (const uint32_t at : order) {
-    Slot& slot = batch_[at];
-    if (slot.segment != last) {
-      last = slot.segment;
-      ++segment;
-    }
-    if (!read[segment].ok()) {
-      return internal::FromRocks(read[segment], "reading the log of " + entity_->name);
-    }
-    if (bytes >= tuning::kScanBytes) break;  // the others are read one by one
-    TIDEMARK_RETURN_IF_ERROR(ReadRow({segments[segment].data(), segments[segment].size()}, &slot));
-    bytes += slot.record.value.size();
+  const bool same = log_->Valid() && segment_ == slot->segment;
+  if (same && ReadRow(slot).ok()) return {};
+  std::string key;
+  AppendBigEndian64(&key, head.value());
+  log_->SeekForPrev(key);
+  if (!log_->Valid()) {
+    TIDEMARK_RETURN_IF_ERROR(
+        internal::FromRocks(log_->status(), "reading the log of " + entity_->name));
+    return {ErrorCode::kCorruption, "the log of " + entity_->name + " begins too late"};
   }
-  return {};
+  segment_ = slot->segment;
+  return ReadRow(slot);
 }
 
-Status RecordIterator::Impl::ReadRow(std::string_view segment, Slot* slot) const {
+Status RecordIterator::Impl::ReadRow(Slot* slot) const {
+  const std::string_view segment(log_->value().data(), log_->value().size());
   const auto row = ReadSegmentRow(segment, slot->record.version);
   if (!row.ok()) return {ErrorCode::kCorruption, row.status().message()};
   Record& found = slot->record;
@@ -324,8 +294,7 @@ bool RecordIterator::Impl::Next() {
   if (at_ == batch_.size() && !FillBatch()) return false;
   Slot& slot = batch_[at_];
   if (!slot.read) {
-    const auto turn = static_cast<uint32_t>(at_);
-    status = ReadSegments({&turn, 1});
+    status = ReadValue(&slot);
     if (!status.ok()) return false;
   }
   ++at_;

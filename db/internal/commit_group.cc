@@ -336,6 +336,7 @@ void CommitGroup::EncodeSegments(rocksdb::WriteBatch* write) {
       AppendBigEndian64(&key, first.value());
       write->Put(rows[begin]->entity->log.get(), key, segment).PermitUncheckedError();
       AppendHash(&checksums, BatchChecksum(segment));
+      if (IsSmallSegment(end - begin)) small_segments_.emplace_back(number, first);
       begin = end;
     }
   }
@@ -411,6 +412,7 @@ void CommitGroup::Publish() {
       }
       state_.window.Set(entity, row.id, row.hash, std::move(row.entry));
     }
+    for (const auto& [number, key] : small_segments_) state_.small_segments[number].Note(key);
     for (const auto& publish : on_publish_) publish(state_);
     state_.visible = head_.sequence;
     state_.visible_chain = head_.chain;

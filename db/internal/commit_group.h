@@ -117,6 +117,7 @@ class CommitGroup {
     std::shared_ptr<PinnedCut> cut;
   };
   std::vector<Pin> pins_;
+  std::vector<std::pair<EntityNumber, SequenceNumber>> small_segments_;  // and their keys
   size_t made_entities_ = 0;
   size_t batches_ = 0;
   bool attempted_ = false;

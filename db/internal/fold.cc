@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "db/internal/rocks_status.h"
+#include "db/internal/segment_merge.h"
 #include "db/internal/sorted_file.h"
 #include "db/tuning.h"
 #include "format/coding.h"
@@ -26,7 +27,11 @@ struct FoldInput {
   LayerStack layers;
   std::shared_ptr<const Catalog> catalog;
   std::vector<ChangedSet> sets;
+  std::map<EntityNumber, SmallSegments> small_segments;  // worth merging
 };
+
+/// What is done to the log after a fold; the index already says where rows will be.
+using MergePlans = std::map<EntityNumber, MergePlan>;
 
 FoldInput Freeze(StoreState& state) {
   const std::unique_lock lock(state.state_mutex);
@@ -46,6 +51,9 @@ FoldInput Freeze(StoreState& state) {
     input.sets.push_back({entity, fold_key::Set::kLive, sets.live, sets.live.TakeDirtyChunks()});
     input.sets.push_back(
         {entity, fold_key::Set::kTombstones, sets.tombstones, sets.tombstones.TakeDirtyChunks()});
+  }
+  for (const auto& [entity, small] : state.small_segments) {
+    if (small.count >= tuning::kMergeSegmentsMin) input.small_segments.emplace(entity, small);
   }
   return input;
 }
@@ -100,12 +108,20 @@ void MergeLayers(const LayerStack& layers, const Visit& visit) {
   }
 }
 
+/// The entry, with the place that its row will have.
+IndexEntry After(const MergePlan& merge, IndexEntry entry) {
+  entry.distance = static_cast<uint32_t>(entry.head - merge.KeyAfter(entry.segment()));
+  return entry;
+}
+
 void WriteIndexFiles(const StoreState& state,
                      const FoldInput& input,
+                     const MergePlans& merges,
                      std::vector<std::unique_ptr<SortedFile>>* files) {
   EntityNumber current = 0;
   std::string encoded;
   SortedFile* file = nullptr;
+  const MergePlan* merge = nullptr;
   MergeLayers(input.layers, [&](const Layer::Node& node, std::string_view id) {
     if (file == nullptr || node.entity != current) {
       current = node.entity;
@@ -117,13 +133,15 @@ void WriteIndexFiles(const StoreState& state,
       files->push_back(
           std::make_unique<SortedFile>(state, entity->index, "fold-" + LogFamilyName(current)));
       file = files->back().get();
+      const auto planned = merges.find(current);
+      merge = planned == merges.end() ? nullptr : &planned->second;
     }
     if (node.entry.state == IndexState::kAbsent) {
       file->Delete(id);
       return;
     }
     encoded.clear();
-    EncodeIndexEntry(node.entry, &encoded);
+    EncodeIndexEntry(merge == nullptr ? node.entry : After(*merge, node.entry), &encoded);
     file->Put(id, encoded);
   });
 }
@@ -153,9 +171,9 @@ Status SyncLog(StoreState& state) {
   return state.write_error;
 }
 
-Status WriteAndIngest(StoreState& state, const FoldInput& input) {
+Status WriteAndIngest(StoreState& state, const FoldInput& input, const MergePlans& merges) {
   std::vector<std::unique_ptr<SortedFile>> files;
-  WriteIndexFiles(state, input, &files);
+  WriteIndexFiles(state, input, merges, &files);
   files.push_back(WriteFoldFile(state, input));
   std::vector<rocksdb::IngestExternalFileArg> ingestions;
   for (const auto& file : files) {
@@ -182,9 +200,12 @@ void SetBasis(const FoldInput& input) {
   }
 }
 
-/// Requires a synced log.
-Status FoldFrozen(StoreState& state, const FoldInput& input, const Status& synced) {
-  Status folded = synced.ok() ? WriteAndIngest(state, input) : synced;
+/// `ready`: the log is synced.
+Status FoldFrozen(StoreState& state,
+                  const FoldInput& input,
+                  const Status& ready,
+                  const MergePlans& merges) {
+  Status folded = ready.ok() ? WriteAndIngest(state, input, merges) : ready;
   Finish(state, input, folded.ok());
   if (!folded.ok()) return folded;
   bool may_drop = false;
@@ -194,6 +215,32 @@ Status FoldFrozen(StoreState& state, const FoldInput& input, const Status& synce
   }
   if (may_drop) SetBasis(input);
   return {};
+}
+
+Status PlanMerges(const StoreState& state, const FoldInput& input, MergePlans* plans) {
+  for (const auto& [number, small] : input.small_segments) {
+    const EntityPtr entity = input.catalog->Find(number);
+    if (entity == nullptr) continue;
+    TIDEMARK_ASSIGN_OR_RETURN((*plans)[number],
+                              PlanMerge(state, entity, small.first, input.mark.through));
+  }
+  return {};
+}
+
+/// Forgets the small segments of the fold; those that came since begin above it.
+void NoteMerged(StoreState& state, const FoldInput& input, const MergePlans& plans) {
+  const std::unique_lock lock(state.state_mutex);
+  for (const auto& [number, before] : input.small_segments) {
+    const auto found = state.small_segments.find(number);
+    if (found == state.small_segments.end()) continue;  // the entity is gone
+    const uint64_t since = found->second.count - before.count;
+    found->second = {};
+    if (since > 0) found->second.Note(input.mark.through.Next(), since);
+    const auto plan = plans.find(number);
+    if (plan != plans.end() && plan->second.next != kSequenceZero) {
+      found->second.Note(plan->second.next, tuning::kMergeSegmentsMin);
+    }
+  }
 }
 
 }  // namespace
@@ -252,17 +299,24 @@ Result<FoldMark> DecodeFoldMark(std::string_view bytes) {
 
 Status Fold(StoreState& state) {
   const FoldInput input = Freeze(state);
-  return FoldFrozen(state, input, SyncLog(state));
+  return FoldFrozen(state, input, SyncLog(state), {});
 }
 
 Status FoldBesideCommits(StoreState& state) {
   const FoldInput input = Freeze(state);
-  Status synced;
+  Status ready;
   {
     const std::lock_guard lock(state.commit_mutex);
-    synced = SyncLog(state);
+    ready = SyncLog(state);
   }
-  return FoldFrozen(state, input, synced);
+  MergePlans merges;
+  if (ready.ok()) ready = PlanMerges(state, input, &merges);
+  TIDEMARK_RETURN_IF_ERROR(FoldFrozen(state, input, ready, merges));
+  for (const auto& [number, merge] : merges) {
+    TIDEMARK_RETURN_IF_ERROR(MergeSegments(state, merge));
+  }
+  NoteMerged(state, input, merges);
+  return {};
 }
 
 Status CompactLogs(StoreState& state, bool force) {
@@ -285,6 +339,7 @@ Status CompactLogs(StoreState& state, bool force) {
     const rocksdb::Status compacted =
         state.db->CompactRange(options, entity->log.get(), nullptr, nullptr);
     if (!compacted.ok()) return FromRocks(compacted, "compacting the log of " + entity->name);
+    TIDEMARK_RETURN_IF_ERROR(MergeLog(state, entity));
     if (!force) continue;
     const rocksdb::Status index =
         state.db->CompactRange(options, entity->index.get(), nullptr, nullptr);

@@ -128,22 +128,24 @@ Status HiddenLog::FetchForms() {
   std::sort(wanted.begin(), wanted.end(), [](const Pending* a, const Pending* b) {
     return a->row.superseded < b->row.superseded;
   });
-  for (size_t begin = 0; begin < wanted.size();) {
-    const SequenceNumber segment = wanted[begin]->row.ended_segment;
-    rocksdb::PinnableSlice bytes;
-    const rocksdb::Status read =
-        state_.db->Get(rocksdb::ReadOptions(), entity_->log.get(), SegmentKey(segment), &bytes);
-    if (!read.ok()) return FromRocks(read, "reading the log of " + entity_->name);
-    const auto batch =
-        BatchView::Parse({bytes.data(), bytes.size()}, BatchKind::kSegment, Trust::kChecked);
+  for (size_t at = 0; at < wanted.size();) {
+    const auto segments = SeekSegment(state_, *entity_, wanted[at]->row.superseded);
+    TIDEMARK_RETURN_IF_ERROR(FromRocks(segments->status(), "reading the log of " + entity_->name));
+    if (!segments->Valid()) {
+      return {ErrorCode::kCorruption, "the log of " + entity_->name + " begins too late"};
+    }
+    const auto batch = BatchView::Parse(
+        {segments->value().data(), segments->value().size()}, BatchKind::kSegment, Trust::kChecked);
     if (!batch.ok()) {
       return {ErrorCode::kCorruption,
               "the log of " + entity_->name + ": " + batch.status().message()};
     }
-    for (; begin < wanted.size() && wanted[begin]->row.ended_segment == segment; ++begin) {
-      const size_t index = batch->Find(wanted[begin]->row.superseded);
-      if (index < batch->size()) wanted[begin]->id_form = batch->row(index).id_form;
-    }
+    const SequenceNumber last =
+        batch->size() == 0 ? kSequenceZero : batch->sequence(batch->size() - 1);
+    do {
+      const size_t index = batch->Find(wanted[at]->row.superseded);
+      if (index < batch->size()) wanted[at]->id_form = batch->row(index).id_form;
+    } while (++at < wanted.size() && wanted[at]->row.superseded <= last);
   }
   return {};
 }
@@ -159,6 +161,7 @@ Status HiddenLog::WriteSegments() {
   BatchBuilder builder;
   SequenceNumber first;
   const auto finish = [&] {
+    if (IsSmallSegment(builder.size())) small_segments_.emplace_back(entity_->number, first);
     const std::string segment = builder.Finish({.kind = BatchKind::kSegment});
     batch.Put(entity_->log.get(), SegmentKey(first), segment).PermitUncheckedError();
     AppendHash(&checksums_, BatchChecksum(segment));

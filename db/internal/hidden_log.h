@@ -23,9 +23,8 @@ struct HiddenRow {
   SequenceNumber superseded;
   std::string_view id;
   std::vector<EndedLife> ended;
-  /// Where its value is staged. Deletions have none, but the segment of the row they end.
+  /// Where its value is staged. Deletions have none.
   std::optional<StagedPlace> place;
-  SequenceNumber ended_segment;
 };
 
 /// Cuts rows into segments and writes them, unsynced, in chunks. A failed write stops the store's
@@ -56,6 +55,10 @@ class HiddenLog {
   SequenceNumber last() const { return last_; }
   /// Checksums of the segments, in order.
   const std::string& checksums() const { return checksums_; }
+  /// Keys of those that are to be merged with their neighbours.
+  const std::vector<std::pair<EntityNumber, SequenceNumber>>& small_segments() const {
+    return small_segments_;
+  }
 
  private:
   struct Pending {
@@ -91,6 +94,7 @@ class HiddenLog {
   std::string ids_;
   std::string values_;
   std::string checksums_;
+  std::vector<std::pair<EntityNumber, SequenceNumber>> small_segments_;
 };
 
 /// Deletes every segment above the head: what a flip that never came left. Requires commit_mutex.

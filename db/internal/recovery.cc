@@ -259,15 +259,19 @@ void ReplayRow(StoreState& state,
   state.window.Set(entity.number, row.id, KeyHash(entity.number, row.id), std::move(entry));
 }
 
-/// Replays the segments above `folded`, and deletes those above the head: a replacement that never
-/// flipped left them.
+/// Replays the rows above `folded`, and deletes segments those above the head: a replacement that
+/// never flipped left them.
 Status ReplayLog(StoreState& state, const EntityState& entity, SequenceNumber folded) {
   const std::unique_ptr<rocksdb::Iterator> segments(
       state.db->NewIterator(rocksdb::ReadOptions(), entity.log.get()));
+  // Beside a running owner, whose newer folds are not seen, its merges may be: then rows above the
+  // fold are in a segment that begins below it.
   std::string start;
   AppendBigEndian64(&start, folded.Next().value());
+  segments->SeekForPrev(start);
+  if (!segments->Valid()) segments->SeekToFirst();
   std::vector<std::string> leftovers;
-  for (segments->Seek(start); segments->Valid(); segments->Next()) {
+  for (; segments->Valid(); segments->Next()) {
     const SequenceNumber first(LoadBigEndian64(segments->key().data()));
     if (first > state.head.sequence) {
       leftovers.push_back(segments->key().ToString());
@@ -280,8 +284,9 @@ Status ReplayLog(StoreState& state, const EntityState& entity, SequenceNumber fo
               "the log of " + entity.name + " at sequence " + std::to_string(first.value()) + ": " +
                   segment.status().message()};
     }
+    if (IsSmallSegment(segment->size())) state.small_segments[entity.number].Note(first);
     for (size_t i = 0; i < segment->size(); ++i) {
-      ReplayRow(state, entity, segment->row(i), first);
+      if (segment->sequence(i) > folded) ReplayRow(state, entity, segment->row(i), first);
     }
   }
   if (!segments->status().ok()) {

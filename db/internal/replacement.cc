@@ -294,6 +294,7 @@ void Replacement::Publish(StoreState& state) {
     state.dead_rows[number] += change->superseded.size();
     rows += change->superseded.size();
   }
+  for (const auto& [number, key] : log_->small_segments()) state.small_segments[number].Note(key);
   // Liveness of the flip is in the log alone until the next fold, and replaying costs by the row.
   if (rows > state.options.window_records / 2) state.fold_wanted = true;
 }

@@ -167,11 +167,7 @@ Status SnapshotMerge::Change(RowOp op, std::string_view id, bool indexed) {
   if (deleted && before.birth > base_.exposed) {
     change_.lowest_unexposed = std::min(change_.lowest_unexposed, before.birth);
   }
-  if (deleted) {
-    row.ended_segment = before.segment();
-  } else {
-    row.place = staged_.place;
-  }
+  if (!deleted) row.place = staged_.place;
   log_->Add(row);
 
   IndexEntry after;

@@ -189,21 +189,40 @@ IndexEntry Validated(const StoreState& state, EntityNumber entity, IndexEntry en
   return absent;
 }
 
+std::unique_ptr<rocksdb::Iterator> SeekSegment(const StoreState& state,
+                                               const EntityState& entity,
+                                               SequenceNumber head) {
+  std::string key;
+  AppendBigEndian64(&key, head.value());
+  std::unique_ptr<rocksdb::Iterator> segments(
+      state.db->NewIterator(rocksdb::ReadOptions(), entity.log.get()));
+  segments->SeekForPrev(key);
+  return segments;
+}
+
 Result<Record> ReadRecord(const StoreState& state,
                           const EntityState& entity,
                           const IndexEntry& entry,
                           std::string_view id) {
   std::string key;
   AppendBigEndian64(&key, entry.segment().value());
-  rocksdb::PinnableSlice bytes;
-  const rocksdb::Status read = state.db->Get(rocksdb::ReadOptions(), entity.log.get(), key, &bytes);
   const auto where = [&] {
     return entity.name + " " + std::string(id) + " at sequence " +
            std::to_string(entry.head.value());
   };
-  if (read.IsNotFound()) return {ErrorCode::kCorruption, where() + ": its log segment is missing"};
+  rocksdb::PinnableSlice bytes;
+  rocksdb::Status read = state.db->Get(rocksdb::ReadOptions(), entity.log.get(), key, &bytes);
+  Result<BatchRow> found = Status(ErrorCode::kCorruption, "its log segment is missing");
+  if (read.ok()) found = ReadSegmentRow({bytes.data(), bytes.size()}, entry.head);
+  std::unique_ptr<rocksdb::Iterator> segments;  // owns the row, once it is used
+  if (!found.ok() && (read.ok() || read.IsNotFound())) {
+    segments = SeekSegment(state, entity, entry.head);
+    read = segments->status();
+    if (segments->Valid()) {
+      found = ReadSegmentRow({segments->value().data(), segments->value().size()}, entry.head);
+    }
+  }
   if (!read.ok()) return FromRocks(read, "reading " + where());
-  const auto found = ReadSegmentRow({bytes.data(), bytes.size()}, entry.head);
   if (!found.ok()) return {ErrorCode::kCorruption, where() + ": " + found.status().message()};
   const BatchRow& row = *found;
   if (row.id != id) {

@@ -4,6 +4,7 @@
 // holding one to the right.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -26,6 +27,7 @@
 #include "db/options.h"
 #include "db/runtime.h"
 #include "db/store.h"
+#include "db/tuning.h"
 
 namespace tidemark::internal {
 
@@ -72,6 +74,21 @@ class FollowerClock {
   std::vector<Instant> instants_;  // oldest first
 };
 
+/// Less than half full: one that is to be merged with its neighbours.
+inline bool IsSmallSegment(size_t rows) {
+  return rows < tuning::kSegmentRecords / 2;
+}
+
+/// Small segments of one entity that came since its log was last merged.
+struct SmallSegments {
+  uint64_t count = 0;
+  SequenceNumber first;  ///< key of the lowest
+  void Note(SequenceNumber key, uint64_t segments = 1) {
+    first = count == 0 ? key : std::min(first, key);
+    count += segments;
+  }
+};
+
 std::string EncodeHead(const HeadRow& head);
 Result<HeadRow> DecodeHead(std::string_view bytes);
 
@@ -113,6 +130,7 @@ struct StoreState {
   SequenceNumber trimmed_through;  // for followers: deletions at or below may be gone
   FollowerClock follower_clock;
   std::map<EntityNumber, uint64_t> dead_rows;  // since the entity's log was last compacted
+  std::map<EntityNumber, SmallSegments> small_segments;
 
   // Commit notification.
   mutable std::mutex wait_mutex;
@@ -152,6 +170,12 @@ Result<EntityState> MakeEntity(StoreState& state,
 /// The entry if it is valid, by the liveness sets; an absent one with the same head otherwise.
 /// Requires state_mutex.
 IndexEntry Validated(const StoreState& state, EntityNumber entity, IndexEntry entry);
+
+/// The log at the last segment with a key not above `head`: the one with its row, if there is such
+/// a row. The index may name a segment above it, which was merged with its neighbours since.
+std::unique_ptr<rocksdb::Iterator> SeekSegment(const StoreState& state,
+                                               const EntityState& entity,
+                                               SequenceNumber head);
 
 /// Reads the row of `entry` out of its segment.
 Result<Record> ReadRecord(const StoreState& state,

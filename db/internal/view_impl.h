@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -74,8 +73,8 @@ class RecordIterator::Impl {
   /// A record of the batch, and where its row is.
   struct Slot {
     Record record;
-    SequenceNumber segment;
-    bool read = false;  // its value is there
+    SequenceNumber segment;  // as the index knows it
+    bool read = false;       // its value is there
   };
 
   /// The next id and its newest entry, live or not; false at the end.
@@ -84,9 +83,9 @@ class RecordIterator::Impl {
   bool FillBatch();
   /// Reads values of the batch, each segment once, as far as they fit in memory.
   Status ReadValues();
-  /// Of the slots that `order` names, which lie in at most `tuning::kScanSegments` segments.
-  Status ReadSegments(std::span<const uint32_t> order);
-  Status ReadRow(std::string_view segment, Slot* slot) const;
+  Status ReadValue(Slot* slot);
+  /// Out of the segment that `log_` is at.
+  Status ReadRow(Slot* slot) const;
 
   std::shared_ptr<const View::Impl> view_;
   internal::EntityPtr entity_;  // null: an entity that does not exist is empty
@@ -95,6 +94,8 @@ class RecordIterator::Impl {
   std::optional<std::string> upper_;  // first id beyond
   std::vector<Run> runs_;
   std::unique_ptr<rocksdb::Iterator> index_;
+  std::unique_ptr<rocksdb::Iterator> log_;  // null until a value is wanted
+  SequenceNumber segment_;                  // where the index says that log_ is
   // Records are collected batch by batch, because values lie in the order of the log: read in that
   // order, a segment serves all its records of the batch.
   std::vector<Slot> batch_;
