@@ -1,5 +1,8 @@
 // The hardest correctness cases, continued: ordering, selections, restores, purge; by number.
 #include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -7,6 +10,7 @@
 #include "db/backup.h"
 #include "format/token.h"
 #include "replication/replica.h"
+#include "replication/upload.h"
 #include "tests/replication/source_fixture.h"
 
 namespace tidemark {
@@ -28,6 +32,14 @@ class CasesChangesTest : public test::SourceTest {
     std::filesystem::remove_all(path_);
     ASSERT_OK(RestoreBackup(backups, 0, path_, runtime_));
     Open();
+  }
+  static void FlipBit(const std::filesystem::path& file) {
+    std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+    const auto middle = static_cast<std::streamoff>(std::filesystem::file_size(file) / 2);
+    stream.seekg(middle);
+    const auto byte = static_cast<char>(stream.get());
+    stream.seekp(middle);
+    stream.put(static_cast<char>(byte ^ 0x10));
   }
 };
 
@@ -501,6 +513,87 @@ TEST_F(CasesChangesTest, Case52EntityDroppedWhileItsPagesAreRead) {
   EXPECT_EQ(device.map(), Live());
   EXPECT_OK(source_->Purge());
   EXPECT_EQ(Tombstones(), 0U);
+}
+
+TEST_F(CasesChangesTest, Case29OneFlippedBitInAnyFileIsNeverServed) {
+  for (int i = 0; i < 300; ++i) Put("users", std::to_string(i), "value-" + std::to_string(i));
+  ASSERT_OK(store_->Compact());
+  for (int i = 300; i < 320; ++i) Put("users", std::to_string(i), "value-" + std::to_string(i));
+  const std::map<std::string, std::string> all = Live();
+  Close();
+  std::vector<std::filesystem::path> files;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(path_)) {
+    if (file.is_regular_file() && file.file_size() > 0) files.push_back(file.path());
+  }
+  const std::filesystem::path whole = path_;
+  uint64_t noticed = 0;
+  for (const std::filesystem::path& file : files) {
+    path_ = directory_.path() / "damaged";
+    std::filesystem::remove_all(path_);
+    std::filesystem::copy(whole, path_, std::filesystem::copy_options::recursive);
+    FlipBit(path_ / std::filesystem::relative(file, whole));
+    auto store = Store::Open(path_, store_options_, runtime_);
+    if (!store.ok()) {
+      EXPECT_THAT(store.status().code(),
+                  AnyOf(ErrorCode::kCorruption, ErrorCode::kDataLoss, ErrorCode::kNewerFormat))
+          << file;
+      ++noticed;
+      continue;
+    }
+    // What is read at all is right; what is not is an error that says where.
+    RecordIterator records = (*store)->GetView().Scan("users", ScanOptions{});
+    while (records.Next()) {
+      const auto expected = all.find("users/" + records.id());
+      ASSERT_NE(expected, all.end()) << file;
+      EXPECT_EQ(records.value(), expected->second) << file;
+    }
+    if (!records.status().ok()) {
+      EXPECT_THAT(records.status(), StatusIs(ErrorCode::kCorruption));
+      EXPECT_FALSE(records.status().message().empty());
+      ++noticed;
+    }
+  }
+  path_ = whole;
+  EXPECT_GE(noticed, 2U) << "of " << files.size() << " files";
+  Open();
+  EXPECT_EQ(Live(), all);
+}
+
+TEST_F(CasesChangesTest, Case39ReplacedWhileADeviceDrains) {
+  const auto opened = Uploads::Open(*store_);
+  ASSERT_OK(opened);
+  const auto& uploads = *opened;
+  const auto replace = [&](const std::vector<std::string>& rows) {
+    const auto sync = uploads->Start();
+    ASSERT_OK(sync);
+    UploadPage page;
+    page.entity = "parts";
+    page.page = 1;
+    page.records = rows;
+    ASSERT_OK(uploads->PutPage(*sync, page));
+    ASSERT_OK(uploads->Finish(*sync));
+  };
+  replace({R"({"id":"a","v":1})", R"({"id":"b","v":1})", R"({"id":"c","v":1})"});
+  MapDevice device = Device();
+  ASSERT_TRUE(device.Start());
+  std::vector<std::string> told;
+  const Page first = device.Read(1);
+  for (std::string& text : ToTexts(first.bytes)) told.push_back(std::move(text));
+  device.Apply(first);
+  device.Acknowledge({first.token});
+  // The second generation has a as it was, b changed, no c, and d.
+  replace({R"({"id":"a","v":1})", R"({"id":"b","v":2})", R"({"id":"d","v":2})"});
+  for (std::string& text : device.Drain(1)) told.push_back(std::move(text));
+  EXPECT_THAT(told,
+              ElementsAre(R"(created parts/a={"id":"a","v":1})",
+                          R"(created parts/b={"id":"b","v":1})",
+                          R"(created parts/c={"id":"c","v":1})"))
+      << "a session shows one generation";
+  EXPECT_THAT(device.Sync(),
+              UnorderedElementsAre(R"(updated parts/b={"id":"b","v":2})",
+                                   R"(created parts/d={"id":"d","v":2})",
+                                   "deleted parts/c"));
+  EXPECT_EQ(device.map(), Live());
 }
 
 }  // namespace
