@@ -57,6 +57,7 @@ class Served {
   Served() {
     server::ServerOptions options;
     options.application.data = directory_.path();
+    options.application.admission.requests_per_second = 0;  // all come from this machine
     options.application.runtime.block_cache_bytes = kBlockCacheBytes;
     options.listener.port = 0;
     server_ = Require(server::Server::Start(std::move(options)), "starting a server");

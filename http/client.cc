@@ -152,16 +152,26 @@ Result<ClientResponse> Client::Impl::Send(const ClientRequest& request) {
             "the answer has more than " + std::to_string(options_.body_bytes) + " bytes"};
   }
   if (outcome == CURLE_URL_MALFORMAT || outcome == CURLE_UNSUPPORTED_PROTOCOL) {
-    return {ErrorCode::kInvalidArgument, "no URL of a server: " + request.url};
+    return {ErrorCode::kInvalidArgument, "no URL of a server: " + OriginOf(request.url)};
   }
   if (outcome != CURLE_OK) {
     const std::string reason = error_[0] != '\0' ? error_.data() : curl_easy_strerror(outcome);
-    return {ErrorCode::kUnavailable, "cannot ask " + request.url + ": " + reason};
+    return {ErrorCode::kUnavailable, "cannot ask " + OriginOf(request.url) + ": " + reason};
   }
   long status = 0;
   curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &status);  // NOLINT: curl is C
   receiver.response.status = static_cast<int>(status);
   return std::move(receiver.response);
+}
+
+std::string OriginOf(std::string_view url) {
+  const size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return "(no URL)";
+  std::string_view authority = url.substr(scheme + 3);
+  authority = authority.substr(0, authority.find_first_of("/?#\\"));
+  const size_t user = authority.rfind('@');
+  if (user != std::string_view::npos) authority.remove_prefix(user + 1);
+  return std::string(url.substr(0, scheme + 3)) + std::string(authority);
 }
 
 Client::Client(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "format/status.h"
 #include "http/message.h"
@@ -31,6 +32,10 @@ struct ClientResponse {
   Headers headers;
   std::string body;
 };
+
+/// `scheme://host:port` of a URL. The rest of it may hold secrets, so this is what errors and logs
+/// name; "(no URL)" for what is none.
+std::string OriginOf(std::string_view url);
 
 /// Thread-compatible.
 class Client {

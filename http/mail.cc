@@ -9,6 +9,8 @@
 #include <memory>
 #include <mutex>
 
+#include "http/client.h"
+
 namespace tidemark::http {
 namespace {
 
@@ -186,9 +188,9 @@ Status SendMail(const MailServer& server, const Mail& mail) {
   if (outcome == CURLE_OK) return {};
   const std::string reason = error[0] != '\0' ? error.data() : curl_easy_strerror(outcome);
   if (outcome == CURLE_URL_MALFORMAT || outcome == CURLE_UNSUPPORTED_PROTOCOL) {
-    return {ErrorCode::kInvalidArgument, "no URL of an SMTP server: " + server.url};
+    return {ErrorCode::kInvalidArgument, "no URL of an SMTP server: " + OriginOf(server.url)};
   }
-  return {ErrorCode::kUnavailable, "cannot mail through " + server.url + ": " + reason};
+  return {ErrorCode::kUnavailable, "cannot mail through " + OriginOf(server.url) + ": " + reason};
 }
 
 }  // namespace tidemark::http

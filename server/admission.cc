@@ -9,19 +9,10 @@
 #include <utility>
 
 #include "server/reply.h"
+#include "server/site.h"
 
 namespace tidemark::server {
 namespace {
-
-http::Response Unauthorized(const http::Request& request) {
-  http::Response response =
-      MakeError({.status = 401,
-                 .code = "unauthorized",
-                 .message = "send a valid token: Authorization: Bearer TOKEN"},
-                request.id);
-  response.headers.Add("WWW-Authenticate", "Bearer");
-  return response;
-}
 
 http::Response TooOften(const http::Request& request,
                         std::string_view who,
@@ -64,20 +55,35 @@ Admission::Admission(const AdmissionOptions& options, Tokens& tokens, Clock& clo
       by_token_(options.requests_per_second, options.request_burst, clock),
       by_peer_(options.strangers_per_second, options.stranger_burst, clock) {}
 
+std::optional<http::Response> Admission::RefuseForeignSite(const http::Request& request) {
+  if (tokens_.required()) return std::nullopt;  // no page of somebody else knows one
+  if (!IsForThisMachine(request)) {
+    return MakeError({.status = 421,
+                      .code = "misdirected",
+                      .message = "without tokens, Host must be a name or address of this machine"},
+                     request.id);
+  }
+  if (IsFromAnotherSite(request)) {
+    return MakeError({.status = 403,
+                      .code = "cross_site",
+                      .message = "without tokens, pages of other origins change nothing here"},
+                     request.id);
+  }
+  return std::nullopt;
+}
+
 std::optional<http::Response> Admission::Identify(const http::Request& request, Caller* caller) {
-  const std::string peer = PeerKey(request.peer);
-  // Looked at before the token: a right guess is not to stand out among wrong ones.
-  const auto banned = by_peer_.Look(peer);
-  if (banned.count() > 0) return TooOften(request, "this peer", banned);
   std::optional<Caller> known = tokens_.Identify(request);
   if (!known) {
-    by_peer_.Take(peer);
-    return Unauthorized(request);
+    // Only what fails counts: whoever else is behind the same address is not to suffer from it.
+    const auto wait = by_peer_.Take(PeerKey(request.peer));
+    if (wait.count() > 0) return TooOften(request, "this peer", wait);
+    return Unauthorized(request.id);
   }
   *caller = std::move(*known);
-  if (caller->token.empty()) return std::nullopt;  // this machine, while there are no tokens
-  const auto wait = by_token_.Take(caller->token);
-  if (wait.count() > 0) return TooOften(request, "this token", wait);
+  const bool named = !caller->token.empty();  // else this machine, while there are no tokens
+  const auto wait = by_token_.Take(named ? caller->token : PeerKey(request.peer));
+  if (wait.count() > 0) return TooOften(request, named ? "this token" : "this peer", wait);
   return std::nullopt;
 }
 
@@ -94,7 +100,7 @@ std::optional<http::Response> Admission::Admit(const http::Request& request,
   return std::nullopt;
 }
 
-std::optional<http::Response> Admission::AdmitStranger(const http::Request& request) {
+std::optional<http::Response> Admission::AdmitToNothing(const http::Request& request) {
   if (!tokens_.required()) return std::nullopt;  // only this machine can ask
   const auto wait = by_peer_.Take(PeerKey(request.peer));
   if (wait.count() > 0) return TooOften(request, "this peer", wait);
@@ -105,6 +111,7 @@ std::optional<http::Response> Admission::AdmitAdministrator(const http::Request&
   Caller caller;
   if (auto refusal = Identify(request, &caller)) return refusal;
   if (caller.role < Role::kAdmin) return TooSmallARole(request, caller.role, Role::kAdmin);
+  if (!caller.device.empty()) return BoundToADevice(request);
   return std::nullopt;
 }
 

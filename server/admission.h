@@ -13,10 +13,11 @@
 namespace tidemark::server {
 
 struct AdmissionOptions {
-  double requests_per_second = 10'000;  ///< of one token; 0: no limit
+  double requests_per_second =
+      10'000;  ///< of one token, or of a peer while there are none; 0: no limit
   double request_burst = 20'000;
-  /// Calls of one peer that name no valid token, health included; 0: no limit. A peer that spent
-  /// them is answered 429 whatever it sends, so that guessing tokens stays slow.
+  /// Calls of one peer that need a valid token and name none, or lead nowhere; 0: no limit. Others
+  /// behind the same address are not refused for them.
   double strangers_per_second = 200;
   double stranger_burst = 5'000;
 };
@@ -26,12 +27,15 @@ class Admission {
  public:
   Admission(const AdmissionOptions& options, Tokens& tokens, Clock& clock);
 
+  /// Without tokens the loopback address is all that protects: the refusal of what a web page of
+  /// somebody else makes a browser on this machine send.
+  std::optional<http::Response> RefuseForeignSite(const http::Request& request);
   /// The caller's right to the route, which needs a token; the refusal when it has none.
   std::optional<http::Response> Admit(const http::Request& request,
                                       const RouteMatch& match,
                                       Caller* caller);
-  /// For what needs no token: health, and paths that lead nowhere.
-  std::optional<http::Response> AdmitStranger(const http::Request& request);
+  /// For paths that lead nowhere: who tries many of them is slowed.
+  std::optional<http::Response> AdmitToNothing(const http::Request& request);
   /// For what only an administrator of any instance may see.
   std::optional<http::Response> AdmitAdministrator(const http::Request& request);
 

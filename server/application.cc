@@ -33,6 +33,8 @@ Result<std::unique_ptr<Application>> Application::Open(ApplicationOptions option
   std::unique_ptr<Application> app(new Application(std::move(options)));
   TIDEMARK_ASSIGN_OR_RETURN(app->runtime_, Runtime::Create(app->options_.runtime));
   Clock& clock = app->runtime_->clock();
+  TIDEMARK_ASSIGN_OR_RETURN(ServingLock lock, ServingLock::Take(app->options_.data));
+  app->serving_lock_.emplace(std::move(lock));
   TIDEMARK_ASSIGN_OR_RETURN(app->tokens_, Tokens::Open(app->options_.data, clock));
   app->admission_ = std::make_unique<Admission>(app->options_.admission, *app->tokens_, clock);
   InstancesOptions instances = app->options_.instances;
@@ -69,10 +71,9 @@ void Application::Handle(std::shared_ptr<const http::Request> request, http::Res
 void Application::Dispatch(const std::shared_ptr<const http::Request>& request,
                            const RouteMatch& match,
                            const http::Responder& respond) {
-  if (match.route == nullptr || match.route->open) {
-    if (auto refusal = admission_->AdmitStranger(*request)) return respond(std::move(*refusal));
-  }
+  if (auto refusal = admission_->RefuseForeignSite(*request)) return respond(std::move(*refusal));
   if (match.route == nullptr) {
+    if (auto refusal = admission_->AdmitToNothing(*request)) return respond(std::move(*refusal));
     respond(match.allow.empty() ? NothingHere(request->id) : WrongMethod(*request, match.allow));
     return;
   }
@@ -90,6 +91,9 @@ void Application::Dispatch(const std::shared_ptr<const http::Request>& request,
       return;
     }
     call->instance = std::move(*instance);
+    call->admitted = [this, caller = call->caller] {
+      return tokens_->StillGood(caller);
+    };
   }
   match.route->action(call, respond);
 }
@@ -168,6 +172,11 @@ void Application::Upkeep() {
   }
   instances_->CloseIdle();
   instances_->OpenUntold();
+}
+
+void Application::Watch() {
+  const uint64_t tokens = tokens_->version();
+  if (tokens_seen_.exchange(tokens) != tokens) instances_->WakeAll();
 }
 
 void Application::BeginStop() {

@@ -5,12 +5,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "http/listener.h"
 #include "http/message.h"
 #include "server/admission.h"
+#include "server/data_root.h"
 #include "server/instances.h"
 #include "server/metrics.h"
 #include "server/router.h"
@@ -50,6 +52,9 @@ class Application final : public http::Handler {
   /// What a server does now and then: lets events go that are beyond their retention and deletions
   /// that no device needs, closes idle instances, notes the use of tokens.
   void Upkeep();
+  /// What cannot wait for that: lets calls find out whose token was revoked. To be called about
+  /// once a second.
+  void Watch();
   /// Lets waiting calls go and reads as not ready from now on.
   void BeginStop();
   /// Requires that no call is being handled.
@@ -82,6 +87,7 @@ class Application final : public http::Handler {
 
   const ApplicationOptions options_;
   std::shared_ptr<Runtime> runtime_;
+  std::optional<ServingLock> serving_lock_;  // let go of after the instances
   Metrics metrics_;
   std::function<http::ListenerStatistics()> listener_statistics_;
   std::unique_ptr<Tokens> tokens_;
@@ -89,6 +95,7 @@ class Application final : public http::Handler {
   std::unique_ptr<Instances> instances_;
   std::unique_ptr<Router> router_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<uint64_t> tokens_seen_ = 0;
 };
 
 }  // namespace tidemark::server

@@ -25,6 +25,7 @@ struct Caller {
   std::string instance = "default";
   Role role = Role::kAdmin;
   std::string device;  ///< the only device it may act for; empty: any
+  bool operator==(const Caller&) const = default;
 };
 
 struct Call {
@@ -32,6 +33,10 @@ struct Call {
   Caller caller;
   std::shared_ptr<Instance> instance;
   std::vector<std::string> captures;  ///< what stands for the `{...}` of the route
+  std::function<bool()> admitted;     ///< whether the caller's token is as it was; none: always
+
+  /// What waits or streams asks this before each thing that it tells: tokens end at once.
+  bool StillAdmitted() const { return !admitted || admitted(); }
 };
 
 /// Answers a call, now or later, from any thread.

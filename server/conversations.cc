@@ -1,11 +1,12 @@
 #include "server/conversations.h"
 
+#include <algorithm>
+
 #include "format/token.h"
 
 namespace tidemark::server {
 
-Conversations::Conversations(const Store& store)
-    : store_(store), last_use_(store.runtime().clock().Now().time_since_epoch().count()) {}
+Conversations::Conversations(const Store& store) : store_(store) {}
 
 uint64_t Conversations::BeginStart(std::string_view device) {
   const std::lock_guard starting(StartMutex(device));
@@ -37,24 +38,37 @@ void Conversations::EndStart(std::string_view device, uint64_t start) {
 }
 
 void Conversations::NoteSession(std::string_view session, std::string_view device) {
-  last_use_ = store_.runtime().clock().Now().time_since_epoch().count();
   const auto number = NumberOf(session);
   if (!number) return;
+  const MonotonicTime now = store_.runtime().clock().Now();
   const std::lock_guard lock(mutex_);
-  device_of_number_.insert_or_assign(*number, std::string(device));
+  newest_session_.insert_or_assign(*number,
+                                   Session{.device = std::string(device), .last_use = now});
 }
 
-bool Conversations::MayRead(std::string_view session, std::string_view device) const {
-  last_use_ = store_.runtime().clock().Now().time_since_epoch().count();
+bool Conversations::MayRead(std::string_view session, std::string_view device) {
   const auto number = NumberOf(session);
   if (!number) return false;
+  const MonotonicTime now = store_.runtime().clock().Now();
   const std::lock_guard lock(mutex_);
-  const auto at = device_of_number_.find(*number);
-  return at == device_of_number_.end() || at->second == device;
+  const auto at = newest_session_.find(*number);
+  if (at == newest_session_.end()) return true;
+  at->second.last_use = now;
+  return at->second.device == device;
+}
+
+void Conversations::EndSession(std::string_view session) {
+  const auto number = NumberOf(session);
+  const std::lock_guard lock(mutex_);
+  const auto at = number ? newest_session_.find(*number) : newest_session_.end();
+  if (at != newest_session_.end()) at->second.ended = true;
 }
 
 bool Conversations::ActiveSince(MonotonicTime time) const {
-  return last_use_ >= time.time_since_epoch().count();
+  const std::lock_guard lock(mutex_);
+  return std::any_of(newest_session_.begin(), newest_session_.end(), [time](const auto& row) {
+    return !row.second.ended && row.second.last_use >= time;
+  });
 }
 
 std::optional<uint64_t> Conversations::NumberOf(std::string_view session) const {

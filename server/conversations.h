@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -35,9 +34,11 @@ class Conversations {
   /// `session` was opened for `device`.
   void NoteSession(std::string_view session, std::string_view device);
   /// False for a session that is known to be of another device.
-  bool MayRead(std::string_view session, std::string_view device) const;
+  bool MayRead(std::string_view session, std::string_view device);
+  /// `session` has nothing more to hand out.
+  void EndSession(std::string_view session);
 
-  /// Whether a session was started or read since `time`.
+  /// Whether a session that may have more to hand out was started or read since `time`.
   bool ActiveSince(MonotonicTime time) const;
 
  private:
@@ -49,12 +50,17 @@ class Conversations {
 
   static constexpr size_t kStartMutexes = 256;
   std::array<std::mutex, kStartMutexes> start_mutexes_;
+  struct Session {
+    std::string device;
+    MonotonicTime last_use;
+    bool ended = false;
+  };
+
   const Store& store_;
-  mutable std::atomic<MonotonicTime::rep> last_use_;
   mutable std::mutex mutex_;
   uint64_t starts_ = 0;
-  std::unordered_map<std::string, uint64_t> newest_start_;      // of devices that wait
-  std::unordered_map<uint64_t, std::string> device_of_number_;  // at most one row a device
+  std::unordered_map<std::string, uint64_t> newest_start_;  // of devices that wait
+  std::unordered_map<uint64_t, Session> newest_session_;    // by the device's number
 };
 
 }  // namespace tidemark::server

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "format/record.h"
+#include "server/internal/private_file.h"
 
 namespace tidemark::server {
 namespace {
@@ -101,6 +102,23 @@ Result<std::vector<std::string>> ListInstances(const std::string& root) {
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+struct ServingLock::Held {
+  FileLock lock;
+};
+
+ServingLock::ServingLock(std::unique_ptr<Held> held) : held_(std::move(held)) {}
+ServingLock::~ServingLock() = default;
+ServingLock::ServingLock(ServingLock&& other) noexcept = default;
+
+Result<ServingLock> ServingLock::Take(const fs::path& root) {
+  auto lock = FileLock::TryTake(root / "serve.lock");
+  if (lock.status().code() == ErrorCode::kBusy) {
+    return Status(ErrorCode::kBusy, "another server serves " + root.string());
+  }
+  TIDEMARK_RETURN_IF_ERROR(lock.status());
+  return ServingLock(std::make_unique<Held>(Held{std::move(*lock)}));
 }
 
 Status CreateDirectories(const fs::path& directory) {

@@ -41,6 +41,23 @@ Result<std::unique_ptr<Store>> OpenInstance(const std::string& root,
 /// Names of the instances below `root`, sorted.
 Result<std::vector<std::string>> ListInstances(const std::string& root);
 
+/// The right to serve a data root, of one process at a time.
+class ServingLock {
+ public:
+  /// `kBusy` when another server has it.
+  static Result<ServingLock> Take(const std::filesystem::path& root);
+  ~ServingLock();
+  ServingLock(ServingLock&& other) noexcept;
+  ServingLock& operator=(ServingLock&&) = delete;
+  ServingLock(const ServingLock&) = delete;
+  ServingLock& operator=(const ServingLock&) = delete;
+
+ private:
+  struct Held;
+  explicit ServingLock(std::unique_ptr<Held> held);
+  std::unique_ptr<Held> held_;
+};
+
 /// Makes `directory` and its parents.
 Status CreateDirectories(const std::filesystem::path& directory);
 

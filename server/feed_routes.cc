@@ -66,17 +66,20 @@ class LongPoll : public std::enable_shared_from_this<LongPoll> {
         deadline_(steady_clock::now() + request.wait) {}
 
   void Read() {
+    Waiters& waiters = call_->instance->waiters();
+    const uint64_t changes = waiters.changes();  // before looking: none is missed
+    if (!call_->StillAdmitted()) return respond_(Unauthorized(call_->request->id));
     const Result<FeedPage> page =
         ReadFeed(call_->instance->store(), request_.after, request_.lines, kListBytesMax);
     if (!page.ok()) return respond_(Refuse(*call_, page.status()));
     const auto left = std::chrono::duration_cast<milliseconds>(deadline_ - steady_clock::now());
-    Waiters& waiters = call_->instance->waiters();
     if (!page->lines.empty() || left.count() <= 0 || waiters.stopped()) {
       return respond_(PageReply(*call_, *page));
     }
     // From 0 it goes on as from 0: nothing was shown yet.
     if (request_.after.head != kSequenceZero) request_.after = page->end;
-    waiters.Wait(page->end.head, left, [self = shared_from_this()] { self->Read(); });
+    waiters.Wait(
+        page->end.head, left, [self = shared_from_this()] { self->Read(); }, changes);
   }
 
  private:
@@ -106,7 +109,10 @@ class LiveFeed : public std::enable_shared_from_this<LiveFeed> {
   using Ready = std::function<void(std::optional<std::string>)>;
 
   LiveFeed(std::shared_ptr<Call> call, const FeedPosition& after, milliseconds heartbeat)
-      : call_(std::move(call)), position_(after), heartbeat_(heartbeat) {}
+      : call_(std::move(call)),
+        position_(after),
+        heartbeat_(heartbeat),
+        changes_(call_->instance->waiters().changes()) {}
 
   void Next(Ready ready) {
     if (ended_) return ready(std::nullopt);
@@ -123,13 +129,19 @@ class LiveFeed : public std::enable_shared_from_this<LiveFeed> {
     const SequenceNumber after = behind_ ? kSequenceZero : position_.head;
     const milliseconds timeout = behind_ ? milliseconds(0) : heartbeat_;
     call_->instance->waiters().Wait(
-        after, timeout, [weak = weak_from_this(), ready = std::move(ready)] {
+        after,
+        timeout,
+        [weak = weak_from_this(), ready = std::move(ready)] {
           if (const auto self = weak.lock()) self->Read(ready);
-        });
+        },
+        changes_);
   }
 
   void Read(const Ready& ready) {
-    if (call_->instance->waiters().stopped()) return ready(std::nullopt);
+    changes_ = call_->instance->waiters().changes();  // before looking: none is missed
+    if (call_->instance->waiters().stopped() || !call_->StillAdmitted()) {
+      return ready(std::nullopt);
+    }
     Result<FeedPage> page =
         ReadFeed(call_->instance->store(), position_, kEventsMax, kEventBytesMax);
     if (!page.ok()) {
@@ -146,6 +158,7 @@ class LiveFeed : public std::enable_shared_from_this<LiveFeed> {
   const std::shared_ptr<Call> call_;
   FeedPosition position_;
   const milliseconds heartbeat_;
+  uint64_t changes_;
   bool greeted_ = false;
   bool behind_ = true;
   bool ended_ = false;

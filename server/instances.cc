@@ -17,7 +17,7 @@ Instances::Instances(std::filesystem::path root,
       executor_(std::move(executor)) {
   if (!options_.tell.anyone()) return;
   if (const auto names = ListInstances(root_.string()); names.ok()) {
-    untold_.insert(names->begin(), names->end());
+    untold_.assign(names->begin(), names->end());
   }
 }
 
@@ -29,16 +29,18 @@ Result<std::shared_ptr<Instance>> Instances::Acquire(const std::string& name) {
   slot->last_use = runtime_->clock().Now();
   if (slot->instance != nullptr) return slot->instance;
   TIDEMARK_RETURN_IF_ERROR(MakeRoom(*slot));
+  return OpenIn(*slot, name);
+}
+
+Result<std::shared_ptr<Instance>> Instances::OpenIn(Slot& slot, const std::string& name) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto path, InstancePath(root_.string(), name));
   TIDEMARK_RETURN_IF_ERROR(CreateDirectories(path));
   TIDEMARK_ASSIGN_OR_RETURN(
-      slot->instance,
+      slot.instance,
       Instance::Open(name, path, options_.store, runtime_, executor_, options_.tell));
-  {
-    const std::lock_guard map_lock(mutex_);
-    if (stopping_) slot->instance->waiters().Stop();
-  }
-  return slot->instance;
+  const std::lock_guard map_lock(mutex_);
+  if (stopping_) slot.instance->waiters().Stop();
+  return slot.instance;
 }
 
 std::shared_ptr<Instances::Slot> Instances::FindSlot(const std::string& name) {
@@ -69,20 +71,23 @@ size_t Instances::open_count() const {
   return Open().size();
 }
 
-bool Instances::TryClose(Slot& slot, std::chrono::milliseconds unused_for) {
+bool Instances::TryClose(Slot& slot, Reason reason) {
   const std::unique_lock lock(slot.mutex, std::try_to_lock);
   if (!lock.owns_lock() || slot.instance == nullptr) return false;
   // Copies are made under the lock of the slot: one owner here means that no call uses it, nor
   // waits for it.
   if (slot.instance.use_count() > 1) return false;
+  const bool idle = reason == Reason::kIdle;
   const MonotonicTime now = runtime_->clock().Now();
-  if (now - slot.last_use < unused_for) return false;
-  if (slot.instance->conversations().ActiveSince(now - options_.session_max)) return false;
-  const size_t untold = slot.instance->untold();
-  if (untold > 0) {
-    if (unused_for.count() > 0) return false;  // only others may need its room
+  if (idle && now - slot.last_use < options_.idle_max) return false;
+  const auto session_max = idle ? options_.session_max : options_.session_max_for_others;
+  if (slot.instance->conversations().ActiveSince(now - session_max)) return false;
+  if (slot.instance->untold() > 0) {
     const std::lock_guard map_lock(mutex_);
-    untold_.insert(slot.instance->name());
+    if (idle && untold_.empty()) return false;  // nobody else has anything to tell
+    const std::string& name = slot.instance->name();
+    const bool queued = std::find(untold_.begin(), untold_.end(), name) != untold_.end();
+    if (!queued) untold_.push_back(name);
   }
   slot.instance.reset();
   return true;
@@ -105,27 +110,41 @@ Status Instances::MakeRoom(const Slot& opening) {
   std::sort(
       open.begin(), open.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [last_use, slot] : open) {
-    if (TryClose(*slot, std::chrono::milliseconds(0))) return {};
+    if (TryClose(*slot, Reason::kRoomNeeded)) return {};
   }
   return {ErrorCode::kBusy,
           std::to_string(options_.open_max) + " instances are open, and all are in use"};
 }
 
 void Instances::CloseIdle() {
-  for (const auto& slot : Slots()) TryClose(*slot, options_.idle_max);
+  for (const auto& slot : Slots()) TryClose(*slot, Reason::kIdle);
 }
 
 void Instances::OpenUntold() {
   constexpr int kAtATime = 16;
-  for (int i = 0; i < kAtATime && open_count() < options_.open_max; ++i) {
+  const size_t room = std::max<size_t>(1, options_.open_max / 2);
+  for (int i = 0; i < kAtATime && open_count() < room; ++i) {
     std::string name;
     {
       const std::lock_guard lock(mutex_);
       if (stopping_ || untold_.empty()) return;
-      name = untold_.extract(untold_.begin()).value();
+      name = std::move(untold_.front());
+      untold_.pop_front();
     }
-    // One that does not open is told of to whoever asks for it.
-    static_cast<void>(Acquire(name).ok());
+    const std::shared_ptr<Slot> slot = FindSlot(name);
+    const std::lock_guard lock(slot->mutex);
+    if (slot->instance != nullptr) continue;
+    // Nobody asked for it: it is the first to close. One that does not open is told of to whoever
+    // asks for it.
+    slot->last_use = runtime_->clock().Now() - options_.idle_max;
+    static_cast<void>(OpenIn(*slot, name).ok());
+  }
+}
+
+void Instances::WakeAll() {
+  for (const auto& slot : Slots()) {
+    const std::lock_guard lock(slot->mutex);
+    if (slot->instance != nullptr) slot->instance->waiters().WakeAll();
   }
 }
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -24,8 +24,11 @@ struct InstancesOptions {
   size_t open_max = 64;
   /// Unused for this long, an instance is closed.
   std::chrono::milliseconds idle_max = std::chrono::minutes(10);
-  /// A session that was used this recently keeps its instance open: closing ends sessions.
+  /// A session that was used this recently, and may have more to hand out, keeps its instance open:
+  /// closing ends sessions.
   std::chrono::milliseconds session_max = std::chrono::minutes(15);
+  /// The same while another instance needs the room.
+  std::chrono::milliseconds session_max_for_others = std::chrono::minutes(1);
 };
 
 /// Thread-safe. An instance is in use while someone outside holds it.
@@ -46,15 +49,18 @@ class Instances {
   size_t open_count() const;
   /// Closes what was unused for long enough.
   void CloseIdle();
-  /// Opens some of the closed instances that may have outcomes to tell, as long as there is room: a
-  /// closed one tells nobody.
+  /// Opens some of the closed instances that may have outcomes to tell, while half of the room is
+  /// free: a closed one tells nobody. They take turns, and make way for whoever is asked for.
   void OpenUntold();
+  /// Wakes all calls that wait: each looks again at what it waits for.
+  void WakeAll();
   /// Lets all go that wait, now and from now on: the server stops.
   void StopWaiting();
   /// Requires that nobody holds an instance.
   void CloseAll();
 
  private:
+  enum class Reason : uint8_t { kIdle, kRoomNeeded };
   struct Slot {
     std::mutex mutex;  // held while opening and closing
     std::shared_ptr<Instance> instance;
@@ -63,8 +69,9 @@ class Instances {
 
   std::shared_ptr<Slot> FindSlot(const std::string& name);
   std::vector<std::shared_ptr<Slot>> Slots() const;
+  Result<std::shared_ptr<Instance>> OpenIn(Slot& slot, const std::string& name);
   /// Closes the instance unless it is in use or its sessions are young.
-  bool TryClose(Slot& slot, std::chrono::milliseconds unused_for);
+  bool TryClose(Slot& slot, Reason reason);
   Status MakeRoom(const Slot& opening);
 
   const std::filesystem::path root_;
@@ -73,7 +80,7 @@ class Instances {
   const Executor executor_;
   mutable std::mutex mutex_;  // never held while an instance opens or closes
   std::map<std::string, std::shared_ptr<Slot>> slots_;
-  std::set<std::string> untold_;  // closed ones that may have outcomes to tell
+  std::deque<std::string> untold_;  // closed ones that may have outcomes to tell; each once
   bool stopping_ = false;
 };
 

@@ -45,7 +45,9 @@ class LiveOverview : public std::enable_shared_from_this<LiveOverview> {
   }
 
   void Look(const Ready& ready) {
-    if (call_->instance->waiters().stopped()) return ready(std::nullopt);
+    if (call_->instance->waiters().stopped() || !call_->StillAdmitted()) {
+      return ready(std::nullopt);
+    }
     seen_ = call_->instance->store().last_sequence();
     std::string overview = OverviewToJson(*call_->instance);
     if (overview != shown_) {

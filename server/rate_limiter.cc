@@ -30,13 +30,6 @@ std::chrono::milliseconds RateLimiter::Take(std::string_view key) {
   return wait;
 }
 
-std::chrono::milliseconds RateLimiter::Look(std::string_view key) {
-  if (per_second_ <= 0) return std::chrono::milliseconds(0);
-  const std::lock_guard lock(mutex_);
-  if (!buckets_.contains(std::string(key))) return std::chrono::milliseconds(0);
-  return UntilOne(Filled(key, clock_.Now()));
-}
-
 RateLimiter::Bucket& RateLimiter::Filled(std::string_view key, MonotonicTime now) {
   if (buckets_.size() >= kBucketsKept && now - forgot_ >= kForgetPause) Forget(now);
   std::string name(key);

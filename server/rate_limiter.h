@@ -23,8 +23,6 @@ class RateLimiter {
 
   /// Spends one. Zero: go on. Otherwise the time after which it is worth asking again.
   std::chrono::milliseconds Take(std::string_view key);
-  /// What `Take` would answer; spends nothing.
-  std::chrono::milliseconds Look(std::string_view key);
 
  private:
   struct Bucket {

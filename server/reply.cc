@@ -39,6 +39,7 @@ http::Response MakeError(const ErrorReply& error, std::string_view request_id) {
   http::Response response = JsonReply(error.status, writer.Take());
   response.headers.Add("Content-Language", "en");
   response.headers.Add(kErrorHeader, error.code);
+  if (error.status == 503 || error.status == 507) response.headers.Add("Retry-After", "1");
   return response;
 }
 
@@ -50,6 +51,16 @@ http::Response MakeError(const Status& status, std::string_view request_id) {
   if (error.message.empty()) error.message = GetErrorInfo(status.code()).advice;
   http::Response response = MakeError(error, request_id);
   if (error.status >= 500) response.failure = status.ToString();
+  return response;
+}
+
+http::Response Unauthorized(std::string_view request_id) {
+  http::Response response =
+      MakeError({.status = 401,
+                 .code = "unauthorized",
+                 .message = "send a valid token: Authorization: Bearer TOKEN"},
+                request_id);
+  response.headers.Add("WWW-Authenticate", "Bearer");
   return response;
 }
 

@@ -28,6 +28,8 @@ http::Response MakeError(const ErrorReply& error, std::string_view request_id);
 /// The answer to a status that is not ok: the HTTP status of its code, its name and its message.
 /// Messages of internal errors are told to the log, not to the client.
 http::Response MakeError(const Status& status, std::string_view request_id);
+/// 401: no valid token, or none any more.
+http::Response Unauthorized(std::string_view request_id);
 /// 404: for what is not there and what is not the caller's, the same.
 http::Response NothingHere(std::string_view request_id);
 /// The HTTP status of an error code.

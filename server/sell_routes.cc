@@ -99,6 +99,7 @@ class Start : public std::enable_shared_from_this<Start> {
 
   void Woken() {
     if (call_->instance->waiters().stopped()) return End(EmptyReply(204));
+    if (!call_->StillAdmitted()) return End(Unauthorized(call_->request->id));
     const Seen seen = Look();
     std::optional<Session> session;
     // When the device has asked again since, a session would fence the one of that call.
@@ -157,7 +158,10 @@ http::Response ReadQueue(const Call& call, Metrics& metrics) {
       session, {.records_max = *limit, .bytes_max = std::min<size_t>(*bytes, most)});
   if (page.status().code() == ErrorCode::kNotFound) return NoSuchThing(call);
   if (!page.ok()) return Refuse(call, page.status());
-  if (!page->has_value()) return EmptyReply(204);
+  if (!page->has_value()) {
+    instance.conversations().EndSession(session);
+    return EmptyReply(204);
+  }
   metrics.CountPage((*page)->records, (*page)->bytes.size());
   if (as_batch) return BatchReply(std::move(**page));
   auto json = PageToJson(instance, session, **page);

@@ -11,6 +11,8 @@
 namespace tidemark::server {
 namespace {
 
+constexpr std::chrono::milliseconds kWatchPeriod{500};
+
 bool IsLoopback(const std::string& address) {
   in_addr v4{};
   if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24U) == 127;
@@ -47,7 +49,9 @@ class Server::Impl {
       listener_ = std::move(*listener);
       port_ = listener_->port();
     }
-    PlanUpkeep(std::chrono::milliseconds(0));
+    Repeat(
+        std::chrono::milliseconds(0), options_.upkeep_period, [this] { application_->Upkeep(); });
+    Repeat(kWatchPeriod, kWatchPeriod, [this] { application_->Watch(); });
     return {};
   }
 
@@ -78,12 +82,15 @@ class Server::Impl {
     work();
   }
 
-  void PlanUpkeep(std::chrono::milliseconds delay) {
+  // Until the listener stops.
+  void Repeat(std::chrono::milliseconds delay,
+              std::chrono::milliseconds period,
+              std::function<void()> work) {
     const std::lock_guard lock(listener_mutex_);
     if (listener_ == nullptr) return;
-    listener_->PostAfter(delay, [this] {
-      application_->Upkeep();
-      PlanUpkeep(options_.upkeep_period);
+    listener_->PostAfter(delay, [this, period, work = std::move(work)] {
+      work();
+      Repeat(period, period, work);
     });
   }
 

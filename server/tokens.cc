@@ -45,7 +45,8 @@ struct Tokens::Table {
   };
   FileStamp stamp;
   bool damaged = false;
-  std::unordered_multimap<uint64_t, Row> rows;  // by the first bytes of the digest
+  std::unordered_multimap<uint64_t, Row> rows;      // by the first bytes of the digest
+  std::unordered_map<std::string, Caller> callers;  // by the id of the token
 };
 
 Tokens::Tokens(std::filesystem::path root, Clock& clock) : root_(std::move(root)), clock_(clock) {}
@@ -78,11 +79,13 @@ std::shared_ptr<const Tokens::Table> Tokens::Current() {
                     .instance = token.instance,
                     .role = token.role,
                     .device = token.device};
+      table->callers.emplace(token.id, row.caller);
       table->rows.emplace(LeadingBytes(row.digest), std::move(row));
     }
   }
   if (table->damaged || !table->rows.empty()) ever_required_ = true;
   table_ = std::move(table);
+  ++version_;
   return table_;
 }
 
@@ -107,6 +110,19 @@ std::optional<Caller> Tokens::Identify(const http::Request& request) {
     return at->second.caller;
   }
   return std::nullopt;
+}
+
+bool Tokens::StillGood(const Caller& caller) {
+  const std::shared_ptr<const Table> table = Current();
+  if (caller.token.empty()) return !required();
+  const auto at = table->callers.find(caller.token);
+  return at != table->callers.end() && at->second == caller;
+}
+
+uint64_t Tokens::version() {
+  Current();
+  const std::lock_guard lock(mutex_);
+  return version_;
 }
 
 Status Tokens::SaveUse() {

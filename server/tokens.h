@@ -31,6 +31,10 @@ class Tokens {
   /// Who sends `request`; nullopt when it may not come in. Without tokens, everyone on this machine
   /// may do everything with the instance `default`.
   std::optional<Caller> Identify(const http::Request& request);
+  /// Whether the token of `caller` is there, and as it was: neither revoked nor changed.
+  bool StillGood(const Caller& caller);
+  /// Another number as soon as tokens were made, revoked or changed.
+  uint64_t version();
   /// Writes down when tokens were last used, if that changed.
   Status SaveUse();
 
@@ -45,6 +49,7 @@ class Tokens {
   std::mutex mutex_;
   std::shared_ptr<const Table> table_;
   bool ever_required_ = false;
+  uint64_t version_ = 0;
   TokenUse use_;
   bool use_changed_ = false;
 };

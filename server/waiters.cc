@@ -118,9 +118,11 @@ bool Waiters::stopped() const {
 void Waiters::Run(const std::shared_ptr<State>& state) {
   std::unique_lock lock(state->mutex);
   state->thread = std::this_thread::get_id();
-  while (!state->waiting.empty() && !state->destroyed) {
+  while (!state->waiting.empty()) {
+    // Then all are due.
+    const bool destroyed = state->destroyed;
     lock.unlock();
-    const SequenceNumber last = state->store->last_sequence();
+    const SequenceNumber last = destroyed ? kSequenceZero : state->store->last_sequence();
     lock.lock();
     std::vector<Waiter> due = state->TakeDue(last);
     lock.unlock();

@@ -56,7 +56,8 @@ Status PostWebhook(http::Client& client,
   request.body = delivery.body;
   TIDEMARK_ASSIGN_OR_RETURN(const http::ClientResponse response, client.Send(request));
   if (response.status >= 200 && response.status < 300) return {};
-  return {ErrorCode::kUnavailable, options.url + " answered " + std::to_string(response.status)};
+  return {ErrorCode::kUnavailable,
+          http::OriginOf(options.url) + " answered " + std::to_string(response.status)};
 }
 
 }  // namespace

@@ -96,11 +96,20 @@ FileStamp StampOf(const fs::path& path) {
 }
 
 Result<FileLock> FileLock::Take(const fs::path& path) {
+  return Lock(path, LOCK_EX);
+}
+
+Result<FileLock> FileLock::TryTake(const fs::path& path) {
+  return Lock(path, LOCK_EX | LOCK_NB);
+}
+
+Result<FileLock> FileLock::Lock(const fs::path& path, int operation) {
   const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) return Failure("opening", path);
-  while (flock(file, LOCK_EX) != 0) {
+  while (flock(file, operation) != 0) {
     if (errno == EINTR) continue;
-    Status status = Failure("locking", path);
+    Status status = errno == EWOULDBLOCK ? Status(ErrorCode::kBusy, path.string() + " is locked")
+                                         : Failure("locking", path);
     close(file);
     return status;
   }

@@ -31,7 +31,10 @@ FileStamp StampOf(const std::filesystem::path& path);
 /// Keeps other processes out while it lives: an advisory lock on a file of its own.
 class FileLock {
  public:
+  /// Waits for it.
   static Result<FileLock> Take(const std::filesystem::path& path);
+  /// `kBusy` when somebody has it.
+  static Result<FileLock> TryTake(const std::filesystem::path& path);
   ~FileLock();
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&&) = delete;
@@ -39,6 +42,7 @@ class FileLock {
   FileLock& operator=(const FileLock&) = delete;
 
  private:
+  static Result<FileLock> Lock(const std::filesystem::path& path, int operation);
   explicit FileLock(int file) : file_(file) {}
   int file_ = -1;
 };

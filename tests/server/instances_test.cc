@@ -37,9 +37,21 @@ class InstancesTest : public testing::Test {
     ASSERT_TRUE(runtime.ok());
     runtime_ = *runtime;
   }
-  std::unique_ptr<Instances> Make(size_t open_max = 64) {
-    return std::make_unique<Instances>(
-        directory_.path(), InstancesOptions{.open_max = open_max}, runtime_, Executor());
+  std::unique_ptr<Instances> Make(size_t open_max = 64, const TellOptions& tell = {}) {
+    return std::make_unique<Instances>(directory_.path(),
+                                       InstancesOptions{.tell = tell, .open_max = open_max},
+                                       runtime_,
+                                       Executor());
+  }
+  /// A session that has something to hand out; its name.
+  static std::string StartSession(Instance& instance) {
+    WriteBatch batch;
+    batch.Put("lead", RecordId(1), "{}");
+    EXPECT_OK(instance.store().Commit(batch));
+    const auto session = instance.source().StartSession({.device = "d"});
+    EXPECT_TRUE(session.ok() && session->has_value());
+    instance.conversations().NoteSession((*session)->id, "d");
+    return (*session)->id;
   }
   static std::shared_ptr<Instance> Get(Instances& instances, const std::string& name) {
     auto instance = instances.Acquire(name);
@@ -82,7 +94,7 @@ TEST_F(InstancesTest, AYoungSessionKeepsItOpen) {
   const auto instances = Make();
   Get(*instances, "a");
   clock_->Advance(minutes(20));
-  Get(*instances, "a")->conversations().NoteSession("session", "device");
+  StartSession(*Get(*instances, "a"));
   clock_->Advance(minutes(14));
   instances->CloseIdle();
   EXPECT_EQ(instances->open_count(), 1U);
@@ -91,15 +103,74 @@ TEST_F(InstancesTest, AYoungSessionKeepsItOpen) {
   EXPECT_EQ(instances->open_count(), 0U);
 }
 
+TEST_F(InstancesTest, ASessionThatIsDrainedKeepsNothingOpen) {
+  const auto instances = Make(/*open_max=*/1);
+  {
+    const auto instance = Get(*instances, "a");
+    const std::string session = StartSession(*instance);
+    EXPECT_THAT(instances->Acquire("b").status(), StatusIs(ErrorCode::kBusy));
+    instance->conversations().EndSession(session);
+  }
+  EXPECT_NE(Get(*instances, "b"), nullptr);
+}
+
+TEST_F(InstancesTest, ASessionAtRestMakesWayForOthersAfterAMinute) {
+  const auto instances = Make(/*open_max=*/1);
+  StartSession(*Get(*instances, "a"));
+  clock_->Advance(std::chrono::seconds(59));
+  EXPECT_THAT(instances->Acquire("b").status(), StatusIs(ErrorCode::kBusy));
+  clock_->Advance(std::chrono::seconds(2));
+  EXPECT_NE(Get(*instances, "b"), nullptr);
+}
+
+TEST_F(InstancesTest, OneThatWasOnlyOpenedMakesWayAtOnce) {
+  const auto instances = Make(/*open_max=*/1);
+  for (const char* name : {"a", "b", "c", "a"}) EXPECT_NE(Get(*instances, name), nullptr) << name;
+  EXPECT_EQ(instances->open_count(), 1U);
+}
+
+TEST_F(InstancesTest, OneThatWasOnlyOpenedClosesWhenIdle) {
+  const auto instances = Make();
+  Get(*instances, "a");
+  clock_->Advance(minutes(10));
+  instances->CloseIdle();
+  EXPECT_EQ(instances->open_count(), 0U);
+}
+
+// A start with a webhook opens instances in which nobody has an interest.
+TEST_F(InstancesTest, OpenedToTellTheyLeaveRoomAndMakeWay) {
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) Get(*Make(), name);
+  const auto instances =
+      Make(/*open_max=*/4, {.webhook = {.url = "http://127.0.0.1:1/", .secret = "s"}});
+  instances->OpenUntold();
+  EXPECT_EQ(instances->open_count(), 2U);
+  for (const char* name : {"f", "e", "d", "c", "b", "a"}) {
+    EXPECT_NE(Get(*instances, name), nullptr) << name;
+  }
+  EXPECT_EQ(instances->open_count(), 4U);
+}
+
+TEST_F(InstancesTest, OnesWithNothingToTellCloseSoonAndTheNextAreOpened) {
+  for (const char* name : {"a", "b", "c"}) Get(*Make(), name);
+  const auto instances =
+      Make(/*open_max=*/2, {.webhook = {.url = "http://127.0.0.1:1/", .secret = "s"}});
+  for (const char* name : {"a", "b", "c"}) {
+    instances->OpenUntold();
+    ASSERT_EQ(instances->open_count(), 1U);
+    EXPECT_EQ(instances->Open()[0]->name(), name);
+    instances->CloseIdle();
+    EXPECT_EQ(instances->open_count(), 0U);
+  }
+}
+
 TEST_F(InstancesTest, MakesRoomOrSaysThatThereIsNone) {
   const auto instances = Make(/*open_max=*/2);
   auto held = Get(*instances, "a");
-  Get(*instances, "b");
+  auto other = Get(*instances, "b");
   EXPECT_THAT(instances->Acquire("c").status(), StatusIs(ErrorCode::kBusy));
-  clock_->Advance(minutes(16));
+  other.reset();
   EXPECT_NE(Get(*instances, "c"), nullptr);
   EXPECT_EQ(instances->open_count(), 2U);
-  EXPECT_THAT(instances->Acquire("b").status(), StatusIs(ErrorCode::kBusy));
 }
 
 TEST_F(InstancesTest, NamesThatAreNone) {

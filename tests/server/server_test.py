@@ -7,6 +7,7 @@ usage: server_test.py TIDEMARK [unittest arguments]
 import json
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -212,7 +213,7 @@ class ClientsTest(ServerTest):
         server = self.serve()
         self.put(server, "lead", 1, {})
         status, head, body = self.exchange(
-            server, "POST /v2/sync/start HTTP/1.1", "Host: api.getbase.com", "User-Agent: BaseCRM/v2 PHP/1.4.4",
+            server, "POST /v2/sync/start HTTP/1.1", "Host: 127.0.0.1", "User-Agent: BaseCRM/v2 PHP/1.4.4",
             "Accept: application/json", "Authorization: Bearer " + "t" * 64, "X-Basecrm-Device-UUID: php",
             "Connection: close")
         self.assertEqual(status, 201, body)
@@ -222,7 +223,7 @@ class ClientsTest(ServerTest):
         server = self.serve()
         self.put(server, "lead", 1, {})
         status, _, body = self.exchange(
-            server, "POST /v2/sync/start HTTP/1.1", "Host: x", "Content-Type: application/x-www-form-urlencoded",
+            server, "POST /v2/sync/start HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/x-www-form-urlencoded",
             "Content-Length: 0", "X-Basecrm-Device-Uuid: ruby", "X-Client-Type: api",
             "Accept-Encoding: gzip;q=1.0,deflate;q=0.6,identity;q=0.3", "Connection: close")
         self.assertEqual(status, 201, body)
@@ -241,7 +242,7 @@ class ClientsTest(ServerTest):
         device = Device(server, "python")
         self.assertEqual(device.ack([]).status, 202)
         status, _, _ = self.exchange(
-            server, "POST //v2/sync/start HTTP/1.1", "Host: x", "Content-Length: 0",
+            server, "POST //v2/sync/start HTTP/1.1", "Host: 127.0.0.1", "Content-Length: 0",
             "X-Basecrm-Device-UUID: python", "Connection: close")
         self.assertEqual(status, 204)
 
@@ -672,6 +673,40 @@ class OperationTest(ServerTest):
         self.assert_error(answers[-1], 429, "rate_limited")
         self.assertGreaterEqual(int(answers[-1].headers["retry-after"]), 1)
         self.assertEqual(server.call("GET", "/livez").status, 200)
+
+    def test_a_data_root_is_served_once(self):
+        server = self.serve()
+        second = self.run_tool("serve", "--data", self.data, "--listen", "127.0.0.1:0")
+        self.assertEqual(second.returncode, 8, second.stderr)
+        self.assertIn(b"another server serves", second.stderr)
+        self.assertEqual(server.call("GET", "/readyz").status, 200)
+        server.kill()
+        self.assertEqual(self.serve().stop(), 0)
+
+    def test_a_revoked_token_ends_its_stream_and_what_waits(self):
+        reader, reader_id = self.token("reader")
+        self.token("admin")
+        server = self.serve()
+        stream = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        self.addCleanup(stream.close)
+        stream.sendall(f"GET /v1/changes HTTP/1.1\r\nHost: x\r\napi-key: {reader}\r\n"
+                       "Accept: text/event-stream\r\n\r\n".encode())
+        self.assertIn(b": connected", stream.recv(65536) + stream.recv(65536))
+        answers = []
+        waiting = threading.Thread(target=lambda: answers.append(
+            server.call("GET", "/v1/changes?wait=60", headers={"api-key": reader}, timeout=30)))
+        waiting.start()
+        time.sleep(0.2)
+        self.assertEqual(self.run_tool("token", "revoke", "--data", self.data, reader_id).returncode, 0)
+        begin = time.monotonic()
+        received = b""
+        while not received.endswith(b"0\r\n\r\n"):
+            piece = stream.recv(65536)
+            self.assertTrue(piece)
+            received += piece
+        waiting.join()
+        self.assertLess(time.monotonic() - begin, 10)
+        self.assert_error(answers[0], 401, "unauthorized")
 
     def test_configuration(self):
         good = self.folder / "good.toml"

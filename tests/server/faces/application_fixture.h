@@ -1,6 +1,7 @@
 // A whole application without sockets: tokens, limits, routes, instances.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -47,20 +48,28 @@ class ApplicationTest : public ::testing::Test {
     const auto made =
         CreateToken(directory_.path(), {.role = role, .device = device}, *SystemRandom(), *clock_);
     EXPECT_OK(made);
+    token_ids_[made->token] = made->record.id;
     return made->token;
   }
 
-  http::Response Ask(http::Method method,
-                     std::string_view target,
-                     const std::string& token = {},
-                     std::string body = {},
-                     const Pairs& headers = {},
-                     const std::string& peer = "127.0.0.1") {
+  /// Ends a token, as another process would.
+  void Revoke(const std::string& token) {
+    EXPECT_OK(RevokeToken(directory_.path(), token_ids_.at(token)));
+  }
+
+  /// Does not wait for the answer.
+  Mailbox Send(http::Method method,
+               std::string_view target,
+               const std::string& token = {},
+               std::string body = {},
+               const Pairs& headers = {},
+               const std::string& peer = "127.0.0.1") {
     auto request = std::make_shared<http::Request>();
     request->id = "request-1";
     request->method = method;
     request->path = target.substr(0, target.find('?'));
-    request->segments = FacesTest::Split(request->path.substr(1), '/');
+    request->segments = SplitAt(request->path.substr(1), '/');
+    request->query = QueryOf(target);
     request->peer = peer;
     request->loopback = peer == "127.0.0.1";
     request->body = std::move(body);
@@ -68,7 +77,15 @@ class ApplicationTest : public ::testing::Test {
     if (!token.empty()) request->headers.Add("Authorization", "Bearer " + token);
     Mailbox mailbox;
     application_->Handle(request, mailbox.Responder());
-    auto response = mailbox.Wait();
+    return mailbox;
+  }
+  http::Response Ask(http::Method method,
+                     std::string_view target,
+                     const std::string& token = {},
+                     std::string body = {},
+                     const Pairs& headers = {},
+                     const std::string& peer = "127.0.0.1") {
+    auto response = Send(method, target, token, std::move(body), headers, peer).Wait();
     EXPECT_TRUE(response.has_value()) << target;
     return response.value_or(http::Response());
   }
@@ -88,6 +105,7 @@ class ApplicationTest : public ::testing::Test {
 
   tidemark::test::TempDirectory directory_;
   std::shared_ptr<StandingClock> clock_ = std::make_shared<StandingClock>();
+  std::map<std::string, std::string> token_ids_;
   std::unique_ptr<Application> application_;
 };
 

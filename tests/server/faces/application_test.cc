@@ -1,5 +1,8 @@
 // What holds for every call: who may make it, how often, and what is done beside the calls.
+#include <future>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -71,18 +74,23 @@ TEST_F(ApplicationTest, WhoGuessesTokensIsSlowed) {
   const auto refused = Get("/v1/devices", wrong);
   EXPECT_THAT(refused, IsError(429, "rate_limited"));
   EXPECT_EQ(refused.headers.Find("Retry-After"), "1");
-  EXPECT_THAT(Get("/v1/devices", token), IsError(429, "rate_limited")) << "no guess stands out";
-  EXPECT_THAT(Ask(Method::kGet, "/v1/devices", token, {}, {}, "10.0.0.2"), HasStatus(200));
   clock_->Advance(std::chrono::seconds(1));
-  EXPECT_THAT(Get("/v1/devices", token), HasStatus(200));
+  EXPECT_THAT(Get("/v1/devices", wrong), IsError(401, "unauthorized"));
 }
 
-TEST_F(ApplicationTest, HealthAndPathsThatLeadNowhereAreLimitedByPeer) {
+TEST_F(ApplicationTest, AValidTokenAndHealthAreNeverRefusedForOthersAtTheSameAddress) {
+  const std::string token = Token(Role::kAdmin);
+  Open({.admission = {.strangers_per_second = 1, .stranger_burst = 1}});
+  for (int i = 0; i < 3; ++i) Get("/v1/devices", std::string(64, 'x'));
+  EXPECT_THAT(Get("/v1/devices"), IsError(429, "rate_limited"));
+  EXPECT_THAT(Get("/v1/devices", token), HasStatus(200));
+  EXPECT_THAT(Get("/livez"), HasStatus(200));
+}
+
+TEST_F(ApplicationTest, PathsThatLeadNowhereAreLimitedByPeer) {
   Token(Role::kAdmin);
   Open({.admission = {.strangers_per_second = 1, .stranger_burst = 2}});
-  EXPECT_THAT(Get("/livez"), HasStatus(200));
-  EXPECT_THAT(Get("/nowhere"), IsError(404, "not_found"));
-  EXPECT_THAT(Get("/livez"), IsError(429, "rate_limited"));
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(Get("/nowhere"), IsError(404, "not_found"));
   EXPECT_THAT(Get("/nowhere"), IsError(429, "rate_limited"));
 }
 
@@ -99,13 +107,122 @@ TEST_F(ApplicationTest, AnIPv6NetworkIsOnePeer) {
   EXPECT_EQ(ask("::ffff:10.0.0.2"), 401);
 }
 
-TEST_F(ApplicationTest, WithoutTokensThisMachineIsNotLimited) {
-  Open({.admission = {.strangers_per_second = 1, .stranger_burst = 1}});
+TEST_F(ApplicationTest, WithoutTokensAPeerIsLimitedAsATokenIs) {
+  Open({.admission = {.requests_per_second = 1, .request_burst = 3}});
   for (int i = 0; i < 5; ++i) EXPECT_THAT(Get("/livez"), HasStatus(200));
-  for (int i = 0; i < 5; ++i) EXPECT_THAT(Get("/v1/devices"), HasStatus(200));
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(Get("/v1/devices"), HasStatus(200));
+  EXPECT_THAT(Get("/v1/devices"), IsError(429, "rate_limited"));
+  clock_->Advance(std::chrono::seconds(1));
+  EXPECT_THAT(Get("/v1/devices"), HasStatus(200));
+}
+
+// --- Without tokens ---
+
+TEST_F(ApplicationTest, WithoutTokensAHostThatIsNotThisMachineIsRefused) {
+  Open();
+  const auto ask = [&](const std::string& host) {
+    return Ask(Method::kGet, "/v1/devices", {}, {}, {{"Host", host}});
+  };
+  for (const char* host : {"localhost", "LocalHost:8787", "127.0.0.1:80", "127.1.2.3", "[::1]:1"}) {
+    EXPECT_THAT(ask(host), HasStatus(200)) << host;
+  }
+  for (const char* host : {"evil.example",
+                           "evil.example:8787",
+                           "localhost.evil.example",
+                           "10.0.0.1",
+                           "[::2]",
+                           "",
+                           ":1",
+                           "127.0.0.1.evil.example",
+                           "[::1",
+                           "a b"}) {
+    EXPECT_THAT(ask(host), IsError(421, "misdirected")) << host;
+  }
+  EXPECT_THAT(Get("/v1/devices"), HasStatus(200)) << "no browser sends none";
+}
+
+TEST_F(ApplicationTest, WithoutTokensPagesOfOtherOriginsChangeNothing) {
+  Open();
+  const auto write = [&](Pairs headers) {
+    headers.emplace_back("Host", "localhost:8787");
+    headers.emplace_back("Content-Type", "text/plain");
+    return Ask(Method::kPost,
+               "/v1/changes",
+               {},
+               R"({"op":"put","entity":"lead","id":1,"data":{}})",
+               headers);
+  };
+  const std::vector<Pairs> foreign = {{{"Origin", "http://evil.example"}},
+                                      {{"Origin", "null"}},
+                                      {{"Origin", "http://localhost:9999"}},
+                                      {{"Sec-Fetch-Site", "cross-site"}},
+                                      {{"Sec-Fetch-Site", "same-site"}}};
+  for (const Pairs& headers : foreign) {
+    EXPECT_THAT(write(headers), IsError(403, "cross_site")) << headers.front().second;
+  }
+  EXPECT_THAT(Get("/v1/entities/lead/records/1"), HasStatus(404));
+  EXPECT_THAT(write({{"Origin", "http://localhost:8787"}, {"Sec-Fetch-Site", "same-origin"}}),
+              HasStatus(200));
+  EXPECT_THAT(write({}), HasStatus(200));
+}
+
+TEST_F(ApplicationTest, WithTokensHostAndOriginMeanNothing) {
+  const std::string token = Token(Role::kAdmin);
+  Open();
+  EXPECT_THAT(Ask(Method::kPost,
+                  "/v1/changes",
+                  token,
+                  {},
+                  {{"Host", "sync.example"}, {"Origin", "https://app.example"}}),
+              HasStatus(200));
 }
 
 // --- Who ---
+
+TEST_F(ApplicationTest, ATokenOfADeviceSeesNoFiguresOfTheServer) {
+  const std::string bound = Token(Role::kAdmin, "d1");
+  const std::string admin = Token(Role::kAdmin);
+  Open();
+  EXPECT_THAT(Get("/metrics", bound), IsError(403, "device"));
+  EXPECT_THAT(Get("/metrics", admin), HasStatus(200));
+}
+
+TEST_F(ApplicationTest, AStreamEndsWithItsToken) {
+  const std::string token = Token(Role::kReader);
+  const std::string admin = Token(Role::kAdmin);
+  Open();
+  const auto follow =
+      Ask(Method::kGet, "/v1/changes", token, {}, {{"Accept", "text/event-stream"}});
+  ASSERT_NE(follow.stream, nullptr);
+  const auto next = [&] {
+    auto piece = std::make_shared<std::promise<std::optional<std::string>>>();
+    follow.stream->Next([piece](std::optional<std::string> bytes) { piece->set_value(bytes); });
+    return piece->get_future();
+  };
+  EXPECT_TRUE(next().get().has_value());
+  EXPECT_TRUE(next().get().has_value());
+  auto waiting = next();
+  Revoke(token);
+  ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}})", admin), HasStatus(200));
+  EXPECT_EQ(waiting.get(), std::nullopt);
+}
+
+TEST_F(ApplicationTest, WhatWaitsEndsWithItsTokenAlthoughNothingHappens) {
+  const std::string token = Token(Role::kReader);
+  Token(Role::kAdmin);
+  Open();
+  application_->Watch();
+  const Mailbox feed = Send(Method::kGet, "/v1/changes?wait=60", token);
+  const Mailbox start =
+      Send(Method::kPost, "/v2/sync/start?wait=60", token, {}, {{"X-Basecrm-Device-UUID", "d1"}});
+  Revoke(token);
+  application_->Watch();
+  for (Mailbox mailbox : {feed, start}) {
+    const auto answer = mailbox.Wait();
+    ASSERT_TRUE(answer.has_value());
+    EXPECT_THAT(*answer, IsError(401, "unauthorized"));
+  }
+}
 
 TEST_F(ApplicationTest, ATokenOfADeviceSeesNothingBesides) {
   const std::string admin = Token(Role::kAdmin);
@@ -173,9 +290,9 @@ std::map<std::string, double> ReadExposition(const std::string& text) {
   std::set<std::string> metrics;
   std::string metric;
   std::string type;
-  for (const std::string& line : FacesTest::Split(text, '\n')) {
+  for (const std::string& line : SplitAt(text, '\n')) {
     if (line.empty()) continue;
-    const std::vector<std::string> words = FacesTest::Split(line, ' ');
+    const std::vector<std::string> words = SplitAt(line, ' ');
     if (line.starts_with("# HELP ")) {
       EXPECT_GE(words.size(), 4U) << line;
       metric = words[2];

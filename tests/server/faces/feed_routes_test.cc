@@ -24,7 +24,7 @@ class FeedRoutesTest : public FacesTest {
                 ::testing::Truly([](const auto& r) { return r.status < 300; }));
   }
   static std::vector<std::string> Lines(const http::Response& response) {
-    std::vector<std::string> lines = Split(response.body, '\n');
+    std::vector<std::string> lines = SplitAt(response.body, '\n');
     EXPECT_EQ(lines.back(), "");
     lines.pop_back();
     return lines;

@@ -84,6 +84,30 @@ inline std::string At(std::string_view json, const std::vector<std::string>& pat
   return here.type == JsonType::kNull ? "null" : here.text;
 }
 
+inline std::vector<std::string> SplitAt(std::string_view text, char separator) {
+  std::vector<std::string> parts(1);
+  for (const char c : text) {
+    if (c == separator) {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+/// The parameters of a target without escapes.
+inline Pairs QueryOf(std::string_view target) {
+  Pairs query;
+  const size_t question = target.find('?');
+  if (question == std::string_view::npos) return query;
+  for (const std::string& pair : SplitAt(target.substr(question + 1), '&')) {
+    const size_t equals = std::min(pair.find('='), pair.size());
+    query.emplace_back(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())));
+  }
+  return query;
+}
+
 /// Takes one answer, whenever it comes.
 class Mailbox {
  public:
@@ -148,14 +172,8 @@ class FacesTest : public ::testing::Test {
     request->method = method;
     const size_t question = std::min(target.find('?'), target.size());
     request->path = target.substr(0, question);
-    request->segments = Split(request->path.substr(1), '/');
-    if (question < target.size()) {
-      for (const std::string& pair : Split(std::string(target.substr(question + 1)), '&')) {
-        const size_t equals = std::min(pair.find('='), pair.size());
-        request->query.emplace_back(pair.substr(0, equals),
-                                    pair.substr(std::min(equals + 1, pair.size())));
-      }
-    }
+    request->segments = SplitAt(request->path.substr(1), '/');
+    request->query = QueryOf(target);
     for (const auto& [name, value] : headers) request->headers.Add(name, value);
     request->body = std::move(body);
     const RouteMatch match = router_.Find(method, request->segments);
@@ -202,20 +220,6 @@ class FacesTest : public ::testing::Test {
     return Ask(http::Method::kDelete, target, {}, headers);
   }
 
- public:
-  static std::vector<std::string> Split(const std::string& text, char separator) {
-    std::vector<std::string> parts(1);
-    for (const char c : text) {
-      if (c == separator) {
-        parts.emplace_back();
-      } else {
-        parts.back() += c;
-      }
-    }
-    return parts;
-  }
-
- protected:
   static std::string Header(const http::Response& response, std::string_view name) {
     return std::string(response.headers.Find(name).value_or("-"));
   }

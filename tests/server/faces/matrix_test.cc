@@ -78,7 +78,7 @@ class MatrixTest : public ApplicationTest {
 
   /// The path's segments with every choice for one capture and the owner's own for the others.
   std::vector<std::vector<std::string>> PathsOf(const Route& route) const {
-    const std::vector<std::string> words = FacesTest::Split(route.pattern.substr(1), '/');
+    const std::vector<std::string> words = SplitAt(route.pattern.substr(1), '/');
     std::vector<std::vector<std::string>> paths;
     for (size_t varied = 0; varied <= words.size(); ++varied) {
       std::vector<std::vector<std::string>> some(1);
@@ -170,7 +170,7 @@ TEST_F(MatrixTest, WhatIsNotYoursLooksLikeWhatIsNotThere) {
     }
     std::vector<std::string> own;
     std::vector<std::string> unknown;
-    for (const std::string& word : FacesTest::Split(route.pattern.substr(1), '/')) {
+    for (const std::string& word : SplitAt(route.pattern.substr(1), '/')) {
       const bool capture = word.starts_with('{');
       own.push_back(capture ? ValuesOf(word.substr(1, word.size() - 2)).back() : word);
       unknown.push_back(word == "{sync}" || word == "{session}" ? "unknown" : own.back());

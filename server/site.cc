@@ -1,0 +1,54 @@
+#include "server/site.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace tidemark::server {
+namespace {
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return lower;
+}
+
+// `host[:port]` without the port; an IPv6 address without its brackets.
+std::string HostWithoutPort(std::string_view host) {
+  if (host.starts_with('[')) {
+    const size_t end = host.find(']');
+    return end == std::string_view::npos ? std::string() : std::string(host.substr(1, end - 1));
+  }
+  return std::string(host.substr(0, host.find(':')));
+}
+
+}  // namespace
+
+bool IsForThisMachine(const http::Request& request) {
+  const auto header = request.headers.Find("Host");
+  if (!header) return true;
+  const std::string host = Lower(HostWithoutPort(*header));
+  if (host == "localhost") return true;
+  in_addr v4{};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24U) == 127;
+  in6_addr v6{};
+  return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+bool IsFromAnotherSite(const http::Request& request) {
+  if (request.method == http::Method::kGet || request.method == http::Method::kHead) return false;
+  const auto site = request.headers.Find("Sec-Fetch-Site");
+  if (site && *site != "same-origin" && *site != "none") return true;
+  const auto origin = request.headers.Find("Origin");
+  if (!origin) return false;
+  const std::string own = Lower(request.headers.Find("Host").value_or(""));
+  const std::string named = Lower(*origin);
+  return named != "http://" + own && named != "https://" + own;
+}
+
+}  // namespace tidemark::server
