@@ -55,6 +55,10 @@ class Arguments {
 struct GlobalOptions {
   std::string data;  ///< data root; empty when not given
   std::string instance = "default";
+  std::string server;  ///< URL of a server to ask instead; empty when not given
+  std::string token;
+  std::string token_file;
+  std::string certificate_authority;
   std::optional<OutputFormat> output;
   ProgressMode progress = ProgressMode::kAuto;
 };
@@ -75,9 +79,10 @@ struct Context {
 };
 
 struct Command {
-  std::string name;      ///< "put", "uploads list"
-  std::string summary;   ///< one sentence without a full stop
-  std::string examples;  ///< lines that can be typed
+  std::string name;        ///< "put", "uploads list"
+  std::string summary;     ///< one sentence without a full stop
+  std::string examples;    ///< lines that can be typed
+  bool over_http = false;  ///< takes --server, too
   std::function<void(Arguments&)> declare;
   std::function<Status(Context&)> run;
 };
@@ -86,6 +91,7 @@ struct CommandHelp {
   std::string name;
   std::string summary;
   std::string examples;
+  bool over_http = false;
 };
 
 /// The table of commands.
@@ -101,6 +107,7 @@ class CommandTable {
         {.name = help.name,
          .summary = help.summary,
          .examples = help.examples,
+         .over_http = help.over_http,
          .declare = [options, declare](Arguments& arguments) { declare(arguments, *options); },
          .run =
              [options, run](Context& context) {

@@ -168,6 +168,12 @@ class Program {
         ->envname("TIDEMARK_INSTANCE")
         ->capture_default_str()
         ->type_name("NAME");
+    app_.add_option("--server", globals_.server, "Ask this server instead of opening a data root")
+        ->type_name("URL");
+    app_.add_option("--token", globals_.token, "Token for the server; see also TIDEMARK_TOKEN");
+    app_.add_option("--token-file", globals_.token_file, "File that holds the token");
+    app_.add_option(
+        "--ca", globals_.certificate_authority, "PEM file of who vouches for the server");
     AddNamedValue<std::optional<OutputFormat>>(app_,
                                                "--output,-o",
                                                globals_.output,
@@ -272,7 +278,11 @@ int RunCommand(const Command& command,
   Output output(out, globals.output, terminal.output_width);
   Progress progress(errors, globals.progress, terminal.error_width);
   Context context{.globals = globals, .output = output, .progress = progress, .errors = errors};
-  Status status = command.run(context);
+  Status status =
+      globals.server.empty() || command.over_http
+          ? command.run(context)
+          : Status(ErrorCode::kInvalidArgument,
+                   command.name + " needs the folder itself: give --data, not --server");
   progress.End();
   out.Flush();
   // A reader that has seen enough is no failure; a full disk is.

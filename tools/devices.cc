@@ -7,6 +7,7 @@
 #include "replication/source.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
+#include "tools/remote.h"
 
 namespace tidemark::tools {
 namespace {
@@ -36,7 +37,38 @@ Cell SelectionCell(const DeviceInfo& device) {
   return Cell::List(device.selected);
 }
 
+const std::vector<RemoteColumn> kRemoteDevice = {{"device", {"id"}},
+                                                 {"floor", {"marks", "floor"}},
+                                                 {"sessions", {"marks", "sessions"}},
+                                                 {"lag", {"lag"}},
+                                                 {"owed", {"owed"}},
+                                                 {"unacknowledged", {"marks", "unacknowledged"}},
+                                                 {"holding", {"holding"}},
+                                                 {"at_rest", {"at_rest"}},
+                                                 {"reset_pending", {"reset_pending"}},
+                                                 {"forgotten", {"forgotten"}},
+                                                 {"selection", {"selection"}}};
+
+Status ListRemote(Context& context) {
+  std::vector<RemoteColumn> columns = kRemoteDevice;
+  for (RemoteColumn& column : columns) column.path.insert(column.path.begin(), "data");
+  return PrintRemoteList(context, "/v1/devices", columns);
+}
+
+// One call about one device, which answers how it stands then.
+Status AskAbout(Context& context,
+                const std::string& device,
+                http::Method method,
+                const std::string& what = {},
+                const std::string& body = {}) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto remote, Remote::Open(context.globals));
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string answer,
+                            remote->Ask(method, "/v1/devices/" + Escape(device) + what, body));
+  return PrintRemoteObject(context, answer, kRemoteDevice);
+}
+
 Status RunList(Context& context, const NoOptions& /*options*/) {
+  if (IsRemote(context)) return ListRemote(context);
   TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
   Rows rows(
       context.output,
@@ -56,6 +88,7 @@ Status RunList(Context& context, const NoOptions& /*options*/) {
 }
 
 Status RunLag(Context& context, const NoOptions& /*options*/) {
+  if (IsRemote(context)) return ListRemote(context);
   TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
   const SequenceNumber last = open.store->last_sequence();
   Rows rows(context.output, {"device", "floor", "lag", "owed", "unacknowledged", "holding"});
@@ -94,11 +127,13 @@ Status PrintDevice(Context& context, const Source& source, const std::string& id
 }
 
 Status RunShow(Context& context, const DeviceOptions& options) {
+  if (IsRemote(context)) return AskAbout(context, options.device, http::Method::kGet);
   TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
   return PrintDevice(context, *open.source, options.device);
 }
 
 Status RunForget(Context& context, const DeviceOptions& options) {
+  if (IsRemote(context)) return AskAbout(context, options.device, http::Method::kDelete);
   TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
   TIDEMARK_RETURN_IF_ERROR(open.source->Forget(options.device));
   TIDEMARK_RETURN_IF_ERROR(open.source->Purge().status());
@@ -106,6 +141,7 @@ Status RunForget(Context& context, const DeviceOptions& options) {
 }
 
 Status RunReset(Context& context, const DeviceOptions& options) {
+  if (IsRemote(context)) return AskAbout(context, options.device, http::Method::kPost, "/reset");
   TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
   TIDEMARK_RETURN_IF_ERROR(open.source->Reset(options.device));
   return PrintDevice(context, *open.source, options.device);
@@ -131,6 +167,19 @@ Status RunSelect(Context& context, const SelectOptions& options) {
   if (given != 1) {
     return {ErrorCode::kInvalidArgument, "give --entity E, --everything or --nothing"};
   }
+  if (IsRemote(context)) {
+    JsonWriter body;
+    body.BeginObject();
+    if (options.everything) {
+      body.Key("everything").Bool(true);
+    } else {
+      body.Key("entities").BeginArray();
+      for (const std::string& entity : options.entities) body.String(entity);
+      body.EndArray();
+    }
+    body.EndObject();
+    return AskAbout(context, options.device, http::Method::kPut, "/selection", body.text());
+  }
   TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
   TIDEMARK_RETURN_IF_ERROR(options.everything
                                ? open.source->SelectEverything(options.device)
@@ -142,35 +191,42 @@ Status RunSelect(Context& context, const SelectOptions& options) {
 
 void AddDeviceCommands(CommandTable& table) {
   table.AddGroup("devices", "Devices: marks, what is owed, what is held back, selections");
-  table.Add<NoOptions>(
-      {"devices list", "List the devices", "  tidemark devices list --data ./data\n"},
-      &DeclareNothing,
-      &RunList);
+  table.Add<NoOptions>({"devices list",
+                        "List the devices",
+                        "  tidemark devices list --data ./data\n",
+                        /*over_http=*/true},
+                       &DeclareNothing,
+                       &RunList);
   table.Add<DeviceOptions>({"devices show",
                             "Show how one device stands",
-                            "  tidemark devices show --data ./data tablet-7\n"},
+                            "  tidemark devices show --data ./data tablet-7\n",
+                            /*over_http=*/true},
                            &DeclareDevice,
                            &RunShow);
   table.Add<NoOptions>({"devices lag",
                         "Show how far every device is behind",
-                        "  tidemark devices lag --data ./data\n"},
+                        "  tidemark devices lag --data ./data\n",
+                        /*over_http=*/true},
                        &DeclareNothing,
                        &RunLag);
   table.Add<DeviceOptions>({"devices forget",
                             "Release what a device holds back; its return is a reset",
-                            "  tidemark devices forget --data ./data tablet-7\n"},
+                            "  tidemark devices forget --data ./data tablet-7\n",
+                            /*over_http=*/true},
                            &DeclareDevice,
                            &RunForget);
   table.Add<DeviceOptions>({"devices reset",
                             "Send a device everything again at its next start",
-                            "  tidemark devices reset --data ./data tablet-7\n"},
+                            "  tidemark devices reset --data ./data tablet-7\n",
+                            /*over_http=*/true},
                            &DeclareDevice,
                            &RunReset);
   table.Add<SelectOptions>(
       {"devices select",
        "Set what a device may see, from now on",
        "  tidemark devices select --data ./data tablet-7 --entity contact --entity deal\n"
-       "  tidemark devices select --data ./data tablet-7 --everything\n"},
+       "  tidemark devices select --data ./data tablet-7 --everything\n",
+       /*over_http=*/true},
       &DeclareSelect,
       &RunSelect);
 }

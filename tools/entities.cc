@@ -8,6 +8,7 @@
 #include "tools/command.h"
 #include "tools/data_root.h"
 #include "tools/entity_options.h"
+#include "tools/remote.h"
 #include "tools/units.h"
 
 namespace tidemark::tools {
@@ -21,6 +22,16 @@ std::string LabelOf(const EntityInfo& entity) {
 }
 
 Status RunList(Context& context, const NoOptions& /*options*/) {
+  if (IsRemote(context)) {
+    return PrintRemoteList(context,
+                           "/v1/entities",
+                           {{"name", {"data", "name"}},
+                            {"kind", {"data", "kind"}},
+                            {"records", {"data", "records"}},
+                            {"deletions", {"data", "deletions"}},
+                            {"generation", {"data", "generation"}},
+                            {"label", {"data", "type"}}});
+  }
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kRead));
   Rows rows(context.output, {"name", "kind", "records", "deletions", "generation", "label"});
   for (const EntityInfo& entity : store->ListEntities()) {
@@ -189,10 +200,12 @@ Status RunTrim(Context& context, const TrimOptions& options) {
 
 void AddEntityCommands(CommandTable& table) {
   table.AddGroup("entities", "Kinds, schemas and retention of entities");
-  table.Add<NoOptions>(
-      {"entities list", "List the entities", "  tidemark entities list --data ./data\n"},
-      &DeclareNothing,
-      &RunList);
+  table.Add<NoOptions>({"entities list",
+                        "List the entities",
+                        "  tidemark entities list --data ./data\n",
+                        /*over_http=*/true},
+                       &DeclareNothing,
+                       &RunList);
   table.Add<NameOptions>({"entities show",
                           "Show one entity and its declaration",
                           "  tidemark entities show --data ./data contact\n"},

@@ -1,7 +1,5 @@
 // pull: brings a replica up to date with a server, or with a local data root.
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +12,7 @@
 #include "server/http_transport.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
+#include "tools/remote.h"
 
 namespace tidemark::tools {
 namespace {
@@ -21,19 +20,11 @@ namespace {
 struct PullCommandOptions {
   std::string replica;
   std::string device;
-  std::string server;
-  std::string token;
-  std::string token_file;
-  std::string certificate_authority;
 };
 
 void DeclarePull(Arguments& arguments, PullCommandOptions& options) {
   arguments.RequiredText("--replica", options.replica, "Data root of the replica");
   arguments.RequiredText("--device", options.device, "Id of the device that the replica is");
-  arguments.Text("--server", options.server, "URL of a server, instead of --data");
-  arguments.Text("--token", options.token, "Token for the server; see also TIDEMARK_TOKEN");
-  arguments.Text("--token-file", options.token_file, "File that holds the token");
-  arguments.Text("--ca", options.certificate_authority, "PEM file of who vouches for the server");
 }
 
 std::string GapsJson(const std::vector<Gap>& gaps) {
@@ -84,27 +75,13 @@ Result<PullResult> Pull(Context& context, Replica& replica, Transport& transport
   return result;
 }
 
-Result<std::string> ReadToken(const PullCommandOptions& options) {
-  if (!options.token.empty()) return options.token;
-  if (!options.token_file.empty()) {
-    std::ifstream file(options.token_file);
-    std::string token;
-    if (!(file >> token)) {
-      return Status(ErrorCode::kInvalidArgument, options.token_file + " holds no token");
-    }
-    return token;
-  }
-  const char* token = std::getenv("TIDEMARK_TOKEN");
-  return std::string(token == nullptr ? "" : token);
-}
-
 Status PullFromServer(Context& context,
                       const PullCommandOptions& options,
                       const std::filesystem::path& replica_path) {
   server::HttpTransportOptions where;
-  where.url = options.server;
-  TIDEMARK_ASSIGN_OR_RETURN(where.token, ReadToken(options));
-  where.client.certificate_authority = options.certificate_authority;
+  where.url = context.globals.server;
+  TIDEMARK_ASSIGN_OR_RETURN(where.token, ReadToken(context.globals));
+  where.client.certificate_authority = context.globals.certificate_authority;
   TIDEMARK_ASSIGN_OR_RETURN(const auto replica, OpenReplica(replica_path, options));
   server::HttpTransport transport(std::move(where), options.device);
   TIDEMARK_ASSIGN_OR_RETURN(const PullResult result, Pull(context, *replica, transport));
@@ -134,7 +111,7 @@ Status RunPull(Context& context, const PullCommandOptions& options) {
   TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(options.device));
   TIDEMARK_ASSIGN_OR_RETURN(const auto replica_path,
                             InstancePath(options.replica, context.globals.instance));
-  if (options.server.empty()) return PullFromRoot(context, options, replica_path);
+  if (!IsRemote(context)) return PullFromRoot(context, options, replica_path);
   return PullFromServer(context, options, replica_path);
 }
 
@@ -146,7 +123,8 @@ void AddPullCommand(CommandTable& table) {
        "Bring a replica up to date",
        "  tidemark pull --data ./data --replica ./tablet --device tablet-7\n"
        "  tidemark pull --server http://127.0.0.1:8787 --replica ./tablet --device tablet-7\n"
-       "  tidemark scan --data ./tablet contact\n"},
+       "  tidemark scan --data ./tablet contact\n",
+       /*over_http=*/true},
       &DeclarePull,
       &RunPull);
 }

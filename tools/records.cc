@@ -9,6 +9,7 @@
 #include "tools/command.h"
 #include "tools/data_root.h"
 #include "tools/line_reader.h"
+#include "tools/remote.h"
 
 namespace tidemark::tools {
 namespace {
@@ -113,6 +114,51 @@ Status CommitOne(Context& context, Store& store, const WriteBatch& batch, const 
   return store.Close();
 }
 
+// The same over a server: one line of a batch of changes. Returns how much was applied.
+Result<uint64_t> SendOne(Context& context,
+                         const std::string& line,
+                         const std::string& operation_id,
+                         const RecordId* id) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto remote, Remote::Open(context.globals));
+  http::Headers headers;
+  if (!operation_id.empty()) headers.Add("Idempotency-Key", operation_id);
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string answer,
+                            remote->Ask(http::Method::kPost, "/v1/changes", line, headers));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto data, ReadJsonFields(answer, {"data"}));
+  if (!data.front()) return Status(ErrorCode::kUnavailable, "the answer lacks its data");
+  TIDEMARK_ASSIGN_OR_RETURN(
+      const auto counts, ReadJsonFields(data.front()->text, {"sequence", "applied", "unchanged"}));
+  for (const auto& count : counts) {
+    if (!count || count->type != JsonType::kInteger) {
+      return Status(ErrorCode::kUnavailable, "the answer lacks its counts");
+    }
+  }
+  const auto count = [&](size_t at) {
+    return static_cast<uint64_t>(counts[at]->integer);
+  };
+  Fields fields = {{"sequence", count(0)}, {"applied", count(1)}, {"unchanged", count(2)}};
+  if (id != nullptr) fields.emplace_back("id", Cell::Id(id->text(), id->form()));
+  context.output.Object(fields);
+  return count(1);
+}
+
+// A line of `POST /v1/changes`.
+std::string ChangeLine(std::string_view op,
+                       std::string_view entity,
+                       const RecordId* id,
+                       const server::TypedValue* value,
+                       const ConditionOptions& condition) {
+  JsonWriter line;
+  line.BeginObject().Key("op").String(op).Key("entity").String(entity);
+  if (id != nullptr) line.Key("id").Raw(server::IdToJson(id->text(), id->form()));
+  if (value != nullptr) line.Key("data").Raw(server::ValueToJson(value->bytes, value->kind));
+  if (condition.if_absent) line.Key("if_absent").Bool(true);
+  if (condition.if_version) line.Key("if_version").Unsigned(*condition.if_version);
+  if (condition.if_newer) line.Key("if_newer").Integer(*condition.if_newer);
+  line.EndObject();
+  return line.Take();
+}
+
 struct PutOptions {
   std::string entity;
   std::string id;
@@ -151,6 +197,10 @@ Status RunPut(Context& context, const PutOptions& options) {
   if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
   TIDEMARK_RETURN_IF_ERROR(CheckName(options.entity));
   TIDEMARK_RETURN_IF_ERROR(CheckRecordId(id.text()));
+  if (IsRemote(context)) {
+    const std::string line = ChangeLine("put", options.entity, &id, &value, options.condition);
+    return SendOne(context, line, options.operation_id, &id).status();
+  }
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
   return CommitOne(context, *store, batch, &id);
 }
@@ -170,7 +220,17 @@ void DeclareDelete(Arguments& arguments, DeleteOptions& options) {
   DeclareVersionConditions(arguments, options.condition);
 }
 
+Status DeleteRemote(Context& context, const DeleteOptions& options, const RecordId& id) {
+  const std::string line = ChangeLine("delete", options.entity, &id, nullptr, options.condition);
+  TIDEMARK_ASSIGN_OR_RETURN(const uint64_t applied, SendOne(context, line, {}, &id));
+  if (applied > 0 || options.if_exists) return {};
+  return {ErrorCode::kNotFound, options.entity + " has no record \"" + options.id + "\""};
+}
+
 Status RunDelete(Context& context, const DeleteOptions& options) {
+  if (IsRemote(context)) {
+    return DeleteRemote(context, options, server::IdFromArgument(options.id, options.text_id));
+  }
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kWrite));
   const RecordId id = server::IdFromArgument(options.id, options.text_id);
   const auto entity = store->FindEntity(options.entity);
@@ -211,12 +271,18 @@ void DeclareAppend(Arguments& arguments, AppendOptions& options) {
 Status RunAppend(Context& context, const AppendOptions& options) {
   TIDEMARK_ASSIGN_OR_RETURN(const server::TypedValue value, ReadValue(options.value));
   TIDEMARK_RETURN_IF_ERROR(CheckName(options.entity));
+  std::optional<RecordId> id;
+  if (!options.id.empty()) id = server::IdFromArgument(options.id, options.text_id);
+  const RecordId* given = id ? &*id : nullptr;
+  if (IsRemote(context)) {
+    const std::string line = ChangeLine("append", options.entity, given, &value, {});
+    return SendOne(context, line, options.operation_id, given).status();
+  }
   WriteBatch batch;
-  if (options.id.empty()) {
-    batch.Append(options.entity, value.bytes, value.kind);
+  if (id) {
+    batch.Append(options.entity, *id, value.bytes, value.kind);
   } else {
-    const RecordId id = server::IdFromArgument(options.id, options.text_id);
-    batch.Append(options.entity, id, value.bytes, value.kind);
+    batch.Append(options.entity, value.bytes, value.kind);
   }
   if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
@@ -233,7 +299,29 @@ void DeclareGet(Arguments& arguments, GetOptions& options) {
   arguments.RequiredText("id,--id", options.id, "Id of the record");
 }
 
+Status GetRemote(Context& context, const GetOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto remote, Remote::Open(context.globals));
+  const std::string path =
+      "/v1/entities/" + Escape(options.entity) + "/records/" + Escape(options.id);
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string answer, remote->Ask(http::Method::kGet, path));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto parts, ReadJsonFields(answer, {"data", "meta"}));
+  if (!parts[0] || !parts[1]) return {ErrorCode::kUnavailable, "the answer has no record"};
+  const std::string value = server::FieldToJson(*parts[0]);
+  if (context.output.format() == OutputFormat::kTable) {
+    context.output.Line(value);
+    return {};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto meta, ReadJsonFields(parts[1]->text, {"id", "version"}));
+  if (!meta[0] || !meta[1]) return {ErrorCode::kUnavailable, "the answer has no record"};
+  context.output.Object({{"entity", options.entity},
+                         {"id", Cell::Json(server::FieldToJson(*meta[0]))},
+                         {"version", Cell::Json(server::FieldToJson(*meta[1]))},
+                         {"data", Cell::Json(value)}});
+  return {};
+}
+
 Status RunGet(Context& context, const GetOptions& options) {
+  if (IsRemote(context)) return GetRemote(context, options);
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kRead));
   TIDEMARK_ASSIGN_OR_RETURN(const auto record, store->Get(options.entity, RecordId(options.id)));
   if (!record) {
@@ -259,25 +347,29 @@ void AddRecordCommands(CommandTable& table) {
                          "Write one record",
                          "  tidemark put --data ./data contact 1001 '{\"name\":\"Ada\"}'\n"
                          "  tidemark put --data ./data photo p1 --file p1.jpg --bytes\n"
-                         "  tidemark put --data ./data contact 1001 '{}' --if-version 17\n"},
+                         "  tidemark put --data ./data contact 1001 '{}' --if-version 17\n",
+                         /*over_http=*/true},
                         &DeclarePut,
                         &RunPut);
   table.Add<GetOptions>({"get",
                          "Print the value of one record",
                          "  tidemark get --data ./data contact 1001\n"
-                         "  tidemark get --data ./data contact 1001 --output json\n"},
+                         "  tidemark get --data ./data contact 1001 --output json\n",
+                         /*over_http=*/true},
                         &DeclareGet,
                         &RunGet);
   table.Add<DeleteOptions>({"delete",
                             "Delete one record",
                             "  tidemark delete --data ./data contact 1001\n"
-                            "  tidemark delete --data ./data contact 1001 --if-exists\n"},
+                            "  tidemark delete --data ./data contact 1001 --if-exists\n",
+                            /*over_http=*/true},
                            &DeclareDelete,
                            &RunDelete);
   table.Add<AppendOptions>({"append",
                             "Append one event to an incremental entity",
                             "  tidemark append --data ./data visits '{\"patients\":18}'\n"
-                            "  tidemark append --data ./data visits --id v7 --file visit.json\n"},
+                            "  tidemark append --data ./data visits --id v7 --file visit.json\n",
+                            /*over_http=*/true},
                            &DeclareAppend,
                            &RunAppend);
 }

@@ -4,6 +4,7 @@
 #include "server/record_json.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
+#include "tools/remote.h"
 #include "tools/signals.h"
 
 namespace tidemark::tools {
@@ -27,10 +28,22 @@ void DeclareScan(Arguments& arguments, ScanCommandOptions& options) {
   arguments.Flag("--ids", options.ids, "Only ids and versions, without reading values");
 }
 
+Status ScanRemote(Context& context, const ScanCommandOptions& options) {
+  if (options.reverse || !options.after.empty()) {
+    return {ErrorCode::kInvalidArgument, "--reverse and --after need the folder itself: --data"};
+  }
+  std::string path = "/v1/entities/" + Escape(options.entity) + "/records";
+  if (!options.prefix.empty()) path += "?prefix=" + Escape(options.prefix);
+  std::vector<RemoteColumn> columns = {{"id", {"meta", "id"}}, {"version", {"meta", "version"}}};
+  if (!options.ids) columns.push_back({"data", {"data"}});
+  return PrintRemoteList(context, path, columns, options.limit.value_or(0));
+}
+
 Status RunScan(Context& context, const ScanCommandOptions& options) {
   if (options.limit && *options.limit == 0) {
     return {ErrorCode::kInvalidArgument, "--limit must be at least 1"};
   }
+  if (IsRemote(context)) return ScanRemote(context, options);
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kRead));
   ScanOptions scan;
   scan.prefix = options.prefix;
@@ -63,7 +76,8 @@ void AddScanCommand(CommandTable& table) {
        "Print the records of an entity, in the order of their ids",
        "  tidemark scan --data ./data contact --limit 20\n"
        "  tidemark scan --data ./data visits --prefix 2031-05 --output ndjson\n"
-       "  tidemark scan --data ./data contact --reverse --after 2000 --limit 10\n"},
+       "  tidemark scan --data ./data contact --reverse --after 2000 --limit 10\n",
+       /*over_http=*/true},
       &DeclareScan,
       &RunScan);
 }

@@ -15,6 +15,7 @@
 #include "replication/sync_tracker.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
+#include "tools/remote.h"
 #include "tools/signals.h"
 
 namespace tidemark::tools {
@@ -238,7 +239,44 @@ Status RunWatch(Context& context,
   return {};
 }
 
+Status RefuseRemote(const WatchOptions& options) {
+  if (options.id.empty() && !options.watch) return {};
+  return {ErrorCode::kInvalidArgument, "one row and --watch need the folder itself: --data"};
+}
+
+Status ListRemoteScopes(Context& context, const WatchOptions& options) {
+  TIDEMARK_RETURN_IF_ERROR(RefuseRemote(options));
+  return PrintRemoteList(context,
+                         "/v1/sync-scopes",
+                         {{"scope", {"data", "id"}},
+                          {"state", {"data", "state"}},
+                          {"not_started", {"data", "notStarted"}},
+                          {"syncing", {"data", "syncing"}},
+                          {"failed", {"data", "failed"}},
+                          {"synced", {"data", "synced"}},
+                          {"last_started", {"data", "lastStartedAt"}},
+                          {"last_failed", {"data", "lastFailedAt"}},
+                          {"last_synced", {"data", "lastSyncedAt"}},
+                          {"details", {"data", "details"}}});
+}
+
+Status ListRemoteStatuses(Context& context, const WatchOptions& options) {
+  TIDEMARK_RETURN_IF_ERROR(RefuseRemote(options));
+  return PrintRemoteList(context,
+                         "/v1/sync-status",
+                         {{"id", {"data", "id"}},
+                          {"provider", {"data", "provider"}},
+                          {"entity", {"data", "entity"}},
+                          {"function_id", {"data", "functionId"}},
+                          {"state", {"data", "state"}},
+                          {"records", {"data", "records"}},
+                          {"bytes", {"data", "bytes"}},
+                          {"timestamp", {"data", "timestamp"}},
+                          {"error", {"data", "error"}}});
+}
+
 Status RunScopes(Context& context, const WatchOptions& options) {
+  if (IsRemote(context)) return ListRemoteScopes(context, options);
   if (options.watch) {
     return RunWatch(context,
                     options,
@@ -260,6 +298,7 @@ Status RunScopes(Context& context, const WatchOptions& options) {
 }
 
 Status RunStatus(Context& context, const WatchOptions& options) {
+  if (IsRemote(context)) return ListRemoteStatuses(context, options);
   if (options.watch) {
     return RunWatch(context,
                     options,
@@ -285,14 +324,16 @@ void AddSyncStatusCommands(CommandTable& table) {
                            "Sync scopes: groups of syncs whose progress is tracked together",
                            "  tidemark scopes --data ./tablet\n"
                            "  tidemark scopes --data ./tablet start-up\n"
-                           "  tidemark scopes --data ./tablet --watch\n"},
+                           "  tidemark scopes --data ./tablet --watch\n",
+                           /*over_http=*/true},
                           &DeclareScopes,
                           &RunScopes);
   table.Add<WatchOptions>({"status",
                            "Sync statuses: what syncs, how far it is and how it ended",
                            "  tidemark status --data ./tablet\n"
                            "  tidemark status --data ./tablet pull:contact\n"
-                           "  tidemark status --data ./tablet --watch --output ndjson\n"},
+                           "  tidemark status --data ./tablet --watch --output ndjson\n",
+                           /*over_http=*/true},
                           &DeclareStatus,
                           &RunStatus);
 }

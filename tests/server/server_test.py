@@ -638,6 +638,51 @@ class OperationTest(ServerTest):
         status = server.call("GET", "/v1/sync-status/upload:people").json()["data"]
         self.assertEqual((status["state"], status["records"]), ("synced", 1))
 
+    def test_commands_over_a_server(self):
+        server = self.serve()
+
+        def run(*arguments, code=0):
+            process = subprocess.run([serving.TIDEMARK, "--server", server.url, *arguments], capture_output=True,
+                                     env=serving.environment(), timeout=60, check=False)
+            self.assertEqual(process.returncode, code, process.stderr.decode())
+            return process.stdout.decode() if code == 0 else process.stderr.decode()
+
+        def run_json(*arguments):
+            return json.loads(run(*arguments, "--output", "json"))
+
+        self.assertEqual(run_json("put", "lead", "1", '{"a":1}')["applied"], 1)
+        self.assertEqual(run_json("put", "lead", "1", '{"a":1}')["unchanged"], 1)
+        run("put", "lead", "x/y z", '{"a":2}', "--if-absent")
+        run("put", "lead", "x/y z", '{"a":3}', "--if-absent", code=5)
+        run("append", "visit", '{"at":1}', "--operation-id", "z")
+        run("append", "visit", '{"at":1}', "--operation-id", "z")
+        self.assertEqual(json.loads(run("get", "lead", "x/y z")), {"a": 2})
+        self.assertEqual(run_json("get", "lead", "1"), {"entity": "lead", "id": 1, "version": 1, "data": {"a": 1}})
+        self.assertIn("no record", run("get", "lead", "nope", code=3))
+        self.assertEqual([row["id"] for row in run_json("scan", "lead")], [1, "x/y z"])
+        self.assertEqual(len(run_json("scan", "lead", "--limit", "1")), 1)
+        self.assertEqual(len(run_json("scan", "visit")), 1)
+        self.assertIn("lead", [row["name"] for row in run_json("entities", "list")])
+        for i in range(3):
+            Device(server, f"d{i}").sync()
+        self.assertEqual([row["device"] for row in run_json("devices", "list")], ["d0", "d1", "d2"])
+        self.assertEqual(run_json("devices", "select", "d1", "--entity", "lead")["owed"], 1)
+        self.assertEqual(run_json("devices", "show", "d1")["selection"], {"entities": ["lead"]})
+        self.assertTrue(run_json("devices", "reset", "d2")["reset_pending"])
+        self.assertTrue(run_json("devices", "forget", "d2")["forgotten"])
+        run("delete", "lead", "1")
+        run("delete", "lead", "1", code=3)
+        run("delete", "lead", "1", "--if-exists")
+        why = run_json("why", "--device", "d0", "lead", "1")
+        self.assertEqual((why["state"], why["next"]), ("owed", "deleted"))
+        self.assertIn("which is gone", run("why", "--device", "d0", "lead", "1"))
+        server.call("POST", "/v1/sync-scopes/start-up/start", json.dumps({"members": ["crm"]}))
+        self.assertEqual([row["scope"] for row in run_json("scopes")], ["start-up"])
+        self.assertEqual(run_json("status"), [])
+        self.assertIn("give --data", run("verify", code=2))
+        self.assertEqual(server.stop(), 0)
+        run("devices", "list", code=6)
+
     def test_health_and_metrics(self):
         server = self.serve()
         self.put(server, "lead", 1, {})
