@@ -79,11 +79,11 @@ inline constexpr int kReaderAttempts = 20;
 inline constexpr std::chrono::milliseconds kReaderPause{10};
 
 /// Records that a scan in the order of ids collects at a time: it begins with few, for callers that
-/// want no more.
+/// want no more. The more they are, the more of them share a segment; 180 bytes each.
 inline constexpr size_t kScanRecordsMin = 16;
-inline constexpr size_t kScanRecordsMax = 4096;
+inline constexpr size_t kScanRecordsMax = 16'384;
 /// Values that it reads ahead for them; those beyond are read when their turn comes.
-inline constexpr size_t kScanBytes = size_t{2} * 1024 * 1024;
+inline constexpr size_t kScanBytes = size_t{4} * 1024 * 1024;
 
 /// Heads that a log cursor fetches from the liveness sets at a time.
 inline constexpr size_t kCursorBlock = 512;

@@ -258,8 +258,8 @@ Status RecordIterator::Impl::ReadValue(Slot* slot) {
     // Made after the view was, it sees all of its rows.
     log_.reset(view_->state.db->NewIterator(rocksdb::ReadOptions(), entity_->log.get()));
   }
-  const bool same = log_->Valid() && segment_ == slot->segment;
-  if (same && ReadRow(slot).ok()) return {};
+  if (rows_.has_value() && segment_ == slot->segment && ReadRow(slot).ok()) return {};
+  rows_.reset();
   std::string key;
   AppendBigEndian64(&key, head.value());
   log_->SeekForPrev(key);
@@ -268,13 +268,15 @@ Status RecordIterator::Impl::ReadValue(Slot* slot) {
         internal::FromRocks(log_->status(), "reading the log of " + entity_->name));
     return {ErrorCode::kCorruption, "the log of " + entity_->name + " begins too late"};
   }
+  auto rows = SegmentRows::Open({log_->value().data(), log_->value().size()});
+  if (!rows.ok()) return {ErrorCode::kCorruption, rows.status().message()};
+  rows_ = *rows;
   segment_ = slot->segment;
   return ReadRow(slot);
 }
 
 Status RecordIterator::Impl::ReadRow(Slot* slot) const {
-  const std::string_view segment(log_->value().data(), log_->value().size());
-  const auto row = ReadSegmentRow(segment, slot->record.version);
+  const auto row = rows_->Find(slot->record.version);
   if (!row.ok()) return {ErrorCode::kCorruption, row.status().message()};
   Record& found = slot->record;
   if (row->id != found.id) {

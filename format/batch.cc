@@ -431,7 +431,7 @@ std::optional<std::string_view> CheckedPiece(const Column& bytes,
                                              size_t index,
                                              size_t length_max) {
   const uint32_t begin = index == 0 ? 0 : Load<uint32_t>(ends.bytes, index - 1);
-  const uint32_t end = Load<uint32_t>(ends.bytes, index);
+  const auto end = Load<uint32_t>(ends.bytes, index);
   if (begin > end || end > bytes.size || end - begin > length_max) return std::nullopt;
   return bytes.text().substr(begin, end - begin);
 }
@@ -457,7 +457,7 @@ size_t FindSequence(const Columns& columns, size_t rows, uint64_t sequence) {
 
 }  // namespace
 
-Result<BatchRow> ReadSegmentRow(std::string_view segment, SequenceNumber sequence) {
+Result<SegmentRows> SegmentRows::Open(std::string_view segment) {
   auto opened = internal::OpenEnvelope(segment, /*check_checksum=*/false);
   if (!opened.ok()) return opened.status();
   TIDEMARK_RETURN_IF_ERROR(VerifyStructure(opened->payload));
@@ -466,8 +466,13 @@ Result<BatchRow> ReadSegmentRow(std::string_view segment, SequenceNumber sequenc
   const Columns columns(table);
   const ColumnChecker checker(columns, opened->rows, BatchKind::kSegment);
   TIDEMARK_RETURN_IF_ERROR(checker.CheckLengths());
-  const size_t index = FindSequence(columns, opened->rows, sequence.value());
-  if (index == opened->rows) {
+  return SegmentRows(opened->payload, opened->rows);
+}
+
+Result<BatchRow> SegmentRows::Find(SequenceNumber sequence) const {
+  const Columns columns(*RootOf(payload_));
+  const size_t index = FindSequence(columns, rows_, sequence.value());
+  if (index == rows_) {
     return MalformedBatch("no row has sequence " + std::to_string(sequence.value()));
   }
   const auto id = CheckedPiece(columns.ids, columns.id_end, index, kIdBytesMax);

@@ -10,6 +10,11 @@
 namespace tidemark::internal {
 namespace {
 
+Result<BatchRow> FindRow(std::string_view segment, SequenceNumber head) {
+  TIDEMARK_ASSIGN_OR_RETURN(const SegmentRows rows, SegmentRows::Open(segment));
+  return rows.Find(head);
+}
+
 constexpr uint8_t kHeadRowVersion = 1;
 constexpr uint8_t kIdentityRowVersion = 1;
 constexpr size_t kEpochsMax = 100'000;
@@ -161,19 +166,20 @@ Result<EntityState> MakeEntity(StoreState& state,
   entity.name = name;
   entity.declaration = declaration;
   entity.filter = std::make_shared<SegmentFilterFactory>();
-  rocksdb::ColumnFamilyHandle* log = nullptr;
-  rocksdb::ColumnFamilyHandle* index = nullptr;
-  rocksdb::Status made = state.db->CreateColumnFamily(
-      MakeLogOptions(*state.runtime, entity.filter), LogFamilyName(number), &log);
-  if (made.ok()) {
-    entity.log = WrapFamily(state.db.get(), log);
-    made = state.db->CreateColumnFamily(
-        MakeIndexOptions(*state.runtime, std::make_shared<IndexFilterFactory>(entity.filter)),
-        IndexFamilyName(number, entity.generation),
-        &index);
+  // Both at once: RocksDB writes the options of all families after each call.
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  const rocksdb::Status made = state.db->CreateColumnFamilies(
+      {{LogFamilyName(number), MakeLogOptions(*state.runtime, entity.filter)},
+       {IndexFamilyName(number, entity.generation),
+        MakeIndexOptions(*state.runtime, std::make_shared<IndexFilterFactory>(entity.filter))}},
+      &handles);
+  std::vector<Family> families;
+  for (rocksdb::ColumnFamilyHandle* handle : handles) {
+    families.push_back(WrapFamily(state.db.get(), handle));
   }
   if (!made.ok()) return FromRocks(made, "making the column families of " + entity.name);
-  entity.index = WrapFamily(state.db.get(), index);
+  entity.log = families[0];
+  entity.index = families[1];
   return entity;
 }
 
@@ -213,13 +219,13 @@ Result<Record> ReadRecord(const StoreState& state,
   rocksdb::PinnableSlice bytes;
   rocksdb::Status read = state.db->Get(rocksdb::ReadOptions(), entity.log.get(), key, &bytes);
   Result<BatchRow> found = Status(ErrorCode::kCorruption, "its log segment is missing");
-  if (read.ok()) found = ReadSegmentRow({bytes.data(), bytes.size()}, entry.head);
+  if (read.ok()) found = FindRow({bytes.data(), bytes.size()}, entry.head);
   std::unique_ptr<rocksdb::Iterator> segments;  // owns the row, once it is used
   if (!found.ok() && (read.ok() || read.IsNotFound())) {
     segments = SeekSegment(state, entity, entry.head);
     read = segments->status();
     if (segments->Valid()) {
-      found = ReadSegmentRow({segments->value().data(), segments->value().size()}, entry.head);
+      found = FindRow({segments->value().data(), segments->value().size()}, entry.head);
     }
   }
   if (!read.ok()) return FromRocks(read, "reading " + where());

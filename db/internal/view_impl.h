@@ -12,6 +12,7 @@
 #include "db/internal/store_state.h"
 #include "db/tuning.h"
 #include "db/view.h"
+#include "format/segment_row.h"
 
 namespace tidemark {
 
@@ -84,7 +85,7 @@ class RecordIterator::Impl {
   /// Reads values of the batch, each segment once, as far as they fit in memory.
   Status ReadValues();
   Status ReadValue(Slot* slot);
-  /// Out of the segment that `log_` is at.
+  /// Out of `rows_`, which must be set.
   Status ReadRow(Slot* slot) const;
 
   std::shared_ptr<const View::Impl> view_;
@@ -95,7 +96,8 @@ class RecordIterator::Impl {
   std::vector<Run> runs_;
   std::unique_ptr<rocksdb::Iterator> index_;
   std::unique_ptr<rocksdb::Iterator> log_;  // null until a value is wanted
-  SequenceNumber segment_;                  // where the index says that log_ is
+  std::optional<SegmentRows> rows_;         // at log_, when set
+  SequenceNumber segment_;                  // where the index says that they are
   // Records are collected batch by batch, because values lie in the order of the log: read in that
   // order, a segment serves all its records of the batch.
   std::vector<Slot> batch_;

@@ -450,6 +450,11 @@ TEST(BatchTest, PickedRowsSayWhatRowsAddedOneByOneSay) {
   }
 }
 
+Result<BatchRow> FindRow(std::string_view segment, SequenceNumber sequence) {
+  TIDEMARK_ASSIGN_OR_RETURN(const SegmentRows rows, SegmentRows::Open(segment));
+  return rows.Find(sequence);
+}
+
 TEST(SegmentRowTest, IsTheRowThatTheWholeSegmentHas) {
   for (uint32_t seed = 1; seed <= 20; ++seed) {
     SampleMaker maker(seed);
@@ -458,7 +463,7 @@ TEST(SegmentRowTest, IsTheRowThatTheWholeSegmentHas) {
     ASSERT_TRUE(whole.ok());
     for (size_t i = 0; i < whole->size(); ++i) {
       const BatchRow wanted = whole->row(i);
-      const auto row = ReadSegmentRow(segment, wanted.sequence);
+      const auto row = FindRow(segment, wanted.sequence);
       ASSERT_TRUE(row.ok()) << row.status().message();
       EXPECT_EQ(row->id, wanted.id);
       EXPECT_EQ(row->value, wanted.value);
@@ -470,9 +475,8 @@ TEST(SegmentRowTest, IsTheRowThatTheWholeSegmentHas) {
       EXPECT_EQ(row->writer_time, wanted.writer_time);
     }
     const SequenceNumber beyond = whole->sequence(whole->size() - 1).Next();
-    EXPECT_THAT(ReadSegmentRow(segment, beyond).status(), StatusIs(ErrorCode::kMalformedBatch));
-    EXPECT_THAT(ReadSegmentRow(segment, kSequenceZero).status(),
-                StatusIs(ErrorCode::kMalformedBatch));
+    EXPECT_THAT(FindRow(segment, beyond).status(), StatusIs(ErrorCode::kMalformedBatch));
+    EXPECT_THAT(FindRow(segment, kSequenceZero).status(), StatusIs(ErrorCode::kMalformedBatch));
   }
 }
 
@@ -487,7 +491,7 @@ TEST(SegmentRowTest, DamageIsNeverReadBeyondTheBytes) {
     for (uint64_t flips = 1 + maker.Below(3); flips > 0; --flips) {
       bad[maker.Below(bad.size())] = static_cast<char>(maker.Below(256));
     }
-    const auto row = ReadSegmentRow(bad, first + maker.Below(100));
+    const auto row = FindRow(bad, first + maker.Below(100));
     if (!row.ok()) continue;
     EXPECT_LE(row->id.size(), kIdBytesMax);
     uint64_t touched = 0;
