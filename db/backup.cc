@@ -10,6 +10,7 @@
 #include "db/internal/rocks_status.h"
 #include "db/internal/runtime_impl.h"
 #include "db/internal/store_impl.h"
+#include "db/internal/writing_stopped.h"
 #include "format/coding.h"
 
 namespace tidemark {
@@ -198,7 +199,7 @@ Result<BackupInfo> CreateBackup(Store& store, const std::filesystem::path& direc
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
   {
     const std::lock_guard lock(state.commit_mutex);
-    if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+    if (!state.write_error.ok()) return internal::WritingStopped(state.write_error);
   }
   rocksdb::Env* env = state.runtime->impl().env();
   rocksdb::BackupEngine* opened = nullptr;

@@ -13,6 +13,7 @@
 #include "db/internal/runtime_impl.h"
 #include "db/internal/store_impl.h"
 #include "db/internal/view_impl.h"
+#include "db/internal/writing_stopped.h"
 #include "db/tuning.h"
 #include "format/coding.h"
 
@@ -275,7 +276,7 @@ Result<EntityInfo> Store::Impl::Describe(
     const std::function<Result<EntityDeclaration>(const EntityState* existing)>& describe) {
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
   const std::lock_guard lock(state.commit_mutex);
-  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  if (!state.write_error.ok()) return internal::WritingStopped(state.write_error);
   const auto catalog = state.GetCatalog();
   const EntityPtr existing = catalog->Find(name);
   TIDEMARK_ASSIGN_OR_RETURN(EntityDeclaration declaration, describe(existing.get()));
@@ -367,7 +368,7 @@ Result<CommitResult> Store::Empty(std::string_view name) {
     }
     if (impl_->upkeep != nullptr) impl_->upkeep->WaitForRoom();
     const std::lock_guard lock(state.commit_mutex);
-    if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+    if (!state.write_error.ok()) return internal::WritingStopped(state.write_error);
     CommitGroup group(state);
     TIDEMARK_ASSIGN_OR_RETURN(const CommitResult result,
                               group.Add(batch, CommitOptions{.rewrite_events = true}));
@@ -396,7 +397,7 @@ Result<CommitResult> Store::Drop(std::string_view name) {
     existing = state.GetCatalog()->Find(name);  // emptying it made a new generation
   }
   if (existing == nullptr) return result;
-  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  if (!state.write_error.ok()) return internal::WritingStopped(state.write_error);
   EntityState entity = *existing;
   entity.dropped = true;
   CommitGroup group(state);
@@ -548,7 +549,7 @@ Status Store::WritingState() const {
   // Whoever holds the lock is about to write, and so was told of no error yet.
   const std::unique_lock lock(state.commit_mutex, std::try_to_lock);
   if (!lock.owns_lock() || state.write_error.ok()) return {};
-  return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  return internal::WritingStopped(state.write_error);
 }
 
 StoreStatistics Store::Statistics() const {
@@ -592,7 +593,7 @@ Status Store::BeginEpoch(std::string_view reason) {
   const std::lock_guard fold_lock(impl_->state.fold_mutex);  // no replacement has reserved numbers
   const std::lock_guard lock(impl_->state.commit_mutex);
   if (!impl_->state.write_error.ok()) {
-    return {ErrorCode::kReadOnly, impl_->state.write_error.ToString()};
+    return internal::WritingStopped(impl_->state.write_error);
   }
   Status begun = internal::BeginEpoch(impl_->state, reason);
   if (!begun.ok()) impl_->state.write_error = begun;  // the guard may be closed already

@@ -100,7 +100,7 @@ class Store {
   /// Makes every earlier commit durable.
   Status Sync();
   /// Whether commits are still taken: not ok says why writing has stopped, until the store is
-  /// opened again. Asks no disk and waits for no commit.
+  /// opened again: `kDiskFull` or `kReadOnly`. Asks no disk and waits for no commit.
   Status WritingState() const;
 
   // Reading. The newest committed state.

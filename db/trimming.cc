@@ -5,6 +5,7 @@
 #include "db/internal/fold.h"
 #include "db/internal/rocks_status.h"
 #include "db/internal/store_impl.h"
+#include "db/internal/writing_stopped.h"
 #include "db/store.h"
 #include "format/coding.h"
 
@@ -28,7 +29,7 @@ Status CheckWritable(const StoreState& state) {
 
 /// Requires commit_mutex.
 Status CheckWriting(const StoreState& state) {
-  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  if (!state.write_error.ok()) return internal::WritingStopped(state.write_error);
   return {};
 }
 

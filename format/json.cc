@@ -109,7 +109,8 @@ std::string_view DescribeNumber(std::string_view token) {
 // Visits every value of one document, so that nothing in it goes unchecked.
 class Checker {
  public:
-  Checker(std::string_view text, ScratchUse* scratch) : text_(text), scratch_(*scratch) {}
+  Checker(std::string_view text, int depth_max, ScratchUse* scratch)
+      : text_(text), depth_max_(depth_max), scratch_(*scratch) {}
 
   Status Check() {
     if (scratch_->Open(text_, &document_) != simdjson::SUCCESS) return FirstStageError(text_);
@@ -164,7 +165,7 @@ class Checker {
   }
 
   Status CheckArray(ondemand::value value, int depth) {
-    if (depth > kJsonDepthMax) return Fail("nested deeper than 32");
+    if (depth > depth_max_) return Fail("nested deeper than 32");
     ondemand::array array;
     if (value.get_array().get(array) != simdjson::SUCCESS) return Fail("an array is not closed");
     for (auto element : array) {
@@ -176,7 +177,7 @@ class Checker {
   }
 
   Status CheckObject(ondemand::value value, int depth) {
-    if (depth > kJsonDepthMax) return Fail("nested deeper than 32");
+    if (depth > depth_max_) return Fail("nested deeper than 32");
     ondemand::object object;
     if (value.get_object().get(object) != simdjson::SUCCESS) return Fail("an object is not closed");
     const size_t first_name = scratch_->names().size();
@@ -234,6 +235,7 @@ class Checker {
   }
 
   std::string_view text_;
+  const int depth_max_;
   ScratchUse& scratch_;
   ondemand::document document_;
 };
@@ -345,12 +347,10 @@ void AppendEscape(std::string* out, char c) {
   }
 }
 
-}  // namespace
-
-Result<std::string> MinifyJson(std::string_view text) {
+Result<std::string> Minify(std::string_view text, int depth_max) {
   {
     ScratchUse scratch;
-    TIDEMARK_RETURN_IF_ERROR(Checker(text, &scratch).Check());
+    TIDEMARK_RETURN_IF_ERROR(Checker(text, depth_max, &scratch).Check());
   }
   std::string minified(text.size(), '\0');
   size_t size = 0;
@@ -361,8 +361,14 @@ Result<std::string> MinifyJson(std::string_view text) {
   return minified;
 }
 
-Result<std::vector<JsonField>> ReadJsonObject(std::string_view text) {
-  TIDEMARK_ASSIGN_OR_RETURN(const std::string minified, MinifyJson(text));
+}  // namespace
+
+Result<std::string> MinifyJson(std::string_view text) {
+  return Minify(text, kJsonDepthMax);
+}
+
+Result<std::vector<JsonField>> ReadJsonObject(std::string_view text, int depth_max) {
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string minified, Minify(text, depth_max));
   if (!minified.starts_with('{')) {
     return {ErrorCode::kInvalidArgument, "a JSON object is expected"};
   }
@@ -376,8 +382,8 @@ Result<std::vector<JsonField>> ReadJsonObject(std::string_view text) {
   return fields;
 }
 
-Result<std::vector<JsonField>> ReadJsonArray(std::string_view text) {
-  TIDEMARK_ASSIGN_OR_RETURN(const std::string minified, MinifyJson(text));
+Result<std::vector<JsonField>> ReadJsonArray(std::string_view text, int depth_max) {
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string minified, Minify(text, depth_max));
   if (!minified.starts_with('[')) {
     return {ErrorCode::kInvalidArgument, "a JSON array is expected"};
   }

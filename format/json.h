@@ -32,10 +32,11 @@ struct JsonField {
 Result<std::string> MinifyJson(std::string_view text);
 
 /// The members of an object, in order. `kMalformedJson` when `text` is not strict JSON,
-/// `kInvalidArgument` when it is JSON but no object.
-Result<std::vector<JsonField>> ReadJsonObject(std::string_view text);
+/// `kInvalidArgument` when it is JSON but no object. `depth_max` is that of the whole text: an
+/// envelope is one more than the values in it, which have the whole depth to themselves.
+Result<std::vector<JsonField>> ReadJsonObject(std::string_view text, int depth_max = kJsonDepthMax);
 /// The elements of an array, in order.
-Result<std::vector<JsonField>> ReadJsonArray(std::string_view text);
+Result<std::vector<JsonField>> ReadJsonArray(std::string_view text, int depth_max = kJsonDepthMax);
 
 /// Reads only the named members of a stored, already checked JSON object; absent ones are nullopt.
 /// The one door to fields of a value for schemas, selections and references.

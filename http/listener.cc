@@ -24,25 +24,29 @@ using internal::TlsStream;
 /// Connections beyond the limit that are told so; more are closed at once.
 constexpr uint64_t kRefusedConnectionsMax = 64;
 
+Status LoadTls(const ListenerOptions& options, asio::ssl::context* tls) {
+  error_code failed;
+  tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                       asio::ssl::context::no_tlsv1_1,
+                   failed);
+  tls->use_certificate_chain_file(options.tls_certificate, failed);
+  if (failed) {
+    return {ErrorCode::kInvalidArgument,
+            "the TLS certificate " + options.tls_certificate + ": " + failed.message()};
+  }
+  tls->use_private_key_file(options.tls_key, asio::ssl::context::pem, failed);
+  if (failed) {
+    return {ErrorCode::kInvalidArgument,
+            "the TLS key " + options.tls_key + ": " + failed.message()};
+  }
+  return {};
+}
+
 }  // namespace
 
 Status Listener::Impl::UseTls() {
   tls_.emplace(asio::ssl::context::tls_server);
-  error_code failed;
-  tls_->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
-                        asio::ssl::context::no_tlsv1_1,
-                    failed);
-  tls_->use_certificate_chain_file(options_.tls_certificate, failed);
-  if (failed) {
-    return {ErrorCode::kInvalidArgument,
-            "the TLS certificate " + options_.tls_certificate + ": " + failed.message()};
-  }
-  tls_->use_private_key_file(options_.tls_key, asio::ssl::context::pem, failed);
-  if (failed) {
-    return {ErrorCode::kInvalidArgument,
-            "the TLS key " + options_.tls_key + ": " + failed.message()};
-  }
-  return {};
+  return LoadTls(options_, &*tls_);
 }
 
 Status Listener::Impl::Open() {
@@ -219,6 +223,12 @@ Result<std::unique_ptr<Listener>> Listener::Start(const ListenerOptions& options
   auto impl = std::make_unique<Impl>(options, handler);
   TIDEMARK_RETURN_IF_ERROR(impl->Open());
   return std::unique_ptr<Listener>(new Listener(std::move(impl)));
+}
+
+Status Listener::CheckTls(const ListenerOptions& options) {
+  if (options.tls_certificate.empty()) return {};
+  asio::ssl::context tls(asio::ssl::context::tls_server);
+  return LoadTls(options, &tls);
 }
 
 Listener::Listener(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

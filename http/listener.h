@@ -52,6 +52,9 @@ struct ListenerStatistics {
 /// Thread-safe.
 class Listener {
  public:
+  /// Whether certificate and key can be read and fit each other; ok without TLS. `kInvalidArgument`
+  /// names the file.
+  static Status CheckTls(const ListenerOptions& options);
   /// Listens, and serves until `Stop`. The handler must outlive it.
   static Result<std::unique_ptr<Listener>> Start(const ListenerOptions& options, Handler& handler);
   /// Stops, as with a grace of zero.

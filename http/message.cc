@@ -1,5 +1,7 @@
 #include "http/message.h"
 
+#include <algorithm>
+
 #include "http/internal/ascii.h"
 
 namespace tidemark::http {
@@ -31,6 +33,12 @@ std::optional<std::string_view> Headers::Find(std::string_view name) const {
     if (internal::EqualsIgnoringCase(field, name)) return value;
   }
   return std::nullopt;
+}
+
+size_t Headers::Count(std::string_view name) const {
+  return static_cast<size_t>(std::count_if(fields_.begin(), fields_.end(), [&](const auto& field) {
+    return internal::EqualsIgnoringCase(field.first, name);
+  }));
 }
 
 std::optional<std::string_view> Request::Query(std::string_view name) const {

@@ -1,6 +1,7 @@
 // HTTP messages as values: what a handler reads and what it answers.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,6 +22,8 @@ class Headers {
   void Add(std::string_view name, std::string_view value);
   /// The first field of that name.
   std::optional<std::string_view> Find(std::string_view name) const;
+  /// How many fields have that name.
+  size_t Count(std::string_view name) const;
   const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
 
  private:

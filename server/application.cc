@@ -1,5 +1,6 @@
 #include "server/application.h"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <optional>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "format/json.h"
+#include "http/gzip.h"
 #include "server/data_root.h"
 #include "server/health_routes.h"
 #include "server/reply.h"
@@ -23,6 +25,28 @@ http::Response WrongMethod(const http::Request& request, const std::string& allo
       request.id);
   response.headers.Add("Allow", allow);
   return response;
+}
+
+// Two fields that say who asks, or what a repeat means: a proxy before this server may have read
+// the other one.
+std::optional<http::Response> RefuseAmbiguity(const http::Request& request) {
+  const auto refuse = [&](std::string_view field, std::string what) {
+    return MakeError({.status = 400,
+                      .code = "bad_request",
+                      .message = std::move(what),
+                      .field = std::string(field)},
+                     request.id);
+  };
+  for (const std::string_view name :
+       {"Authorization", "api-key", "X-Basecrm-Device-UUID", "Idempotency-Key"}) {
+    if (request.headers.Count(name) > 1) {
+      return refuse(name, "the header " + std::string(name) + " may be sent once only");
+    }
+  }
+  if (request.headers.Count("Authorization") + request.headers.Count("api-key") > 1) {
+    return refuse("api-key", "send the token either as Authorization or as api-key");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -71,6 +95,7 @@ void Application::Handle(std::shared_ptr<const http::Request> request, http::Res
 void Application::Dispatch(const std::shared_ptr<const http::Request>& request,
                            const RouteMatch& match,
                            const http::Responder& respond) {
+  if (auto refusal = RefuseAmbiguity(*request)) return respond(std::move(*refusal));
   if (auto refusal = admission_->RefuseForeignSite(*request)) return respond(std::move(*refusal));
   if (match.route == nullptr) {
     if (auto refusal = admission_->AdmitToNothing(*request)) return respond(std::move(*refusal));
@@ -111,10 +136,13 @@ http::Responder Application::Observed(const std::shared_ptr<const http::Request>
                                       std::string_view route,
                                       http::Responder respond) {
   const MonotonicTime begin = runtime_->clock().Now();
-  return [this, request, route, begin, respond = std::move(respond)](http::Response response) {
+  const bool compress = http::AsksForGzip(request->headers);
+  return [this, request, route, begin, compress, respond = std::move(respond)](
+             http::Response response) {
     const auto code = response.headers.Find(kErrorHeader);
     metrics_.CountAnswer(route, response.status, code.value_or(""));
     if (!response.failure.empty()) LogFailure(request->id, response.failure);
+    if (compress) http::Compress(&response);
     if (options_.log && options_.log_requests) {
       const auto took =
           std::chrono::duration_cast<std::chrono::microseconds>(runtime_->clock().Now() - begin);
@@ -177,6 +205,7 @@ void Application::Upkeep() {
 void Application::Watch() {
   const uint64_t tokens = tokens_->version();
   if (tokens_seen_.exchange(tokens) != tokens) instances_->WakeAll();
+  instances_->ReopenFull();
 }
 
 void Application::BeginStop() {
@@ -209,12 +238,13 @@ std::vector<Route> Application::OpenRoutes() {
 
 std::string Application::NotReady() const {
   if (stopping_) return "the server is stopping";
-  for (const auto& instance : instances_->Open()) {
-    if (!instance->store().WritingState().ok()) {
-      return "an instance stopped writing: see the log of the server";
-    }
-  }
-  return {};
+  // One tenant's trouble is no reason to send the others elsewhere.
+  const auto open = instances_->Open();
+  const bool all_stopped = std::none_of(open.begin(), open.end(), [](const auto& instance) {
+    return instance->store().WritingState().ok();
+  });
+  if (open.empty() || !all_stopped) return {};
+  return "writing has stopped: see the log of the server";
 }
 
 }  // namespace tidemark::server

@@ -84,6 +84,9 @@ Status CheckMembers(const ChangeLine& change) {
   if (change.conditional && change.op == "append") {
     return FieldError("op", "append takes no condition");
   }
+  if (change.condition.if_absent && change.op == "delete") {
+    return FieldError("if_absent", "has no place in a delete");
+  }
   if (change.data && change.data->bytes.size() > kValueBytesMax) {
     return {ErrorCode::kTooLarge,
             "field \"data\" has " + std::to_string(change.data->bytes.size()) +
@@ -94,18 +97,31 @@ Status CheckMembers(const ChangeLine& change) {
 
 }  // namespace
 
-Status AddChangeLine(std::string_view line, WriteBatch& batch) {
-  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> members, ReadJsonObject(line));
+Status AddChangeLine(std::string_view line, IdFields& id_fields, WriteBatch& batch) {
+  // The data stands in the line.
+  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> members,
+                            ReadJsonObject(line, kJsonDepthMax + 1));
   ChangeLine change;
   for (const JsonField& field : members) TIDEMARK_RETURN_IF_ERROR(ReadMember(field, change));
   TIDEMARK_RETURN_IF_ERROR(CheckMembers(change));
 
   if (change.op == "delete") {
     batch.Delete(*change.entity, *change.id, change.condition);
-  } else if (change.op == "put") {
-    batch.Put(*change.entity, *change.id, change.data->bytes, change.data->kind, change.condition);
-  } else if (change.id) {
-    batch.Append(*change.entity, *change.id, change.data->bytes, change.data->kind);
+    return {};
+  }
+  const std::vector<std::string>& names = id_fields.Of(*change.entity);
+  if (change.op == "put") {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto own, OwnIdOf(*change.data, change.id->text(), names));
+    batch.Put(*change.entity,
+              own ? *own : *change.id,
+              change.data->bytes,
+              change.data->kind,
+              change.condition);
+    return {};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto id, EventIdOf(*change.data, change.id, names));
+  if (id) {
+    batch.Append(*change.entity, *id, change.data->bytes, change.data->kind);
   } else {
     batch.Append(*change.entity, change.data->bytes, change.data->kind);
   }

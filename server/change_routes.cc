@@ -32,7 +32,8 @@ bool IsBlank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
-Result<Changes> ReadChanges(std::string_view body) {
+Result<Changes> ReadChanges(const Store& store, std::string_view body) {
+  IdFields id_fields(store);
   Changes changes;
   for (uint64_t number = 1; !body.empty(); ++number) {
     const size_t end = body.find('\n');
@@ -44,7 +45,7 @@ Result<Changes> ReadChanges(std::string_view body) {
                      "a request has at most " + std::to_string(kChangeLinesMax) + " lines"},
                     number);
     }
-    if (Status status = AddChangeLine(line, changes.batch); !status.ok()) {
+    if (Status status = AddChangeLine(line, id_fields, changes.batch); !status.ok()) {
       return AtLine(status, number);
     }
     changes.lines.push_back(number);
@@ -59,7 +60,8 @@ Status SetIdempotencyKey(const http::Request& request, WriteBatch* batch) {
     return FieldError("Idempotency-Key",
                       "must have 1 to " + std::to_string(kIdempotencyKeyBytesMax) + " bytes");
   }
-  batch->SetOperationId(*key);
+  // A key that came with nothing is still free.
+  if (!batch->empty()) batch->SetOperationId(*key);
   return {};
 }
 
@@ -98,9 +100,9 @@ http::Response RefuseChanges(const Call& call, const Status& status) {
 }
 
 http::Response PostChanges(const Call& call) {
-  Result<Changes> changes = ReadChanges(call.request->body);
-  if (!changes.ok()) return RefuseChanges(call, changes.status());
   Store& store = call.instance->store();
+  Result<Changes> changes = ReadChanges(store, call.request->body);
+  if (!changes.ok()) return RefuseChanges(call, changes.status());
   if (Status keyed = SetIdempotencyKey(*call.request, &changes->batch); !keyed.ok()) {
     return Refuse(call, keyed);
   }

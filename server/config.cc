@@ -210,6 +210,9 @@ Status CheckTelling(const TellOptions& tell) {
     return wrong("webhook_url begins with http:// or https://");
   }
   const MailOptions& mail = tell.mail;
+  if (!mail.public_url.empty() && (!IsWebUrl(mail.public_url) || mail.public_url.ends_with('/'))) {
+    return wrong("public_url begins with http:// or https:// and does not end in a slash");
+  }
   const bool mails = !mail.server.url.empty();
   if (mails != !mail.from.empty() || mails != !mail.to.empty()) {
     return wrong("mail_url, mail_from and mail_to come together");
@@ -224,9 +227,6 @@ Status CheckTelling(const TellOptions& tell) {
   }
   if (!mail.server.user.empty() && !mail.server.require_tls) {
     return wrong("mail_password needs mail_tls: it would be sent in the open");
-  }
-  if (!mail.public_url.empty() && (!IsWebUrl(mail.public_url) || mail.public_url.ends_with('/'))) {
-    return wrong("public_url begins with http:// or https:// and does not end in a slash");
   }
   return {};
 }

@@ -25,15 +25,25 @@ Status NoEntity(const std::string& name) {
 using ToJson = std::string (*)(const EntityInfo& entity);
 
 http::Response List(const Call& call, ToJson to_json, std::string_view type) {
-  const std::vector<EntityInfo> entities = ListDeclared(call.instance->store());
+  // There are fewer than that: who does not ask for less gets all.
+  const Result<uint64_t> limit =
+      ReadNumber(*call.request, "limit", kListLimitMax, 1, kListLimitMax);
+  if (!limit.ok()) return Refuse(call, limit.status());
+  const std::string_view after = call.request->Query("after").value_or("");
+  uint64_t count = 0;
+  bool more = false;
   JsonWriter list;
   list.BeginObject().Key("items").BeginArray();
-  for (const EntityInfo& entity : entities) {
+  for (const EntityInfo& entity : ListDeclared(call.instance->store())) {
+    if (entity.name <= after) continue;
+    more = count == *limit;
+    if (more) break;
+    ++count;
     list.BeginObject().Key("data").Raw(to_json(entity));
     list.Key("meta").BeginObject().Key("type").String(type).EndObject().EndObject();
   }
   list.EndArray().Key("meta").BeginObject().Key("type").String("collection");
-  list.Key("count").Unsigned(entities.size()).EndObject().EndObject();
+  list.Key("count").Unsigned(count).Key("more").Bool(more).EndObject().EndObject();
   return JsonReply(200, list.Take());
 }
 
@@ -67,12 +77,32 @@ Result<EntityDeclaration> ReadDeclaration(const Call& call,
   return DeclarationFromJson(declaration.text());
 }
 
+// Pages were checked, and their ids read, by the schema as it was: a finish under another one would
+// let in what it forbids.
+Status CheckNoPages(const Call& call, const EntityInfo& before, const EntityDeclaration& after) {
+  Uploads& uploads = call.instance->uploads();
+  const std::optional<std::string> active = uploads.active();
+  const bool checks_the_same =
+      before.declaration.id_fields == after.id_fields && before.declaration.fields == after.fields;
+  if (!active || checks_the_same) return {};
+  const Result<UploadInfo> sync = uploads.Get(*active);
+  if (!sync.ok() || !sync->entities.contains(before.name)) return {};
+  return {ErrorCode::kConflict,
+          "upload sync " + *active + " has pages of " + before.name +
+              " that were checked by its schema: finish or abort it first"};
+}
+
 http::Response Declare(const Call& call, ToJson to_json, std::string_view type) {
   if (Status named = CheckName(NameOf(call)); !named.ok()) return Refuse(call, named);
   Store& store = call.instance->store();
   const std::optional<EntityInfo> before = FindDeclared(store, NameOf(call));
   const Result<EntityDeclaration> declaration = ReadDeclaration(call, before);
   if (!declaration.ok()) return Refuse(call, declaration.status());
+  if (before) {
+    if (Status good = CheckNoPages(call, *before, *declaration); !good.ok()) {
+      return Refuse(call, good);
+    }
+  }
   const Result<EntityInfo> entity = store.Declare(NameOf(call), *declaration);
   if (!entity.ok()) return Refuse(call, entity.status());
   return DataReply(before ? 200 : 201, to_json(*entity), type);

@@ -1,11 +1,29 @@
 #include "server/instances.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "server/data_root.h"
 
 namespace tidemark::server {
+
+namespace {
+
+// An instance whose disk was full is opened again when there is so much room, or soon full again.
+constexpr uintmax_t kRoomBytes = 16 << 20;
+constexpr std::chrono::seconds kReopenPause{1};
+constexpr std::chrono::minutes kReopenPauseMax{5};
+// How long calls on such an instance are refused so that it can be closed; then they go on.
+constexpr std::chrono::seconds kLeaveTime{10};
+
+bool HasRoom(const std::filesystem::path& directory) {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(directory, error);
+  return !error && space.available >= kRoomBytes;
+}
+
+}  // namespace
 
 Instances::Instances(std::filesystem::path root,
                      InstancesOptions options,
@@ -27,6 +45,9 @@ Result<std::shared_ptr<Instance>> Instances::Acquire(const std::string& name) {
   const std::shared_ptr<Slot> slot = FindSlot(name);
   const std::lock_guard lock(slot->mutex);
   slot->last_use = runtime_->clock().Now();
+  if (slot->leaving_since) {
+    return Status(ErrorCode::kBusy, "the instance is being opened again after its disk was full");
+  }
   if (slot->instance != nullptr) return slot->instance;
   TIDEMARK_RETURN_IF_ERROR(MakeRoom(*slot));
   return OpenIn(*slot, name);
@@ -139,6 +160,35 @@ void Instances::OpenUntold() {
     slot->last_use = runtime_->clock().Now() - options_.idle_max;
     static_cast<void>(OpenIn(*slot, name).ok());
   }
+}
+
+void Instances::ReopenFull() {
+  for (const auto& slot : Slots()) {
+    const std::unique_lock lock(slot->mutex, std::try_to_lock);
+    if (lock.owns_lock() && slot->instance != nullptr) ReopenIfFull(*slot);
+  }
+}
+
+void Instances::ReopenIfFull(Slot& slot) {
+  const Store& store = slot.instance->store();
+  if (store.WritingState().code() != ErrorCode::kDiskFull) return;
+  const MonotonicTime now = runtime_->clock().Now();
+  if (!slot.leaving_since) {
+    if (now < slot.retry_at || !HasRoom(store.directory())) return;
+    slot.leaving_since = now;
+    slot.instance->waiters().Stop();  // who waits holds it
+  }
+  const bool in_use = slot.instance.use_count() > 1;
+  if (in_use && now - *slot.leaving_since < kLeaveTime) return;
+  if (now - slot.retry_at > kReopenPauseMax) slot.pause = std::chrono::milliseconds(0);
+  slot.pause = std::clamp<std::chrono::milliseconds>(slot.pause * 2, kReopenPause, kReopenPauseMax);
+  slot.retry_at = now + slot.pause;
+  slot.leaving_since.reset();
+  if (in_use) return slot.instance->waiters().Resume();
+  const std::string name = slot.instance->name();
+  slot.instance.reset();
+  // One that does not open is told of to whoever asks for it.
+  static_cast<void>(OpenIn(slot, name).ok());
 }
 
 void Instances::WakeAll() {

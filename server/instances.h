@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,9 @@ class Instances {
   /// Opens some of the closed instances that may have outcomes to tell, while half of the room is
   /// free: a closed one tells nobody. They take turns, and make way for whoever is asked for.
   void OpenUntold();
+  /// Opens instances anew that stopped writing because their disk was full, once there is room
+  /// again. Until then, and if that fails, at growing intervals. To be called about once a second.
+  void ReopenFull();
   /// Wakes all calls that wait: each looks again at what it waits for.
   void WakeAll();
   /// Lets all go that wait, now and from now on: the server stops.
@@ -65,6 +69,10 @@ class Instances {
     std::mutex mutex;  // held while opening and closing
     std::shared_ptr<Instance> instance;
     MonotonicTime last_use;
+    // While its disk was full.
+    std::optional<MonotonicTime> leaving_since;  // it is to be closed, so nobody gets it any more
+    MonotonicTime retry_at;
+    std::chrono::milliseconds pause{0};
   };
 
   std::shared_ptr<Slot> FindSlot(const std::string& name);
@@ -73,6 +81,7 @@ class Instances {
   /// Closes the instance unless it is in use or its sessions are young.
   bool TryClose(Slot& slot, Reason reason);
   Status MakeRoom(const Slot& opening);
+  void ReopenIfFull(Slot& slot);
 
   const std::filesystem::path root_;
   const InstancesOptions options_;

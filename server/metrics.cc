@@ -11,6 +11,7 @@ namespace {
 struct StoreTotals {
   StoreStatistics sum;
   uint64_t waiting = 0;
+  uint64_t stopped = 0;
 };
 
 StoreTotals TotalsOf(const std::vector<std::shared_ptr<Instance>>& instances) {
@@ -30,6 +31,7 @@ StoreTotals TotalsOf(const std::vector<std::shared_ptr<Instance>>& instances) {
     totals.sum.pinned_deaths += one.pinned_deaths;
     totals.sum.disk_bytes += one.disk_bytes;
     totals.waiting += instance->waiters().size();
+    if (!instance->store().WritingState().ok()) ++totals.stopped;
   }
   return totals;
 }
@@ -38,6 +40,10 @@ void WriteStores(Exposition& out, const std::vector<std::shared_ptr<Instance>>& 
   const StoreTotals totals = TotalsOf(instances);
   const StoreStatistics& sum = totals.sum;
   out.One("instances_open", "gauge", "Instances that are open.", instances.size());
+  out.One("instances_stopped",
+          "gauge",
+          "Open instances that take no writes: their disk is full, or failed.",
+          totals.stopped);
   out.One("commits", "gauge", "Commits since open instances were opened.", sum.commits);
   out.One(
       "commit_groups", "gauge", "Groups that these commits were written in.", sum.commit_groups);

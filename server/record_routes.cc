@@ -7,6 +7,7 @@
 
 #include "format/json.h"
 #include "server/entity_tags.h"
+#include "server/own_id.h"
 #include "server/record_json.h"
 #include "server/reply.h"
 #include "server/requests.h"
@@ -127,20 +128,6 @@ Result<TypedValue> ReadValue(const http::Request& request) {
   return value;
 }
 
-// Whether the id is a number is not to be seen in a path: the value's own id field says it, else
-// the record as it is, else the looks of the id.
-RecordId IdOfWrite(const Call& call, const TypedValue& value, const std::optional<Record>& before) {
-  const std::optional<EntityInfo> entity = FindDeclared(call.instance->store(), EntityOf(call));
-  const std::vector<std::string> id_fields =
-      entity ? entity->declaration.id_fields : EntityDeclaration().id_fields;
-  if (value.kind == ValueKind::kJson && value.bytes.starts_with('{') && id_fields.size() == 1) {
-    const auto own = IdOfObject(value.bytes, id_fields);
-    if (own.ok() && *own && (*own)->text() == IdOf(call)) return **own;
-  }
-  if (before) return {IdOf(call), before->id_form};
-  return IdFromArgument(IdOf(call), /*as_text=*/false);
-}
-
 // The condition under which a write that was decided for `before` holds.
 WriteCondition OnlyIf(const std::optional<Record>& before) {
   WriteCondition condition;
@@ -193,10 +180,15 @@ http::Response CommitReply(int status, const CommitResult& result, std::string_v
 http::Response PutRecord(const Call& call) {
   const Result<TypedValue> value = ReadValue(*call.request);
   if (!value.ok()) return Refuse(call, value.status());
+  const auto own = OwnIdOf(*value, IdOf(call), IdFields(call.instance->store()).Of(EntityOf(call)));
+  if (!own.ok()) return Refuse(call, own.status());
+  // Whether the id is a number is not to be seen in a path: the value's own id field says it, else
+  // the record as it is, else the looks of the id.
   const auto make = [&](const std::optional<Record>& before, const WriteCondition& condition) {
+    RecordId id = IdFromArgument(IdOf(call), /*as_text=*/false);
+    if (before) id = RecordId(IdOf(call), before->id_form);
     WriteBatch batch;
-    batch.Put(
-        EntityOf(call), IdOfWrite(call, *value, before), value->bytes, value->kind, condition);
+    batch.Put(EntityOf(call), *own ? **own : id, value->bytes, value->kind, condition);
     return batch;
   };
   const Result<CommitResult> result = Write(call, /*must_exist=*/false, make);

@@ -15,10 +15,9 @@ constexpr size_t kItemBytes = 320;  // an item without its value, roughly
 
 /// What items of one entity have in common.
 struct Label {
-  std::string type;      // as a JSON string
-  std::string id_field;  // empty: the id is made of several fields
-  std::string id_key;    // `"id":`
-  std::string with_id;   // what a stored object that has its id usually begins with
+  std::string type;                    // as a JSON string
+  std::vector<std::string> id_fields;  // several: the id is an array of them; none: of no field
+  std::string with_id;                 // what a stored object that has its id usually begins with
 };
 
 std::string Quote(std::string_view text) {
@@ -37,21 +36,14 @@ std::optional<EntityInfo> FindEntity(const Store& store, std::string_view name) 
 }
 
 Label LabelOf(const Store& store, std::string_view entity) {
-  Label label{.type = Quote(entity), .id_field = "id"};
+  Label label{.type = Quote(entity), .id_fields = EntityDeclaration().id_fields};
   if (const auto info = FindEntity(store, entity)) {
     const EntityDeclaration& declared = info->declaration;
     if (!declared.type_label.empty()) label.type = Quote(declared.type_label);
-    label.id_field = declared.id_fields.size() == 1 ? declared.id_fields[0] : "";
+    label.id_fields = declared.id_fields;
   }
-  label.id_key = Quote(label.id_field.empty() ? "id" : label.id_field) + ":";
-  label.with_id = "{" + label.id_key;
+  if (!label.id_fields.empty()) label.with_id = "{" + Quote(label.id_fields.front()) + ":";
   return label;
-}
-
-bool HasIdField(std::string_view object, const Label& label) {
-  if (object.starts_with(label.with_id)) return true;
-  const auto fields = ReadJsonFields(object, {label.id_field});
-  return fields.ok() && fields->front().has_value();
 }
 
 std::string_view TrimLeft(std::string_view text) {
@@ -59,20 +51,41 @@ std::string_view TrimLeft(std::string_view text) {
   return begin == std::string_view::npos ? std::string_view() : text.substr(begin);
 }
 
-void AppendValue(std::string* out, const BatchRow& row, const std::string& id, const Label& label) {
+// The id fields that an object lacks, as members: `"id":7,`.
+std::string MissingIdFields(std::string_view object, const BatchRow& row, const Label& label) {
+  const auto fields = ReadJsonFields(object, label.id_fields);
+  if (!fields.ok()) return {};
+  std::vector<std::string> parts = {IdToJson(row.id, row.id_form)};
+  if (fields->size() > 1) {
+    parts.clear();
+    const auto elements = ReadJsonArray(row.id);
+    if (!elements.ok() || elements->size() != fields->size()) return {};
+    for (const JsonField& element : *elements) parts.push_back(FieldToJson(element));
+  }
+  std::string missing;
+  for (size_t i = 0; i < fields->size(); ++i) {
+    if (!(*fields)[i]) missing += Quote(label.id_fields[i]) + ":" + parts[i] + ",";
+  }
+  return missing;
+}
+
+void AppendValue(std::string* out, const BatchRow& row, const Label& label) {
   if (row.value_kind != ValueKind::kJson) {
     *out += ValueToJson(row.value, row.value_kind);
     return;
   }
   const std::string_view value = TrimLeft(row.value);
-  if (label.id_field.empty() || !value.starts_with('{') || HasIdField(value, label)) {
+  const size_t parts = label.id_fields.size();
+  const bool complete = parts == 0 || (parts == 1 && value.starts_with(label.with_id));
+  if (complete || !value.starts_with('{')) {
     *out += value;
     return;
   }
+  std::string missing = MissingIdFields(value, row, label);
   const std::string_view members = TrimLeft(value.substr(1));
-  *out += label.with_id;
-  *out += id;
-  if (!members.starts_with('}')) *out += ',';
+  if (members.starts_with('}') && !missing.empty()) missing.pop_back();  // its comma
+  *out += '{';
+  *out += missing;
   *out += members;
 }
 
@@ -88,11 +101,12 @@ void AppendItem(std::string* out,
   const std::string id = IdToJson(row.id, row.id_form);
   *out += R"({"data":)";
   if (row.op == RowOp::kDelete) {
-    *out += label.with_id;
+    // `id`, whatever the entity calls it: what a client of the protocol looks for.
+    *out += R"({"id":)";
     *out += id;
     *out += '}';
   } else {
-    AppendValue(out, row, id, label);
+    AppendValue(out, row, label);
   }
   *out += R"(,"meta":{"type":)";
   *out += label.type;

@@ -1,24 +1,16 @@
 #include "server/server.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <functional>
 #include <mutex>
 #include <string>
 #include <utility>
 
+#include "server/config_check.h"
+
 namespace tidemark::server {
 namespace {
 
 constexpr std::chrono::milliseconds kWatchPeriod{500};
-
-bool IsLoopback(const std::string& address) {
-  in_addr v4{};
-  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24U) == 127;
-  in6_addr v6{};
-  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
 
 }  // namespace
 
@@ -33,11 +25,7 @@ class Server::Impl {
     TIDEMARK_RETURN_IF_ERROR(application.status());
     application_ = std::move(*application);
     const std::string& address = options_.listener.address;
-    if (!IsLoopback(address) && !application_->tokens().required()) {
-      return {ErrorCode::kNotAllowed,
-              "others can reach " + address +
-                  ", and the data root has no token: make one with `tidemark token create`"};
-    }
+    TIDEMARK_RETURN_IF_ERROR(CheckReach(address, application_->tokens().required()));
     application_->SetListenerStatistics([this] {
       const std::lock_guard lock(listener_mutex_);
       return listener_ == nullptr ? http::ListenerStatistics() : listener_->Statistics();

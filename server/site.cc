@@ -1,11 +1,10 @@
 #include "server/site.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <algorithm>
 #include <string>
 #include <string_view>
+
+#include "server/config_check.h"
 
 namespace tidemark::server {
 namespace {
@@ -33,11 +32,7 @@ bool IsForThisMachine(const http::Request& request) {
   const auto header = request.headers.Find("Host");
   if (!header) return true;
   const std::string host = Lower(HostWithoutPort(*header));
-  if (host == "localhost") return true;
-  in_addr v4{};
-  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24U) == 127;
-  in6_addr v6{};
-  return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+  return host == "localhost" || IsLoopbackAddress(host);
 }
 
 bool IsFromAnotherSite(const http::Request& request) {

@@ -17,7 +17,8 @@ Status UnknownMember(const JsonField& field) {
 
 Result<std::vector<std::string>> ReadRecords(const JsonField& field) {
   if (field.type != JsonType::kArray) return FieldError(field.name, "must be an array");
-  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> elements, ReadJsonArray(field.text));
+  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> elements,
+                            ReadJsonArray(field.text, kJsonDepthMax + 1));
   std::vector<std::string> records;
   records.reserve(elements.size());
   for (const JsonField& element : elements) records.push_back(FieldToJson(element));
@@ -49,7 +50,9 @@ Result<bool> ReadStart(const http::Request& request) {
 }
 
 Result<UploadPage> ReadUploadPage(const http::Request& request, EntityKind kind) {
-  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> members, ReadJsonObject(request.body));
+  // A record stands in a list in an object.
+  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> members,
+                            ReadJsonObject(request.body, kJsonDepthMax + 2));
   UploadPage page;
   page.kind = kind;
   bool has_page = false;

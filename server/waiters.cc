@@ -110,6 +110,11 @@ void Waiters::Stop() {
   state_->stopped = true;
 }
 
+void Waiters::Resume() {
+  const std::lock_guard lock(state_->mutex);
+  state_->stopped = false;
+}
+
 bool Waiters::stopped() const {
   const std::lock_guard lock(state_->mutex);
   return state_->stopped;

@@ -41,6 +41,8 @@ class Waiters {
   size_t size() const;
   /// Wakes everything that waits, and from now on whatever comes. Does not wait for it.
   void Stop();
+  /// Takes `Stop` back.
+  void Resume();
   /// True after `Stop`: a call that was woken is to answer, not to wait again.
   bool stopped() const;
   /// Stops, and waits for the thread. Never from a `wake` function.

@@ -36,6 +36,7 @@ class Applier {
   Applier(Context& context, Store& store, ByteSource& source, std::optional<uint64_t> batch_lines)
       : context_(context),
         store_(store),
+        id_fields_(store),
         lines_(source),
         lines_max_(batch_lines.value_or(kBatchLinesDefault)),
         exact_(batch_lines.has_value()) {
@@ -46,7 +47,7 @@ class Applier {
     while (true) {
       TIDEMARK_ASSIGN_OR_RETURN(const bool found, lines_.Next());
       if (!found) return CommitBatch();
-      if (Status status = server::AddChangeLine(lines_.line(), batch_); !status.ok()) {
+      if (Status status = server::AddChangeLine(lines_.line(), id_fields_, batch_); !status.ok()) {
         return lines_.Error(status, server::JsonErrorColumn(status));
       }
       batch_lines_.push_back(lines_.number());
@@ -104,6 +105,7 @@ class Applier {
 
   Context& context_;
   Store& store_;
+  server::IdFields id_fields_;
   LineReader lines_;
   uint64_t lines_max_;
   bool exact_;  // the user's word: such a batch is never split

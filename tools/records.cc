@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "format/json.h"
+#include "server/own_id.h"
 #include "server/record_json.h"
 #include "tools/byte_source.h"
 #include "tools/command.h"
@@ -47,7 +48,7 @@ Result<server::TypedValue> ReadValue(const ValueOptions& options) {
     return json.status().WithContext(options.text ? "value" : options.file);
   }
   // One door for `{"$base64":"..."}`: the value is read as the member of a change would be.
-  TIDEMARK_ASSIGN_OR_RETURN(auto elements, ReadJsonArray("[" + *json + "]"));
+  TIDEMARK_ASSIGN_OR_RETURN(auto elements, ReadJsonArray("[" + *json + "]", kJsonDepthMax + 1));
   elements.front().name = "value";
   TIDEMARK_ASSIGN_OR_RETURN(server::TypedValue value, server::ValueFromField(elements.front()));
   if (value.kind == ValueKind::kJson) value.bytes = std::move(*json);
@@ -191,17 +192,21 @@ void DeclarePut(Arguments& arguments, PutOptions& options) {
 
 Status RunPut(Context& context, const PutOptions& options) {
   TIDEMARK_ASSIGN_OR_RETURN(const server::TypedValue value, ReadValue(options.value));
-  const RecordId id = server::IdFromArgument(options.id, options.text_id);
-  WriteBatch batch;
-  batch.Put(options.entity, id, value.bytes, value.kind, MakeCondition(options.condition));
-  if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
   TIDEMARK_RETURN_IF_ERROR(CheckName(options.entity));
-  TIDEMARK_RETURN_IF_ERROR(CheckRecordId(id.text()));
+  TIDEMARK_RETURN_IF_ERROR(CheckRecordId(options.id));
+  RecordId id = server::IdFromArgument(options.id, options.text_id);
   if (IsRemote(context)) {
     const std::string line = ChangeLine("put", options.entity, &id, &value, options.condition);
     return SendOne(context, line, options.operation_id, &id).status();
   }
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
+  TIDEMARK_ASSIGN_OR_RETURN(
+      const auto own,
+      server::OwnIdOf(value, options.id, server::IdFields(*store).Of(options.entity)));
+  if (own) id = *own;
+  WriteBatch batch;
+  batch.Put(options.entity, id, value.bytes, value.kind, MakeCondition(options.condition));
+  if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
   return CommitOne(context, *store, batch, &id);
 }
 
@@ -271,13 +276,16 @@ void DeclareAppend(Arguments& arguments, AppendOptions& options) {
 Status RunAppend(Context& context, const AppendOptions& options) {
   TIDEMARK_ASSIGN_OR_RETURN(const server::TypedValue value, ReadValue(options.value));
   TIDEMARK_RETURN_IF_ERROR(CheckName(options.entity));
-  std::optional<RecordId> id;
-  if (!options.id.empty()) id = server::IdFromArgument(options.id, options.text_id);
-  const RecordId* given = id ? &*id : nullptr;
+  std::optional<RecordId> given;
+  if (!options.id.empty()) given = server::IdFromArgument(options.id, options.text_id);
   if (IsRemote(context)) {
-    const std::string line = ChangeLine("append", options.entity, given, &value, {});
-    return SendOne(context, line, options.operation_id, given).status();
+    const RecordId* id = given ? &*given : nullptr;
+    const std::string line = ChangeLine("append", options.entity, id, &value, {});
+    return SendOne(context, line, options.operation_id, id).status();
   }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
+  TIDEMARK_ASSIGN_OR_RETURN(
+      const auto id, server::EventIdOf(value, given, server::IdFields(*store).Of(options.entity)));
   WriteBatch batch;
   if (id) {
     batch.Append(options.entity, *id, value.bytes, value.kind);
@@ -285,7 +293,6 @@ Status RunAppend(Context& context, const AppendOptions& options) {
     batch.Append(options.entity, value.bytes, value.kind);
   }
   if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
-  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
   return CommitOne(context, *store, batch, nullptr);
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "server/config.h"
+#include "server/config_check.h"
 #include "server/server.h"
 #include "tools/command.h"
 #include "tools/signals.h"
@@ -109,7 +110,11 @@ void DeclareConfigCheck(Arguments& arguments, ConfigCheckOptions& options) {
 }
 
 Status RunConfigCheck(Context& context, const ConfigCheckOptions& options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const auto config, server::ReadServerConfig(options.file));
+  TIDEMARK_ASSIGN_OR_RETURN(auto config, server::ReadServerConfig(options.file));
+  if (!context.globals.data.empty()) config.data = context.globals.data;
+  if (Status checked = server::CheckConfig(config); !checked.ok()) {
+    return checked.WithContext(options.file);
+  }
   context.output.Object({{"ok", true},
                          {"data", config.data},
                          {"listen", server::FormatListenAddress(config.listen)}});

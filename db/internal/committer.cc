@@ -1,5 +1,6 @@
 #include "db/internal/committer.h"
 
+#include "db/internal/writing_stopped.h"
 #include "db/tuning.h"
 #include "format/record.h"
 
@@ -83,8 +84,7 @@ std::deque<Committer::Waiter*> Committer::TakeGroup() {
 void Committer::RunGroup(const std::deque<Waiter*>& group) {
   if (!state_.write_error.ok()) {
     for (Waiter* waiter : group) {
-      waiter->result =
-          Status(ErrorCode::kReadOnly, "writing has stopped: " + state_.write_error.ToString());
+      waiter->result = WritingStopped(state_.write_error);
     }
     return;
   }

@@ -13,6 +13,7 @@
 #include "db/internal/snapshot_merge.h"
 #include "db/internal/staged_merge.h"
 #include "db/internal/staging.h"
+#include "db/internal/writing_stopped.h"
 #include "db/tuning.h"
 #include "format/coding.h"
 
@@ -116,7 +117,7 @@ Status Replacement::Attempt(bool beside_commits) {
   commits_.Take();
   state_.number_limit = kSequenceLimit;
   if (done.ok() && !state_.write_error.ok()) {
-    done = {ErrorCode::kReadOnly, state_.write_error.ToString()};
+    done = WritingStopped(state_.write_error);
   }
   overtaken_ = beside_commits && state_.write_error.ok() && IsOvertaken(&done);
   if (done.ok()) done = Flip();
@@ -134,7 +135,7 @@ Status Replacement::Attempt(bool beside_commits) {
 Status Replacement::Prepare(bool beside_commits) {
   if (beside_commits) TIDEMARK_RETURN_IF_ERROR(FoldBesideCommits(state_));
   commits_.Take();
-  if (!state_.write_error.ok()) return {ErrorCode::kReadOnly, state_.write_error.ToString()};
+  if (!state_.write_error.ok()) return WritingStopped(state_.write_error);
   TIDEMARK_RETURN_IF_ERROR(Fold(state_));  // what little came meanwhile
   base_ = {.sequence = state_.head.sequence,
            .numbered_after = state_.head.sequence,

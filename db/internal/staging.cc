@@ -8,6 +8,7 @@
 
 #include "db/internal/record_rules.h"
 #include "db/internal/rocks_status.h"
+#include "db/internal/writing_stopped.h"
 #include "db/tuning.h"
 
 namespace tidemark::internal {
@@ -224,7 +225,7 @@ Status DiscardStage(StoreState& state, uint64_t stage) {
   rocksdb::WriteBatch batch;
   const auto write = [&]() -> Status {
     const std::lock_guard lock(state.commit_mutex);
-    if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+    if (!state.write_error.ok()) return WritingStopped(state.write_error);
     const rocksdb::Status written = state.db->Write(rocksdb::WriteOptions(), &batch);
     batch.Clear();
     if (written.ok()) return {};

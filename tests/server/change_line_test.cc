@@ -6,12 +6,22 @@
 
 #include "server/record_json.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_directory.h"
 
 namespace tidemark::server {
 namespace {
 
 using ::testing::HasSubstr;
 using tidemark::test::StatusIs;
+
+// Of a store without schemas of its own.
+Status AddChangeLine(std::string_view line, WriteBatch& batch) {
+  const tidemark::test::TempDirectory directory;
+  const auto store = Store::Open(directory.path());
+  if (!store.ok()) return store.status();
+  IdFields id_fields(**store);
+  return server::AddChangeLine(line, id_fields, batch);
+}
 
 TEST(ChangeLineTest, Put) {
   WriteBatch batch;
@@ -35,6 +45,52 @@ TEST(ChangeLineTest, PutIsTheDefault) {
   EXPECT_EQ(batch.operation(0).op, WriteOp::kPut);
   EXPECT_EQ(batch.operation(0).id_form, IdForm::kText);
   EXPECT_EQ(batch.operation(0).value, R"("text\n")");
+}
+
+TEST(ChangeLineTest, AnEventHasTheIdOfItsData) {
+  WriteBatch batch;
+  ASSERT_OK(AddChangeLine(R"({"op":"append","entity":"v","data":{"id":7}})", batch));
+  EXPECT_EQ(batch.operation(0).id, "7");
+  EXPECT_EQ(batch.operation(0).id_form, IdForm::kInteger);
+  ASSERT_OK(AddChangeLine(R"({"op":"append","entity":"v","data":{"id":null}})", batch));
+  EXPECT_EQ(batch.operation(1).id, "");
+  // As a dump has the third event of one id.
+  ASSERT_OK(AddChangeLine(R"({"op":"append","entity":"v","id":"7~31","data":{"id":7}})", batch));
+  EXPECT_EQ(batch.operation(2).id, "7~31");
+  for (const char* id : {"8", "7~", "7~x", "7~3x", "77~3"}) {
+    EXPECT_THAT(AddChangeLine(R"({"op":"append","entity":"v","id":")" + std::string(id) +
+                                  R"(","data":{"id":7}})",
+                              batch),
+                StatusIs(ErrorCode::kInvalidArgument))
+        << id;
+  }
+  EXPECT_EQ(batch.size(), 3U);
+}
+
+TEST(ChangeLineTest, DataThatContradictsTheIdIsRefused) {
+  WriteBatch batch;
+  const auto put = [&](std::string_view entity, std::string_view id, std::string_view data) {
+    return AddChangeLine(R"({"entity":")" + std::string(entity) + R"(","id":)" + std::string(id) +
+                             R"(,"data":)" + std::string(data) + "}",
+                         batch);
+  };
+  for (const char* data : {R"({"id":8})", R"({"id":"x"})", R"({"id":{}})", R"({"id":null})"}) {
+    const Status refused = put("contact", "7", data);
+    EXPECT_THAT(refused, StatusIs(ErrorCode::kInvalidArgument)) << data;
+    EXPECT_THAT(refused.message(), HasSubstr("field \"id\"")) << data;
+  }
+  EXPECT_THAT(put("group_users", R"("[\"g\",\"u\"]")", R"({"group_id":"g","user_id":"x"})"),
+              StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(put("group_users", R"("g")", R"({"group_id":"g"})"),
+              StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_TRUE(batch.empty());
+
+  ASSERT_OK(put("contact", "7", R"({"id":"7"})"));
+  EXPECT_EQ(batch.operation(0).id_form, IdForm::kText) << "as its own field has it";
+  EXPECT_OK(put("contact", "7", R"({"name":"Ada"})"));
+  EXPECT_OK(put("contact", "7", R"([{"id":8}])"));
+  EXPECT_OK(put("group_users", R"("[\"g\",\"u\"]")", R"({"group_id":"g","user_id":"u"})"));
+  EXPECT_OK(put("group_users", R"("[\"g\",\"u\"]")", R"({"user_id":"u"})"));
 }
 
 TEST(ChangeLineTest, BinaryValues) {

@@ -753,6 +753,56 @@ class OperationTest(ServerTest):
         self.assertLess(time.monotonic() - begin, 10)
         self.assert_error(answers[0], 401, "unauthorized")
 
+    def test_a_configuration_that_could_not_start(self):
+        file = self.folder / "c.toml"
+        for text, code, says in ((f'tls_certificate = "{self.folder}/nope"\ntls_key = "{self.folder}/nope"\n', 2, "nope"),
+                                 ('data = "/proc/x"\n', 2, "cannot be written"),
+                                 ('listen = "0.0.0.0:80"\n', 7, "has no token"),
+                                 ('public_url = "javascript:"\n', 2, "public_url")):
+            file.write_text(text if "data" in text else f'data = "{self.data}"\n' + text)
+            done = self.run_tool("config", "check", file)
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertIn(says, done.stderr.decode())
+        file.write_text("workers = 2\n")
+        self.assertEqual(self.run_tool("config", "check", file).returncode, 2)
+        self.assertEqual(self.run_tool("config", "check", file, "--data", self.data).returncode, 0)
+        self.assertFalse(self.data.exists())
+
+    def test_a_full_disk_that_has_room_again(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", disk], capture_output=True,
+                          check=False).returncode != 0:
+            self.skipTest("only who may mount can fill a disk of its own")
+        self.addCleanup(subprocess.run, ["umount", "-l", disk], check=False)
+        tokens = {}
+        self.data = disk / "data"
+        for name in ("full", "other"):
+            tokens[name], _ = self.token("admin", instance=name)
+        server = self.serve()
+        self.put(server, "big", "small", {}, token=tokens["other"])
+        headers = {"Authorization": "Bearer " + tokens["full"]}
+        value = json.dumps("x" * 1_000_000)
+        written = 0
+        while (answer := server.call("PUT", f"/v1/entities/big/records/{written}", value, headers)).status == 201:
+            written += 1
+        self.assert_error(answer, 507, "disk_full")
+        again = server.call("PUT", "/v1/entities/big/records/x", "{}", headers)
+        self.assert_error(again, 507, "disk_full")
+        self.assertIn("retry-after", again.headers)
+        self.assertEqual(server.call("GET", "/readyz").status, 200)
+        subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+        for _ in range(300):
+            again = server.call("PUT", "/v1/entities/big/records/x", "{}", headers)
+            if again.status == 201:
+                break
+            self.assertIn(again.status, (503, 507))
+            time.sleep(0.1)
+        self.assertEqual(again.status, 201, again.body)
+        for i in range(written):
+            self.assertEqual(server.call("GET", f"/v1/entities/big/records/{i}", headers=headers).status, 200)
+        self.assertEqual(server.stop(), 0)
+
     def test_configuration(self):
         good = self.folder / "good.toml"
         good.write_text(f'data = "{self.data}"\nlisten = "[::1]:0"\nworkers = 2\n')

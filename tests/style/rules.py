@@ -21,6 +21,7 @@ HOMES = {
         "http/internal/stream_connection.h",
     ),
     r"curl/.*": ("http/client.cc", "http/mail.cc"),
+    r"zlib\.h": ("http/gzip.cc",),
     r"openssl/.*": ("http/internal/", "server/internal/"),
     r"toml\+\+/.*": ("server/config.cc",),
     r"sqlite3\.h": ("tests/", "bench/"),

@@ -283,6 +283,23 @@ class RecordsTest(CliTest):
 
 
 class ApplyTest(CliTest):
+    def test_the_id_of_a_record_is_the_id_of_its_data(self):
+        self.refuse(USAGE, "put", "c", "7", '{"id":8}')
+        self.refuse(USAGE, "append", "v", '{"id":8}', "--id", "7")
+        self.refuse(USAGE, "apply", "-", stdin='{"entity":"c","id":7,"data":{"id":8}}\n')
+        for unchanged in (0, 1):
+            self.assertEqual(self.run_json("append", "v", '{"id":8}')["unchanged"], unchanged)
+        self.assertEqual(self.run_json("get", "v", "8")["data"], {"id": 8})
+
+    def test_a_value_of_depth_32_goes_everywhere(self):
+        value, deeper = "[" * 32 + "]" * 32, "[" * 33 + "]" * 33
+        self.run_ok("put", "c", "1", value)
+        dump = self.run_ok("export").text
+        self.run_ok("apply", "-", stdin=dump.replace('"id":1', '"id":2'))
+        self.assertEqual(self.run_ok("get", "c", "2").text.strip(), value)
+        self.refuse(USAGE, "put", "c", "3", deeper)
+        self.refuse(USAGE, "apply", "-", stdin='{"entity":"c","id":3,"data":' + deeper + "}\n")
+
     def test_apply_prints_what_it_did(self):
         lines = ('{"op":"put","entity":"c","id":1,"data":{"a":1}}\n'
                  '{"op":"append","entity":"v","data":{"a":1}}\n\n'

@@ -116,6 +116,88 @@ TEST_F(ApplicationTest, WithoutTokensAPeerIsLimitedAsATokenIs) {
   EXPECT_THAT(Get("/v1/devices"), HasStatus(200));
 }
 
+// --- What can be read in two ways ---
+
+TEST_F(ApplicationTest, WhoAsksIsSaidOnce) {
+  const std::string one = Token(Role::kAdmin);
+  const std::string two = Token(Role::kAdmin);
+  Open();
+  const std::vector<Pairs> twice = {
+      {{"Authorization", "Bearer " + one}, {"authorization", "Bearer " + two}},
+      {{"Authorization", "Bearer " + one}, {"api-key", two}},
+      {{"api-key", one}, {"Api-Key", one}},
+      {{"api-key", one}, {"X-Basecrm-Device-UUID", "a"}, {"x-basecrm-device-uuid", "b"}},
+      {{"api-key", one}, {"Idempotency-Key", "a"}, {"Idempotency-Key", "b"}}};
+  for (const Pairs& headers : twice) {
+    EXPECT_THAT(Ask(Method::kPost, "/v2/sync/start", {}, {}, headers), IsError(400, "bad_request"))
+        << headers.back().first;
+  }
+  EXPECT_THAT(Ask(Method::kPost,
+                  "/v2/sync/start",
+                  {},
+                  {},
+                  {{"api-key", one}, {"X-Basecrm-Device-UUID", "a"}}),
+              HasStatus(204));
+}
+
+TEST_F(ApplicationTest, CompressionOnlyWhenAskedFor) {
+  Open();
+  const auto read = [&](const Pairs& headers, size_t bytes) {
+    const std::string path = "/v1/entities/lead/records/" + std::to_string(bytes);
+    Ask(Method::kPut, path, {}, '"' + std::string(bytes, 'x') + '"');
+    return Ask(Method::kGet, path, {}, {}, headers);
+  };
+  const auto asked = read({{"Accept-Encoding", "deflate, gzip;q=0.5"}}, 5'000);
+  EXPECT_EQ(asked.headers.Find("Content-Encoding"), "gzip");
+  EXPECT_LT(asked.body.size(), 500U);
+  EXPECT_EQ(asked.body.substr(0, 2), "\x1f\x8b");
+  const std::vector<Pairs> unasked = {{},
+                                      {{"Accept-Encoding", "identity"}},
+                                      {{"Accept-Encoding", "*"}},
+                                      {{"Accept-Encoding", "gzip;q=0, deflate"}}};
+  for (const Pairs& headers : unasked) {
+    const auto plain = read(headers, 5'000);
+    EXPECT_FALSE(plain.headers.Find("Content-Encoding").has_value());
+    EXPECT_GT(plain.body.size(), 5'000U);
+  }
+  EXPECT_FALSE(read({{"Accept-Encoding", "gzip"}}, 900).headers.Find("Content-Encoding"));
+}
+
+// --- Ids as devices see them ---
+
+TEST_F(ApplicationTest, ItemsCarryTheIdWhateverItsFieldsAreCalled) {
+  Open();
+  ASSERT_THAT(Ask(Method::kPut, "/v1/entities/widgets", {}, R"({"id":"sku"})"), HasStatus(201));
+  ASSERT_THAT(Write(R"({"entity":"widgets","id":"S1","data":{"n":1}})"
+                    "\n"
+                    R"({"entity":"group_users","id":"[\"g\",2]","data":{"user_id":2,"n":1}})"
+                    "\n"
+                    R"({"entity":"group_users","id":"[\"h\",3]","data":{}})"),
+              HasStatus(200));
+  const auto items = [&] {
+    const auto started = Sell(Method::kPost, "/v2/sync/start", {});
+    const auto page =
+        Sell(Method::kGet, "/v2/sync/" + At(started.body, {"data", "id"}) + "/queues/main", {});
+    std::set<std::string> data;
+    for (int i = 0; At(page.body, {"items", std::to_string(i)}) != "-"; ++i) {
+      const std::vector<std::string> item = {"items", std::to_string(i)};
+      data.insert(At(page.body, {item[0], item[1], "data"}));
+      const std::string key = At(page.body, {item[0], item[1], "meta", "sync", "ack_key"});
+      Sell(Method::kPost, "/v2/sync/ack", {}, "d1", R"({"data":{"ack_keys":[")" + key + R"("]}})");
+    }
+    return data;
+  };
+  EXPECT_EQ(items(),
+            (std::set<std::string>{R"({"sku":"S1","n":1})",
+                                   R"({"group_id":"g","user_id":2,"n":1})",
+                                   R"({"group_id":"h","user_id":3})"}));
+  ASSERT_THAT(Write(R"({"op":"delete","entity":"widgets","id":"S1"})"
+                    "\n"
+                    R"({"op":"delete","entity":"group_users","id":"[\"g\",2]"})"),
+              HasStatus(200));
+  EXPECT_EQ(items(), (std::set<std::string>{R"({"id":"S1"})", R"({"id":"[\"g\",2]"})"}));
+}
+
 // --- Without tokens ---
 
 TEST_F(ApplicationTest, WithoutTokensAHostThatIsNotThisMachineIsRefused) {

@@ -83,8 +83,40 @@ TEST_F(ChangeRoutesTest, MalformedJsonIs400AndWrongValuesAre422) {
 }
 
 TEST_F(ChangeRoutesTest, Depth32IsTakenAnd33Refused) {
-  EXPECT_THAT(Change(PutLine("1", Nested(31))), HasStatus(200));
-  EXPECT_THAT(Change(PutLine("2", Nested(32))), IsError(400, "malformed_json"));
+  EXPECT_THAT(Change(PutLine("1", Nested(32))), HasStatus(200));
+  EXPECT_THAT(Change(PutLine("2", Nested(33))), IsError(400, "malformed_json"));
+}
+
+TEST_F(ChangeRoutesTest, AnEventByTwoFacesIsOneEvent) {
+  const std::string event = R"({"id":"t1","transaction_date":"2026-01-01"})";
+  const std::string line = R"({"op":"append","entity":"transactions","data":)" + event + "}";
+  EXPECT_THAT(Change(line), HasStatus(200));
+  EXPECT_EQ(At(Change(line).body, {"data", "unchanged"}), "1");
+  const std::string sync =
+      At(Post("/v2/integrations-sync/instances/default/syncs").body, {"data", "sync_id"});
+  const std::string path = "/v2/integrations-sync/syncs/" + sync;
+  Post(path + "/incremental-data",
+       R"({"entity_name":"transactions","page_number":1,"records":[)" + event + "]}");
+  const auto finished = Put(path + "/finish");
+  EXPECT_EQ(At(finished.body, {"data", "entities", "transactions", "unchanged"}), "1");
+  EXPECT_EQ(At(finished.body, {"data", "entities", "transactions", "appended"}), "0");
+  EXPECT_THAT(Get("/v1/entities/transactions/records/t1"), HasStatus(200));
+}
+
+TEST_F(ChangeRoutesTest, NothingSpendsNoIdempotencyKey) {
+  const Pairs key = {{"Idempotency-Key", "k"}};
+  EXPECT_THAT(Post("/v1/changes", "", key), HasStatus(200));
+  EXPECT_THAT(Post("/v1/changes", PutLine("1", "1"), key), HasStatus(200));
+}
+
+TEST_F(ChangeRoutesTest, AContradictionNamesItsFieldAndLine) {
+  EXPECT_THAT(Put("/v1/entities/widgets", R"({"id":"sku"})"), HasStatus(201));
+  const auto refused = Change(R"({"op":"put","entity":"widgets","id":7,"data":{"sku":7}})"
+                              "\n"
+                              R"({"op":"put","entity":"widgets","id":7,"data":{"sku":8}})");
+  EXPECT_THAT(refused, IsError(422, "invalid_argument"));
+  EXPECT_EQ(ErrorMember(refused, "field"), "sku");
+  EXPECT_EQ(ErrorMember(refused, "details"), "line 2");
 }
 
 TEST_F(ChangeRoutesTest, ReservedNamesAre403) {

@@ -45,6 +45,18 @@ TEST_F(EntityRoutesTest, DeclareShowList) {
   EXPECT_THAT(Put("/v1/entities/visit", R"({"kind":"snapshot"})"), IsError(409, "wrong_kind"));
 }
 
+TEST_F(EntityRoutesTest, AListIsReadInParts) {
+  for (const char* limit : {"0", "1001", "x", ""}) {
+    EXPECT_THAT(Get("/v1/entities?limit=" + std::string(limit)), IsError(422, "invalid_argument"));
+  }
+  const auto first = Get("/v1/entities?limit=4");
+  EXPECT_EQ(At(first.body, {"meta", "count"}), "4");
+  EXPECT_EQ(At(first.body, {"meta", "more"}), "true");
+  const auto rest = Get("/v1/entities?after=" + At(first.body, {"items", "3", "data", "name"}));
+  EXPECT_EQ(At(rest.body, {"meta", "count"}), "2");
+  EXPECT_EQ(At(rest.body, {"meta", "more"}), "false");
+}
+
 TEST_F(EntityRoutesTest, WhatIsWrongIsNamed) {
   EXPECT_THAT(Get("/v1/entities/none"), IsError(404, "not_found"));
   EXPECT_THAT(Get("/v1/entities/_none"), IsError(404, "not_found"));

@@ -5,40 +5,69 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "format/json.h"
 #include "server/application.h"
+#include "server/reply.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
 
 namespace tidemark::server::test {
 namespace {
 
-std::set<std::string> Listed() {
+// The members of the object at a path of names.
+std::vector<JsonField> MembersAt(const std::vector<std::string>& path) {
   const char* root = std::getenv("TIDEMARK_SOURCE_DIR");
   std::ifstream file(std::string(root == nullptr ? "." : root) + "/docs/openapi.json");
   std::stringstream text;
   text << file.rdbuf();
-  const auto members = ReadJsonObject(text.str());
+  auto members = ReadJsonObject(text.str());
+  for (const std::string& name : path) {
+    EXPECT_OK(members);
+    const auto at = std::find_if(
+        members->begin(), members->end(), [&](const auto& member) { return member.name == name; });
+    EXPECT_NE(at, members->end()) << name;
+    const std::string found = at->text;
+    members = ReadJsonObject(found);
+  }
   EXPECT_OK(members);
-  if (!members.ok()) return {};
-  std::set<std::string> listed;
-  for (const JsonField& member : *members) {
-    if (member.name != "paths") continue;
-    const auto paths = ReadJsonObject(member.text);
-    EXPECT_OK(paths);
-    for (const JsonField& path : *paths) {
-      const auto methods = ReadJsonObject(path.text);
-      EXPECT_OK(methods);
-      for (const JsonField& method : *methods) {
-        const auto role = ReadJsonFields(method.text, {"x-role"});
-        EXPECT_TRUE(role.ok() && role->front().has_value()) << path.name;
-        listed.insert(path.name + " " + method.name + " by " + role->front()->text);
-      }
+  return *std::move(members);
+}
+
+struct Operation {
+  std::string path;
+  std::string method;
+  std::string role;
+  std::set<std::string> statuses;
+};
+
+std::vector<Operation> Operations() {
+  std::vector<Operation> operations;
+  for (const JsonField& path : MembersAt({"paths"})) {
+    const auto methods = ReadJsonObject(path.text);
+    EXPECT_OK(methods);
+    for (const JsonField& method : *methods) {
+      const auto fields = ReadJsonFields(method.text, {"x-role", "responses"});
+      EXPECT_TRUE(fields.ok() && (*fields)[0] && (*fields)[1]) << path.name;
+      Operation operation{path.name, method.name, (*fields)[0]->text, {}};
+      const auto responses = ReadJsonObject((*fields)[1]->text);
+      EXPECT_OK(responses);
+      for (const JsonField& response : *responses) operation.statuses.insert(response.name);
+      operations.push_back(std::move(operation));
     }
+  }
+  return operations;
+}
+
+std::set<std::string> Listed() {
+  std::set<std::string> listed;
+  for (const Operation& operation : Operations()) {
+    listed.insert(operation.path + " " + operation.method + " by " + operation.role);
   }
   return listed;
 }
@@ -63,6 +92,32 @@ std::set<std::string> Served() {
 
 TEST(OpenApiTest, ListsExactlyWhatIsServed) {
   EXPECT_THAT(Listed(), ::testing::ContainerEq(Served()));
+}
+
+// What the listener, the tokens and a full disk answer does not depend on the call.
+TEST(OpenApiTest, EachCallListsWhatAllCallsAnswer) {
+  for (const Operation& operation : Operations()) {
+    std::set<std::string> shared = {"400", "408", "421", "431", "500", "503"};
+    if (operation.role != "none") shared.insert({"401", "403", "429"});
+    if (operation.method != "get" && operation.method != "head") {
+      shared.insert({"403", "413", "507"});
+    }
+    for (const std::string& status : shared) {
+      EXPECT_TRUE(operation.statuses.contains(status))
+          << operation.method << " " << operation.path << " " << status;
+    }
+  }
+}
+
+TEST(OpenApiTest, EveryErrorOfTheEngineHasAnAnswer) {
+  std::set<std::string> described;
+  for (const JsonField& response : MembersAt({"components", "responses"})) {
+    described.insert(response.name);
+  }
+  for (int code = 1; code <= static_cast<int>(ErrorCode::kInternal); ++code) {
+    const int status = HttpStatusOf(static_cast<ErrorCode>(code));
+    EXPECT_TRUE(described.contains("E" + std::to_string(status))) << code << " " << status;
+  }
 }
 
 }  // namespace

@@ -145,6 +145,19 @@ TEST_F(RecordRoutesTest, ListsGoOnAfterAnId) {
             R"({"items":[],"meta":{"type":"collection","count":0,"next":null}})");
 }
 
+TEST_F(RecordRoutesTest, AValueThatContradictsThePathIsRefused) {
+  for (const char* value : {R"({"id":"y"})", R"({"id":{}})", R"({"id":null})"}) {
+    const auto refused = Put(Path("x"), value);
+    EXPECT_THAT(refused, IsError(422, "invalid_argument")) << value;
+    EXPECT_EQ(ErrorMember(refused, "field"), "id");
+  }
+  EXPECT_THAT(Put(Path("x"), R"({"id":"x"})"), HasStatus(201));
+  EXPECT_THAT(Put("/v1/entities/group_users/records/[1,2]", R"({"group_id":1,"user_id":3})"),
+              IsError(422, "invalid_argument"));
+  EXPECT_THAT(Put("/v1/entities/group_users/records/[1,2]", R"({"group_id":1,"user_id":2})"),
+              HasStatus(201));
+}
+
 TEST_F(RecordRoutesTest, ALimitIsFrom1To1000) {
   const std::string list = "/v1/entities/contact/records?limit=";
   EXPECT_THAT(Get(list + "1"), HasStatus(200));

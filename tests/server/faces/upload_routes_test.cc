@@ -203,12 +203,12 @@ TEST_F(UploadRoutesTest, PagesAreStrictJson) {
                           R"({"id":18446744073709551616})"}) {
     EXPECT_THAT(Snapshot(sync, Page("users", "1", row)), IsError(400, "malformed_json")) << row;
   }
-  // The body is one, its records a second, the record a third.
+  // The record is one: what it stands in does not count.
   const auto nested = [](size_t depth) {
     return User("a", R"(,"x":)" + std::string(depth, '[') + std::string(depth, ']'));
   };
-  EXPECT_THAT(Snapshot(sync, Page("users", "1", nested(29))), HasStatus(200));
-  EXPECT_THAT(Snapshot(sync, Page("users", "1", nested(30))), IsError(400, "malformed_json"));
+  EXPECT_THAT(Snapshot(sync, Page("users", "1", nested(31))), HasStatus(200));
+  EXPECT_THAT(Snapshot(sync, Page("users", "1", nested(32))), IsError(400, "malformed_json"));
 }
 
 TEST_F(UploadRoutesTest, TheOtherKindIs409) {
@@ -217,6 +217,20 @@ TEST_F(UploadRoutesTest, TheOtherKindIs409) {
   EXPECT_THAT(Snapshot(sync, Page("contracts", "1", "")), IsError(409, "wrong_kind"));
   EXPECT_THAT(Incremental(sync, Page("anything", "1", "")), HasStatus(200));
   EXPECT_THAT(Snapshot(sync, Page("anything", "2", "")), IsError(409, "wrong_kind"));
+}
+
+TEST_F(UploadRoutesTest, ASchemaDoesNotChangeUnderPagesThatItChecked) {
+  const std::string schema = "/v2/integrations-sync/entities/schemas/things";
+  ASSERT_THAT(Put(schema, R"({"id":["id"]})"), HasStatus(201));
+  const std::string sync = Start();
+  EXPECT_THAT(Put(schema, R"({"id":["k"]})"), HasStatus(200)) << "no pages yet";
+  Snapshot(sync, Page("things", "1", R"({"k":1},{"k":2,"n":"x"})"));
+  const std::string with_n = R"({"id":["k"],"fields":[{"name":"n","required":true}]})";
+  EXPECT_THAT(Put(schema, with_n), IsError(409, "conflict"));
+  EXPECT_THAT(Put(schema, R"({"id":["id"]})"), IsError(409, "conflict"));
+  EXPECT_THAT(Put(schema, R"({"id":["k"]})"), HasStatus(200)) << "no change";
+  EXPECT_THAT(Finish(sync), HasStatus(200));
+  EXPECT_THAT(Put(schema, with_n), HasStatus(200));
 }
 
 TEST_F(UploadRoutesTest, AFinishedSyncIsClosed) {
