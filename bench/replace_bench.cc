@@ -55,7 +55,9 @@ class FloorSubject {
 class EngineSubject {
  public:
   explicit EngineSubject(Syncing syncing)
-      : store_(OpenStore(directory_.path(), syncing, MakeRuntime(kBlockCacheBytes))) {}
+      : store_(OpenStore(directory_.path(), syncing, MakeRuntime(kBlockCacheBytes))) {
+    Require(store_->Declare(kEntity, {}).status(), "declare the entity");
+  }
 
   uint64_t Replace(const Rows& rows, benchmark::State& state) {
     Stage stage(*store_, ++stages_);
