@@ -97,6 +97,22 @@ TEST_F(ClientTest, TlsIsSpokenAndTheCertificateChecked) {
   EXPECT_TRUE(trusting.Send({.url = url}).ok());
 }
 
+// What a URL holds besides may be a password, and errors go to logs.
+TEST(OriginOfTest, IsAllThatErrorsNameOfAUrl) {
+  EXPECT_EQ(OriginOf("http://user:PASSW@127.0.0.1:1/hook?token=T#x"), "http://127.0.0.1:1");
+  EXPECT_EQ(OriginOf("https://host"), "https://host");
+  EXPECT_EQ(OriginOf("smtp://a@b:c@mail.example:587"), "smtp://mail.example:587");
+  EXPECT_EQ(OriginOf("http://[::1]:80?q"), "http://[::1]:80");
+  EXPECT_EQ(OriginOf("user:PASSW@host"), "(no URL)");
+  Client client;
+  for (const char* url :
+       {"http://user:PASSW@127.0.0.1:1/PASSW?token=PASSW", "ftp://user:PASSW@h/"}) {
+    const auto failed = client.Send({.url = url});
+    ASSERT_FALSE(failed.ok());
+    EXPECT_EQ(failed.status().ToString().find("PASSW"), std::string::npos);
+  }
+}
+
 TEST_F(ClientTest, ACertificateThatCannotBeReadIsNamed) {
   const auto started =
       Listener::Start({.tls_certificate = "/nowhere.pem", .tls_key = "/nowhere.pem"}, handler_);
