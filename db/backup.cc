@@ -167,8 +167,7 @@ Status CheckTarget(const std::filesystem::path& target) {
   return {};
 }
 
-/// Copies the files of a backup to `target`/db, which appears only when it is whole. Leaves an
-/// empty folder when it fails.
+/// Copies the files of a backup to `target`/db, which appears only when it is whole.
 Status CopyBack(const rocksdb::BackupEngineReadOnly& engine,
                 uint32_t number,
                 const std::filesystem::path& target,
@@ -180,8 +179,6 @@ Status CopyBack(const rocksdb::BackupEngineReadOnly& engine,
   rocksdb::Status copied = engine.RestoreDBFromBackup(number, draft.string(), draft.string());
   if (copied.ok()) copied = env->RenameFile(draft.string(), (target / "db").string());
   if (!copied.ok()) {
-    std::error_code ignored;
-    std::filesystem::remove_all(draft, ignored);
     // Only a check of the backup tells which file it is.
     const rocksdb::Status checked = engine.VerifyBackup(number, /*verify_with_checksum=*/true);
     return FromRocks(checked.ok() ? copied : checked, what);
@@ -238,10 +235,16 @@ Status RestoreBackup(const std::filesystem::path& directory,
   }
   rocksdb::Env* env = runtime->impl().env();
   TIDEMARK_RETURN_IF_ERROR(CheckTarget(target));
+  Status copied;
   {
     TIDEMARK_ASSIGN_OR_RETURN(const auto engine, OpenBackups(directory, env));
     TIDEMARK_ASSIGN_OR_RETURN(const uint32_t found, FindBackup(*engine, directory, number));
-    TIDEMARK_RETURN_IF_ERROR(CopyBack(*engine, found, target, env));
+    copied = CopyBack(*engine, found, target, env);
+  }
+  if (!copied.ok()) {  // the engine is gone, and with it its threads that copied
+    std::error_code ignored;
+    std::filesystem::remove_all(target / "db.restoring", ignored);
+    return copied;
   }
   // A store without a guard does not know what its lost future told the world: opening it begins
   // a new epoch.

@@ -86,6 +86,7 @@ std::vector<std::string> Stage::Entities() const {
 
 Result<std::map<std::string, ReplaceCounts>> Stage::DryRun(
     const std::vector<ReplacePlan>& plans) const {
+  TIDEMARK_RETURN_IF_ERROR(internal::CheckNoReplica(store_.impl().state));
   internal::ReplaceRequest request;
   request.stage = stage_;
   request.plans = plans;

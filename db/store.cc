@@ -142,11 +142,22 @@ Result<std::unique_ptr<Store::Impl>> Store::OpenImpl(const std::filesystem::path
   state.wake_upkeep = [upkeep = impl->upkeep.get()] {
     upkeep->Wake();
   };
-  if (state.window.size() >= options.window_records) {
+  // Compactions go by the liveness of a fold.
+  if (state.window.size() >= options.window_records || internal::WantsCompaction(state)) {
     state.fold_wanted = true;
     impl->upkeep->Wake();
   }
   return impl;
+}
+
+/// What was purged would be back at the next opening. Requires fold_mutex and commit_mutex.
+Status Store::Impl::WriteDownForgotten() {
+  if (!state.write_error.ok()) return {};
+  {
+    const std::shared_lock lock(state.state_mutex);
+    if (state.forgotten == 0) return {};
+  }
+  return internal::Fold(state);
 }
 
 Status Store::Close() {
@@ -157,8 +168,10 @@ Status Store::Close() {
   if (state.options.read_only) return {};
   const std::lock_guard fold_lock(state.fold_mutex);
   const std::lock_guard lock(state.commit_mutex);
+  const Status folded = impl_->WriteDownForgotten();
   const Status failed = state.write_error;
   state.write_error = {ErrorCode::kClosed, "the store is closed"};
+  TIDEMARK_RETURN_IF_ERROR(folded);
   if (!failed.ok()) return {};  // what was acknowledged is durable; the guard says how far
   const rocksdb::Status synced = state.db->FlushWAL(/*sync=*/true);
   if (!synced.ok()) return internal::FromRocks(synced, "syncing the log at close");
@@ -350,6 +363,7 @@ Result<CommitResult> Store::Empty(std::string_view name) {
     return {ErrorCode::kNotFound, "there is no entity " + std::string(name)};
   }
   if (IsLocal(entity->number)) return CheckName(name);
+  TIDEMARK_RETURN_IF_ERROR(internal::CheckNoReplica(state));
   CommitResult total;
   if (entity->declaration.kind == EntityKind::kSnapshot) {
     TIDEMARK_ASSIGN_OR_RETURN(const ReplaceCounts counts, internal::EmptySnapshot(state, name));
@@ -584,6 +598,24 @@ StoreStatistics Store::Statistics() const {
     }
   }
   return statistics;
+}
+
+Status Store::BecomeReplica() {
+  StoreState& state = impl_->state;
+  if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  const std::lock_guard lock(state.commit_mutex);
+  if (state.is_replica) return {};
+  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  CommitGroup group(state);
+  group.SetRow(internal::row_key::kReplica, "1");
+  group.OnPublish([](StoreState& published) { published.is_replica = true; });
+  TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
+  group.Publish();
+  return {};
+}
+
+bool Store::is_replica() const {
+  return impl_->state.is_replica;
 }
 
 Status Store::BeginEpoch(std::string_view reason) {

@@ -177,7 +177,9 @@ class Store {
   /// Rows above `after` for a follower: live entries, and deletions not yet trimmed.
   LogCursor FollowLog(std::shared_ptr<const Cut> cut, SequenceNumber after) const;
 
-  /// Forgets the tombstones with these heads: no device needs them (contract 17).
+  /// Forgets the tombstones with these heads: no device needs them (contract 17). Durable with the
+  /// next fold, which `Close` makes if need be; what a crash brings back the next pass purges
+  /// again.
   Status PurgeTombstones(EntityNumber entity, const std::vector<SequenceNumber>& heads);
   /// Forgets the positions handed out below `before`, except those in `kept`.
   Status PrunePositions(const SequenceSet& kept, SequenceNumber before);
@@ -189,6 +191,10 @@ class Store {
   const std::filesystem::path& directory() const;
   Runtime& runtime() const;
   StoreStatistics Statistics() const;
+  /// From now on, for good, only what a source says is written (`CommitOptions::rewrite_events`):
+  /// every other change of a record is `kReadOnly`, but for local entities.
+  Status BecomeReplica();
+  bool is_replica() const;
   /// Begins a new epoch: positions beyond `branch` of the old one are void (contract 20).
   Status BeginEpoch(std::string_view reason);
   /// Folds the window and compacts the log down to what is kept.

@@ -75,7 +75,15 @@ Status CollectRows(const StoreState& state, EntityNumber entity, std::vector<Joi
   for (chunks->Seek(prefix); chunks->Valid() && chunks->key().starts_with(prefix); chunks->Next()) {
     rows->push_back({state.folds.get(), chunks->key().ToString(), std::nullopt});
   }
-  return internal::FromRocks(chunks->status(), "reading liveness");
+  TIDEMARK_RETURN_IF_ERROR(internal::FromRocks(chunks->status(), "reading liveness"));
+  const std::unique_ptr<rocksdb::Iterator> times(
+      state.db->NewIterator(rocksdb::ReadOptions(), state.rows.get()));
+  const std::string of_entity = internal::row_key::WriterTime(entity, {});
+  for (times->Seek(of_entity); times->Valid() && times->key().starts_with(of_entity);
+       times->Next()) {
+    rows->push_back({state.rows.get(), times->key().ToString(), std::nullopt});
+  }
+  return internal::FromRocks(times->status(), "reading writers' times");
 }
 
 /// Requires fold_mutex and commit_mutex.
@@ -145,10 +153,15 @@ Result<uint64_t> Store::Trim(std::string_view name, SequenceNumber through, cons
 
 Status Store::PurgeTombstones(EntityNumber entity, const std::vector<SequenceNumber>& heads) {
   StoreState& state = impl_->state;
-  // Not written down: after a crash the tombstones are back, and the next pass purges them again.
+  // Written down by the next fold, at the latest at close. After a crash the tombstones are back,
+  // and the next pass purges them again.
   const std::unique_lock lock(state.state_mutex);
   for (const SequenceNumber head : heads) state.liveness.ForgetTombstone(entity, head);
   state.dead_rows[entity] += heads.size();
+  state.forgotten += heads.size();
+  if (state.forgotten < state.options.window_records) return {};
+  state.fold_wanted = true;
+  if (state.wake_upkeep) state.wake_upkeep();
   return {};
 }
 

@@ -162,7 +162,8 @@ struct CommitOptions {
   bool pin_cut = false;
   /// Fills `CommitResult::outcomes`.
   bool want_outcomes = false;
-  /// Lets puts and deletes change incremental entities: a replica repeats what its source says.
+  /// A replica repeats what its source says: lets puts and deletes change incremental entities, and
+  /// a store that is a replica be written to.
   bool rewrite_events = false;
   /// The batch may write local entities, whose names begin with `_`: for layers of the engine.
   bool local = false;

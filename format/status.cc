@@ -98,11 +98,15 @@ constexpr std::array<CatalogueRow, kErrorCodeCount> kCatalogue = {{
     {ErrorCode::kReadOnly,
      {"read_only",
       kExitNotAllowed,
-      "Open the store for writing; after a failed sync, close it and check the disk first."}},
+      "Write to a replica at its source. Otherwise open the store for writing; after a failed "
+      "sync, "
+      "close it and check the disk first."}},
     {ErrorCode::kUnavailable,
      {"unavailable", kExitNetwork, "Check that the server runs and can be reached, then retry."}},
     {ErrorCode::kCorruption,
-     {"corruption", kExitCorrupt, "Run `tidemark verify` to see what is damaged, and restore a backup."}},
+     {"corruption",
+      kExitCorrupt,
+      "Run `tidemark verify` to see what is damaged, and restore a backup."}},
     {ErrorCode::kDataLoss,
      {"data_loss",
       kExitCorrupt,

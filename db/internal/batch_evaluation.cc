@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "db/internal/kept_times.h"
 #include "db/internal/record_rules.h"
 #include "db/internal/rocks_status.h"
 #include "format/record.h"
@@ -79,6 +80,7 @@ Status BatchEvaluation::CollectSlots() {
                         .before = {},
                         .value_hash = {},
                         .writer_time = {},
+                        .kept_time = {},
                         .origin = {}});
       at = static_cast<uint32_t>(slots_.size());
     }
@@ -150,6 +152,22 @@ Status BatchEvaluation::LookUp() {
     slot.writer_time = slot.before.writer_time();
     slot.origin = slot.before.origin();
   }
+  return LoadKeptTimes();
+}
+
+Status BatchEvaluation::LoadKeptTimes() {
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    if (steps_[i].slot == 0 || !batch_.operation(i).condition.if_newer.has_value()) continue;
+    Slot& slot = slots_[steps_[i].slot - 1];
+    if (slot.before.state == IndexState::kAbsent) continue;
+    TIDEMARK_ASSIGN_OR_RETURN(const auto row,
+                              group_.GetRow(row_key::WriterTime(slot.entity->number, slot.id)));
+    if (!row.has_value()) continue;
+    TIDEMARK_ASSIGN_OR_RETURN(const KeptTime kept, DecodeKeptTime(*row));
+    if (kept.head != slot.before.head) continue;
+    slot.writer_time = kept.time;
+    slot.kept_time = kept.time;
+  }
   return {};
 }
 
@@ -199,8 +217,12 @@ void BatchEvaluation::EvaluateWrite(Slot& slot,
                                     Step& step,
                                     const WriteOperation& operation,
                                     size_t index) const {
+  const std::optional<int64_t> time = operation.condition.if_newer;
   if (operation.op == WriteOp::kDelete) {
-    if (!slot.live) return;
+    if (!slot.live) {
+      if (time.has_value()) slot.writer_time = time;
+      return;
+    }
     step.outcome = WriteOutcome::kDeleted;
     slot.live = false;
     slot.origin = std::nullopt;
@@ -209,13 +231,16 @@ void BatchEvaluation::EvaluateWrite(Slot& slot,
         ValueHash(group_.state_.identity.secret, operation.value_kind, operation.value);
     const bool same_origin = !operation.origin.has_value() || operation.origin == slot.origin;
     const bool same = slot.live && step.value_hash == slot.value_hash && same_origin;
-    if (same && !operation.condition.renew) return;
+    if (same && !operation.condition.renew) {
+      if (time.has_value()) slot.writer_time = time;
+      return;
+    }
     step.outcome = slot.live ? WriteOutcome::kUpdated : WriteOutcome::kCreated;
     slot.live = true;
     slot.value_hash = step.value_hash;
     slot.origin = operation.origin;
   }
-  slot.writer_time = operation.condition.if_newer;
+  slot.writer_time = time;
   slot.final_op = static_cast<int64_t>(index);
 }
 
@@ -322,10 +347,13 @@ GroupRow BatchEvaluation::MakeRow(const Step& step,
     row.hash = slot.hash;
     row.superseded = slot.before.head;
     if (slot.before.live()) row.entry.birth = slot.before.birth;
+    if (operation.op != WriteOp::kAppend) extra.writer_time = slot.writer_time;
     extra.ended = EndedLivesAfter(slot.before,
                                   operation.op == WriteOp::kDelete,
                                   sequence,
-                                  group_.head_.exposed,
+                                  // The tombstone keeps the writer's time, so that there has to be
+                                  // one until the next purge.
+                                  slot.writer_time.has_value() ? sequence : group_.head_.exposed,
                                   slot.entity->number,
                                   group_.state_.life_filter);
     if (operation.op == WriteOp::kDelete) {
@@ -343,7 +371,6 @@ void BatchEvaluation::Emit(CommitResult* result) {
     if (slots_[i].before.live()) versions[i] = slots_[i].before.head;
   }
   std::vector<const GroupRow*> row_of;
-  const size_t first_row = group_.group_rows_.size();
   if (want_outcomes_) result->outcomes.resize(batch_.size());
   for (size_t i = 0; i < batch_.size(); ++i) {
     const Step& step = steps_[i];
@@ -375,7 +402,20 @@ void BatchEvaluation::Emit(CommitResult* result) {
     outcome.version = versions[step.slot - 1];
     if (batch_.operation(i).op == WriteOp::kAppend) outcome.id = batch_.operation(i).id;
   }
-  (void)first_row;
+  KeepTimes();
+}
+
+void BatchEvaluation::KeepTimes() {
+  for (const Slot& slot : slots_) {
+    if (slot.before.state == IndexState::kAbsent || slot.live != slot.before.live()) continue;
+    if (!slot.writer_time.has_value()) continue;
+    const std::optional<int64_t> known =
+        slot.kept_time.has_value() ? slot.kept_time : slot.before.writer_time();
+    const bool has_row = slot.final_op >= 0 && IsEmitted(static_cast<size_t>(slot.final_op));
+    if (has_row || slot.writer_time == known) continue;
+    group_.SetRow(row_key::WriterTime(slot.entity->number, slot.id),
+                  EncodeKeptTime({.head = slot.before.head, .time = *slot.writer_time}));
+  }
 }
 
 }  // namespace tidemark::internal

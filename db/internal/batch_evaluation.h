@@ -41,6 +41,7 @@ class BatchEvaluation {
     bool live = false;
     Hash128 value_hash;
     std::optional<int64_t> writer_time;
+    std::optional<int64_t> kept_time;  // as loaded
     std::optional<OriginVersion> origin;
     int64_t final_op = -1;
   };
@@ -55,6 +56,9 @@ class BatchEvaluation {
 
   Status CollectSlots();
   Status LookUp();
+  /// Writers' times that came with writes that changed nothing.
+  Status LoadKeptTimes();
+  void KeepTimes();
   Status Evaluate();
   /// An id that the store makes belongs to no record: whoever wrote such an id keeps it.
   Status MakeEventIds();

@@ -18,6 +18,7 @@ using rocksdb::IOStatus;
 
 constexpr std::string_view kManifestPrefix = "MANIFEST-";
 constexpr std::string_view kCurrentName = "CURRENT";
+constexpr std::string_view kOptionsPrefix = "OPTIONS-";
 
 std::string NameOf(const std::string& path) {
   return std::filesystem::path(path).filename();
@@ -103,6 +104,11 @@ class CarefulFileSystem final : public rocksdb::FileSystemWrapper {
                            const rocksdb::FileOptions& options,
                            std::unique_ptr<rocksdb::FSWritableFile>* result,
                            IODebugContext* debug) override {
+    // Options are code. RocksDB would write those of every column family, and read them again,
+    // whenever it makes or drops one; that it cannot is no error to it.
+    if (NameOf(path).starts_with(kOptionsPrefix)) {
+      return IOStatus::NotSupported("options are not written");
+    }
     IOStatus opened = FileSystemWrapper::NewWritableFile(path, options, result, debug);
     if (opened.ok() && NameOf(path).starts_with(kManifestPrefix)) {
       *result = std::make_unique<Manifest>(std::move(*result), doubts_, DirectoryOf(path));

@@ -6,6 +6,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
+#include "db/internal/rocks_logger.h"
 #include "db/internal/runtime_impl.h"
 #include "db/tuning.h"
 
@@ -87,9 +88,7 @@ rocksdb::DBOptions MakeDbOptions(const StoreOptions& options, Runtime& runtime) 
   // A reader beside a running owner holds its files open: the owner may delete them.
   db.max_open_files = options.read_only ? -1 : tuning::kOpenFiles;
   db.max_background_jobs = 2;
-  db.keep_log_file_num = 2;
-  db.max_log_file_size = 1024 * 1024;
-  db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  db.info_log = NewSilentLogger();
   db.stats_dump_period_sec = 0;
   db.stats_persist_period_sec = 0;
   // A read-only database has no thread to leave such work to.

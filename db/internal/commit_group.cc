@@ -42,6 +42,14 @@ Hash128 BatchHash(const WriteBatch& batch) {
   return Checksum128(text);
 }
 
+/// Whether the batch writes to an entity that is not local.
+bool WritesServed(const WriteBatch& batch) {
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (!IsLocalName(batch.operation(i).entity)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 PinnedCut::~PinnedCut() {
@@ -248,6 +256,9 @@ Result<CommitResult> CommitGroup::Add(const WriteBatch& batch, const CommitOptio
 }
 
 Result<CommitResult> CommitGroup::AddBatch(const WriteBatch& batch, const CommitOptions& options) {
+  if (state_.is_replica && !options.rewrite_events && WritesServed(batch)) {
+    return CheckNoReplica(state_);
+  }
   CommitResult result;
   result.sequence = head_.sequence;
   Hash128 batch_hash;

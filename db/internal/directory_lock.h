@@ -15,6 +15,8 @@ class DirectoryLock {
   DirectoryLock() = default;  ///< holds nothing
   /// Releases it.
   ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
   DirectoryLock(DirectoryLock&& other) noexcept;
   DirectoryLock& operator=(DirectoryLock&& other) noexcept;
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <vector>
 
+#include "db/internal/kept_times.h"
 #include "db/internal/rocks_status.h"
 #include "db/internal/segment_merge.h"
 #include "db/internal/sorted_file.h"
@@ -28,6 +30,7 @@ struct FoldInput {
   std::shared_ptr<const Catalog> catalog;
   std::vector<ChangedSet> sets;
   std::map<EntityNumber, SmallSegments> small_segments;  // worth merging
+  uint64_t forgotten = 0;
 };
 
 /// What is done to the log after a fold; the index already says where rows will be.
@@ -43,7 +46,12 @@ FoldInput Freeze(StoreState& state) {
   state.trimmed_through = std::max(state.trimmed_through, horizon);
   input.mark = {.through = state.visible,
                 .trimmed_through = state.trimmed_through,
-                .clock = state.follower_clock};
+                .clock = state.follower_clock,
+                .dead_rows = {}};
+  for (const auto& [entity, dead] : state.dead_rows) {
+    if (dead > 0) input.mark.dead_rows.emplace(entity, dead);
+  }
+  input.forgotten = std::exchange(state.forgotten, 0);
   input.layers = state.window.BeginFold();
   input.catalog = state.catalog;
   for (const auto& [entity, unused] : state.liveness.all()) {
@@ -68,6 +76,7 @@ void Finish(StoreState& state, const FoldInput& input, bool folded) {
   }
   state.window.AbortFold();
   state.fold_wanted = false;  // the next commit wants it again
+  state.forgotten += input.forgotten;
   for (const ChangedSet& changed : input.sets) {
     Liveness::Sets& sets = state.liveness.Of(changed.entity);
     SequenceSet& set = changed.kind == fold_key::Set::kLive ? sets.live : sets.tombstones;
@@ -280,6 +289,11 @@ std::string EncodeFoldMark(const FoldMark& mark) {
     AppendVarint(&out, static_cast<uint64_t>(instant.wall_ms));
     AppendVarint(&out, instant.sequence.value());
   }
+  AppendVarint(&out, mark.dead_rows.size());
+  for (const auto& [entity, dead] : mark.dead_rows) {
+    AppendVarint(&out, entity);
+    AppendVarint(&out, dead);
+  }
   return out;
 }
 
@@ -292,6 +306,11 @@ Result<FoldMark> DecodeFoldMark(std::string_view bytes) {
   for (uint64_t i = 0; i < instants && reader.ok(); ++i) {
     const auto wall_ms = static_cast<int64_t>(reader.Varint());
     mark.clock.Add({wall_ms, reader.Sequence()});
+  }
+  const uint64_t with_dead_rows = reader.rest().empty() ? 0 : reader.Varint();  // older marks end
+  for (uint64_t i = 0; i < with_dead_rows && reader.ok(); ++i) {
+    const auto entity = static_cast<EntityNumber>(reader.Varint());
+    mark.dead_rows[entity] = reader.Varint();
   }
   if (!reader.Finished()) return {ErrorCode::kCorruption, "the fold mark is damaged"};
   return mark;
@@ -319,16 +338,34 @@ Status FoldBesideCommits(StoreState& state) {
   return {};
 }
 
+namespace {
+
+/// Requires state_mutex.
+bool LogWantsCompaction(const StoreState& state, EntityNumber number) {
+  const auto found = state.dead_rows.find(number);
+  const uint64_t dead = found == state.dead_rows.end() ? 0 : found->second;
+  const Liveness::Sets* sets = state.liveness.Find(number);
+  const uint64_t live = sets == nullptr ? 0 : sets->live.Count();
+  return dead >= tuning::kCompactDeadRows && dead >= live;
+}
+
+}  // namespace
+
+bool WantsCompaction(const StoreState& state) {
+  const auto& entities = state.catalog->all();
+  return std::any_of(entities.begin(), entities.end(), [&](const auto& numbered) {
+    return LogWantsCompaction(state, numbered.first);
+  });
+}
+
 Status CompactLogs(StoreState& state, bool force) {
   std::vector<EntityPtr> wanted;
   {
     const std::unique_lock lock(state.state_mutex);
     for (const auto& [number, entity] : state.catalog->all()) {
-      uint64_t& dead = state.dead_rows[number];
-      const Liveness::Sets* sets = state.liveness.Find(number);
-      const uint64_t live = sets == nullptr ? 0 : sets->live.Count();
-      if (!force && (dead < tuning::kCompactDeadRows || dead < live)) continue;
-      dead = 0;
+      if (!force && !LogWantsCompaction(state, number)) continue;
+      state.dead_rows[number] = 0;
+      ++state.forgotten;
       wanted.push_back(entity);
     }
   }
@@ -340,6 +377,7 @@ Status CompactLogs(StoreState& state, bool force) {
         state.db->CompactRange(options, entity->log.get(), nullptr, nullptr);
     if (!compacted.ok()) return FromRocks(compacted, "compacting the log of " + entity->name);
     TIDEMARK_RETURN_IF_ERROR(MergeLog(state, entity));
+    TIDEMARK_RETURN_IF_ERROR(RemoveStaleTimes(state, entity->number));
     if (!force) continue;
     const rocksdb::Status index =
         state.db->CompactRange(options, entity->index.get(), nullptr, nullptr);

@@ -1,6 +1,11 @@
 // The fold: moves the window into the index, and liveness onto disk, in one atomic ingest.
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
 #include "db/internal/store_state.h"
 #include "format/status.h"
 
@@ -21,6 +26,7 @@ struct FoldMark {
   SequenceNumber through;          ///< the index and liveness hold everything up to here
   SequenceNumber trimmed_through;  ///< deletions at or below may be gone from the log
   FollowerClock clock;             ///< when which sequence was the newest
+  std::map<EntityNumber, uint64_t> dead_rows;  ///< in the log of each entity, where there are any
 };
 std::string EncodeFoldMark(const FoldMark& mark);
 Result<FoldMark> DecodeFoldMark(std::string_view bytes);
@@ -31,6 +37,10 @@ Status Fold(StoreState& state);
 /// The same while commits go on: takes the commit mutex only to sync the log, the state mutex only
 /// to freeze and to finish. Requires fold_mutex.
 Status FoldBesideCommits(StoreState& state);
+
+/// Whether the log of some entity is more than half dead rows, and enough of them. Requires
+/// state_mutex.
+bool WantsCompaction(const StoreState& state);
 
 /// Lets compactions go by the liveness of the last fold, unless an open pin is older than it, and
 /// wants a compaction where more than half of the rows are dead. Requires fold_mutex.

@@ -72,6 +72,28 @@ std::vector<rocksdb::ColumnFamilyDescriptor> FamilyOpener::Describe(
   return descriptors;
 }
 
+/// What RocksDB says when it cannot open a database. A file that is missing is damage.
+Status NotOpened(const rocksdb::Status& status, const std::string& path) {
+  Status said = FromRocks(status, "opening " + path);
+  if (status.IsPathNotFound()) return {ErrorCode::kCorruption, said.message()};
+  // Of a table that is missing it looks for the name that LevelDB gave such files, and tells that.
+  std::string text = said.message();
+  constexpr std::string_view kOldEnding = ".ldb";
+  const size_t at = text.find(kOldEnding);
+  if (said.code() != ErrorCode::kCorruption || at == std::string::npos) return said;
+  return {ErrorCode::kCorruption, text.replace(at, kOldEnding.size(), ".sst")};
+}
+
+/// Whether there is a database that has lost its root, and not just a beginning of one: RocksDB
+/// would begin anew, over what is there.
+bool HasFilesOfADatabase(rocksdb::Env* env, const std::string& path) {
+  std::vector<std::string> names;
+  if (!env->GetChildren(path, &names).ok()) return false;
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return name.ends_with(".sst") || name.ends_with(".log");
+  });
+}
+
 Status FamilyOpener::Open() {
   const std::string path = DatabasePath(state_);
   rocksdb::DBOptions options = MakeDbOptions(state_.options, *state_.runtime);
@@ -79,7 +101,10 @@ Status FamilyOpener::Open() {
   const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(options, path, &names);
   if (!listed.ok()) {
     const bool absent = state_.runtime->impl().env()->FileExists(path + "/CURRENT").IsNotFound();
-    if (!absent) return FromRocks(listed, "reading " + path);
+    if (!absent) return NotOpened(listed, path);
+    if (HasFilesOfADatabase(state_.runtime->impl().env(), path)) {
+      return {ErrorCode::kCorruption, path + "/CURRENT is missing, which names all other files"};
+    }
     if (!options.create_if_missing) {
       return {ErrorCode::kNotFound, "there is no store in " + state_.directory.string()};
     }
@@ -97,7 +122,7 @@ Status FamilyOpener::Open() {
     if (text.find("LOCK") != std::string::npos || text.find("lock hold") != std::string::npos) {
       return {ErrorCode::kBusy, state_.directory.string() + " is open in another process"};
     }
-    return FromRocks(opened, "opening " + path);
+    return NotOpened(opened, path);
   }
   state_.db.reset(db);
   for (size_t i = 0; i < names.size(); ++i) families_[names[i]] = WrapFamily(db, handles[i]);
@@ -202,6 +227,7 @@ Status LoadLiveness(StoreState& state, SequenceNumber* folded) {
       *folded = mark.through;
       state.trimmed_through = mark.trimmed_through;
       state.follower_clock = mark.clock;
+      state.dead_rows = mark.dead_rows;
       continue;
     }
     EntityNumber entity = 0;
@@ -249,6 +275,7 @@ void ReplayRow(StoreState& state,
                SequenceNumber segment) {
   if (row.superseded != kSequenceZero) {
     state.liveness.Supersede(entity.number, row.superseded, row.sequence);
+    ++state.dead_rows[entity.number];
   }
   IndexEntry entry = ReplayedEntry(state, row, segment, entity.declaration.kind);
   if (entry.state == IndexState::kLive) state.liveness.AddLive(entity.number, entry.head);
@@ -428,6 +455,8 @@ Status Recover(StoreState& state) {
   }
   TIDEMARK_RETURN_IF_ERROR(LoadIdentity(state));
   TIDEMARK_RETURN_IF_ERROR(LoadHead(state));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto replica, ReadRow(state, row_key::kReplica));
+  state.is_replica = replica.has_value();
   TIDEMARK_RETURN_IF_ERROR(LoadEntities(state, opener));
   TIDEMARK_RETURN_IF_ERROR(DropLeftovers(state, opener));
   SequenceNumber folded;

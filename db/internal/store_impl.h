@@ -26,6 +26,8 @@ class Store::Impl {
       const std::function<Result<EntityDeclaration>(const internal::EntityState* existing)>&
           describe);
 
+  Status WriteDownForgotten();
+
   internal::StoreState state;
   internal::Committer committer{state};
   std::unique_ptr<internal::Upkeep> upkeep;  // null when read-only

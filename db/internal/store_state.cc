@@ -47,6 +47,13 @@ std::string Position(SequenceNumber sequence) {
   return key;
 }
 
+std::string WriterTime(EntityNumber entity, std::string_view id) {
+  std::string key(1, 't');
+  AppendBigEndian32(&key, entity);
+  key.append(id);
+  return key;
+}
+
 std::string Upper(std::string_view key) {
   std::string full(1, kUpperPrefix);
   full.append(key);
@@ -146,6 +153,13 @@ Result<StoreIdentity> DecodeIdentity(std::string_view bytes) {
   }
   if (!reader.Finished()) return {ErrorCode::kCorruption, "the identity row is damaged"};
   return identity;
+}
+
+Status CheckNoReplica(const StoreState& state) {
+  if (!state.is_replica) return {};
+  return {ErrorCode::kReadOnly,
+          "this store is a replica: write at its source, then pull; what is written here would "
+          "never reach the source, and the next reset would drop it"};
 }
 
 Result<std::optional<std::string>> ReadRow(const StoreState& state, std::string_view key) {

@@ -42,6 +42,10 @@ std::string Operation(std::string_view id);     ///< operation id -> its outcome
 std::string OperationOrder(uint64_t ordinal);   ///< ordinal -> operation id
 std::string Position(SequenceNumber sequence);  ///< a position handed out -> chain hash
 std::string Upper(std::string_view key);        ///< a row of an upper layer
+/// A writer's time that is newer than its version (`kept_times.h`); without an id the prefix of
+/// all.
+std::string WriterTime(EntityNumber entity, std::string_view id);
+inline const std::string kReplica = "f";  ///< present: only what a source says is written
 inline constexpr char kEntityPrefix = 'e';
 inline constexpr char kOrderPrefix = 'O';
 inline constexpr char kUpperPrefix = 'r';
@@ -118,7 +122,8 @@ struct StoreState {
   uint64_t synced_commit = 0;                    // the last commit that is durable
   uint64_t guarded_commit = 0;  // the last synced commit that the guard was told of
   LifeFilter life_filter;
-  StoreIdentity identity;  // epochs change under commit_mutex and state_mutex both
+  std::atomic<bool> is_replica{false};  // changes under commit_mutex, from false to true
+  StoreIdentity identity;               // epochs change under commit_mutex and state_mutex both
 
   // What readers see.
   mutable std::shared_mutex state_mutex;
@@ -131,6 +136,7 @@ struct StoreState {
   FollowerClock follower_clock;
   std::map<EntityNumber, uint64_t> dead_rows;  // since the entity's log was last compacted
   std::map<EntityNumber, SmallSegments> small_segments;
+  uint64_t forgotten = 0;  // tombstones purged and logs compacted that no fold has written down
 
   // Commit notification.
   mutable std::mutex wait_mutex;
@@ -156,6 +162,9 @@ struct StoreState {
     if (options.log) options.log(line);
   }
 };
+
+/// `kReadOnly` if records come from a source only.
+Status CheckNoReplica(const StoreState& state);
 
 /// Reads a row of the default column family; nullopt when there is none.
 Result<std::optional<std::string>> ReadRow(const StoreState& state, std::string_view key);

@@ -55,6 +55,18 @@ TEST_F(LimitsTest, RowsOfUpperLayers) {
               StatusIs(ErrorCode::kTooLarge));
 }
 
+TEST_F(LimitsTest, EntitiesOfAKind) {
+  constexpr int kMax = 256;
+  WriteBatch batch;
+  for (int i = 0; i < kMax; ++i) batch.Put("e" + std::to_string(i), 1, "x");
+  ASSERT_OK(store_->Commit(batch));
+  EXPECT_THAT(Put("one-more", 1, "x"), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_OK(store_->Commit(WriteBatch().Append("of-the-other-kind", RecordId("1"), "x")));
+  Reopen();
+  EXPECT_EQ(store_->ListEntities().size(), kMax + 1U);
+  EXPECT_EQ(Value("e255", 1), "x");
+}
+
 TEST_F(LimitsTest, SequenceNumbers) {
   store_->impl().state.head.sequence = SequenceNumber(kSequenceLimit.value() - 2);
   ASSERT_OK(Put("users", "1", "a"));

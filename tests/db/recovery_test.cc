@@ -221,6 +221,31 @@ TEST_F(RecoveryTest, AMovedDirectoryIsTheSameStore) {
   EXPECT_EQ(store_->identity().epochs.size(), 1U);
 }
 
+// What is missing is damage: no advice to look for a spelling mistake, and no store made anew over
+// what is left.
+TEST_F(RecoveryTest, AMissingFileIsDamage) {
+  Open();
+  for (int i = 0; i < 300; ++i) ASSERT_OK(Put("users", i, std::string(40, 'x')));
+  ASSERT_OK(store_->Compact());
+  ASSERT_OK(store_->Close());
+  store_.reset();
+  const fs::path whole = directory_.path() / "whole";
+  fs::rename(path(), whole);
+  for (const char* kind : {"CURRENT", "MANIFEST", ".sst"}) {
+    for (const bool read_only : {true, false}) {
+      SCOPED_TRACE(std::string(kind) + (read_only ? ", reader" : ", owner"));
+      fs::copy(whole, path(), fs::copy_options::recursive);
+      const fs::path missing = Files(path() / "db", kind).at(0);
+      fs::remove(missing);
+      const size_t left = Files(path() / "db", "").size();
+      const auto opened = Store::Open(path(), {.read_only = read_only}, test::SmallRuntime());
+      EXPECT_THAT(opened, StatusIs(ErrorCode::kCorruption, HasSubstr(missing.filename().string())));
+      EXPECT_GE(Files(path() / "db", "").size(), left);
+      fs::remove_all(path());
+    }
+  }
+}
+
 TEST_F(RecoveryTest, ANewerFormatIsRefused) {
   Open();
   std::string newer = internal::EncodeIdentity(store_->identity());

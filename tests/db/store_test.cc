@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "db/internal/store_impl.h"
 #include "tests/db/store_fixture.h"
 
 namespace tidemark {
@@ -259,6 +260,76 @@ TEST_F(StoreTest, AReaderBesideTheOwner) {
   EXPECT_THAT(reader->Commit(WriteBatch().Put("users", "x", "1")), StatusIs(ErrorCode::kReadOnly));
   EXPECT_THAT(reader->Compact(), StatusIs(ErrorCode::kReadOnly));
   EXPECT_THAT(Store::Open(path(), {}, test::SmallRuntime()), StatusIs(ErrorCode::kBusy));
+}
+
+// Contract 22: a writer's time is kept with the record and its tombstone.
+TEST_F(StoreTest, AWritersTimeOutlivesADeletionThatNobodySaw) {
+  Open();
+  ASSERT_OK(Put("users", "a", "1", {.if_newer = 5}));
+  ASSERT_OK(Delete("users", "a", {.if_newer = 6}));
+  for (int opened = 0; opened < 3; ++opened) {
+    EXPECT_THAT(Put("users", "a", "2", {.if_newer = 6}), StatusIs(ErrorCode::kConditionFailed));
+    if (opened == 1) {
+      ASSERT_OK(store_->Compact());
+    }
+    Reopen();
+  }
+  ASSERT_OK(Put("users", "a", "2", {.if_newer = 7}));
+  EXPECT_EQ(Value("users", "a"), "2");
+  EXPECT_THAT(test::Problems(*store_), IsEmpty());
+}
+
+TEST_F(StoreTest, AWritersTimeIsKeptWhenNothingElseChanges) {
+  Open();
+  ASSERT_OK(Put("users", "a", "x", {.if_newer = 3}));
+  const auto same = Put("users", "a", "x", {.if_newer = 9});
+  ASSERT_OK(same);
+  EXPECT_EQ(same->unchanged, 1U);
+  EXPECT_EQ(store_->last_sequence(), SequenceNumber(1)) << "an equal value is no change";
+  ASSERT_OK(Put("users", "b", "x", {.if_newer = 3}));
+  ASSERT_OK(store_->Commit(WriteBatch()
+                               .Put("users", "b", "y", ValueKind::kBytes, {.if_newer = 4})
+                               .Put("users", "b", "x", ValueKind::kBytes, {.if_newer = 9})));
+  ASSERT_OK(Put("users", "c", "x", {.if_newer = 3}));
+  ASSERT_OK(Delete("users", "c", {.if_newer = 4}));
+  ASSERT_OK(Delete("users", "c", {.if_newer = 9}));
+  const SequenceNumber last = store_->last_sequence();
+  for (int opened = 0; opened < 3; ++opened) {
+    for (const char* id : {"a", "b", "c"}) {
+      SCOPED_TRACE(id);
+      EXPECT_THAT(Put("users", id, "z", {.if_newer = 7}), StatusIs(ErrorCode::kConditionFailed));
+      EXPECT_THAT(Put("users", id, "z", {.if_newer = 9}), StatusIs(ErrorCode::kConditionFailed));
+    }
+    if (opened == 1) {
+      ASSERT_OK(store_->Compact());
+    }
+    Reopen();
+  }
+  EXPECT_EQ(store_->last_sequence(), last);
+  for (const char* id : {"a", "b", "c"}) ASSERT_OK(Put("users", id, "z", {.if_newer = 10}));
+  for (const char* id : {"a", "b", "c"}) ASSERT_OK(Put("users", id, "plain"));
+  ASSERT_OK(Put("users", "a", "any is newer", {.if_newer = 1}));
+  EXPECT_THAT(test::Problems(*store_), IsEmpty());
+}
+
+TEST_F(StoreTest, KeptTimesOfOldVersionsAreRemovedWithThem) {
+  Open();
+  const auto kept = [this] {
+    const std::unique_ptr<rocksdb::Iterator> rows(store_->impl().state.db->NewIterator(
+        rocksdb::ReadOptions(), store_->impl().state.rows.get()));
+    int count = 0;
+    for (rows->Seek("t"); rows->Valid() && rows->key().starts_with("t"); rows->Next()) ++count;
+    return count;
+  };
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_OK(Put("users", i, "x", {.if_newer = 3}));
+    ASSERT_OK(Put("users", i, "x", {.if_newer = 9}));
+  }
+  EXPECT_EQ(kept(), 5);
+  for (int i = 0; i < 3; ++i) ASSERT_OK(Put("users", i, "y"));
+  ASSERT_OK(store_->Compact());
+  EXPECT_EQ(kept(), 2);
+  EXPECT_THAT(Put("users", 4, "z", {.if_newer = 9}), StatusIs(ErrorCode::kConditionFailed));
 }
 
 // RocksDB tells openings of one process apart by the spelling of the path alone; opened twice, each

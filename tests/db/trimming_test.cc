@@ -71,6 +71,49 @@ TEST_F(TrimmingTest, TrimmedEventsAndPurgedTombstonesLeaveTheIndex) {
   EXPECT_EQ(Value("visits", RecordId("e9")), "x");
 }
 
+TEST_F(TrimmingTest, PurgedTombstonesStayAwayAfterReopening) {
+  for (const bool folded : {false, true}) {
+    SCOPED_TRACE(folded ? "from a fold" : "from the log");
+    for (int i = 0; i < 6; ++i) ASSERT_OK(Put("users", RecordId(i), "x"));
+    Expose();
+    for (int i = 0; i < 5; ++i) ASSERT_OK(Delete("users", RecordId(i)));
+    if (folded) {
+      ASSERT_OK(store_->Compact());
+    }
+    const EntityNumber users = store_->FindEntity("users")->number;
+    std::vector<SequenceNumber> heads;
+    {
+      LogCursor cursor = store_->ReadLog(*store_->PinCut(), {{.entity = users, .live = false}});
+      while (cursor.Next()) heads.push_back(cursor.entry().head);
+    }
+    ASSERT_EQ(heads.size(), 5U);
+    ASSERT_OK(store_->PurgeTombstones(users, heads));
+    for (int opened = 0; opened < 2; ++opened) {
+      Reopen();
+      EXPECT_EQ(store_->CountTombstones(users, kSequenceZero), 0U);
+      EXPECT_EQ(store_->Statistics().records, 1U);
+      EXPECT_THAT(Problems(*store_), IsEmpty());
+    }
+    const uint64_t folds = store_->Statistics().folds;
+    EXPECT_EQ(folds, 0U) << "what is written down once is not written again";
+  }
+}
+
+TEST_F(TrimmingTest, DeadRowsAreCountedAcrossOpenings) {
+  for (int i = 0; i < 20; ++i) ASSERT_OK(Put("users", RecordId(i % 4), std::to_string(i)));
+  EXPECT_EQ(store_->Statistics().log_rows, 20U);
+  Reopen();
+  EXPECT_EQ(store_->Statistics().log_rows, 20U) << "from the log";
+  Open({.window_records = 1, .follower_retention_ms = 0});
+  for (int i = 0; i < 4; ++i) ASSERT_OK(Put("users", RecordId(i), "last"));
+  Reopen();
+  EXPECT_EQ(store_->Statistics().log_rows, 24U) << "from the mark of a fold";
+  ASSERT_OK(store_->Compact());
+  EXPECT_EQ(store_->Statistics().log_rows, 4U);
+  Reopen();
+  EXPECT_EQ(store_->Statistics().log_rows, 4U);
+}
+
 TEST_F(TrimmingTest, PositionsThatNobodyHoldsAreForgotten) {
   SequenceSet kept;
   for (int i = 0; i < 5; ++i) {
