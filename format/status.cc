@@ -99,8 +99,7 @@ constexpr std::array<CatalogueRow, kErrorCodeCount> kCatalogue = {{
      {"read_only",
       kExitNotAllowed,
       "Write to a replica at its source. Otherwise open the store for writing; after a failed "
-      "sync, "
-      "close it and check the disk first."}},
+      "sync, close it and check the disk first."}},
     {ErrorCode::kUnavailable,
      {"unavailable", kExitNetwork, "Check that the server runs and can be reached, then retry."}},
     {ErrorCode::kCorruption,

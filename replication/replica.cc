@@ -44,7 +44,8 @@ class Replica::Impl {
   Status FollowKinds(const BatchView& rows) const;
   Result<ApplyResult> ApplyRows(const BatchView& rows, const BatchHeader& header);
   Status Save(ReplicaState next);
-  Status Sweep();
+  /// Returns how many records it dropped.
+  Result<uint64_t> Sweep();
   Status Drain(Transport& transport,
                const SessionInfo& session,
                const std::function<void(const PullProgress&)>& progress,
@@ -62,9 +63,18 @@ Status Replica::Impl::Load() {
   TIDEMARK_ASSIGN_OR_RETURN(const auto row, store->GetRow(kReplicaStateKey));
   if (row.has_value()) {
     TIDEMARK_ASSIGN_OR_RETURN(state_, DecodeReplicaState(*row));
-    if (state_.device == device_id) return {};
-    return {ErrorCode::kWrongDevice, "this replica belongs to device " + state_.device};
+    if (state_.device != device_id) {
+      return {ErrorCode::kWrongDevice, "this replica belongs to device " + state_.device};
+    }
+    return store->BecomeReplica();  // one that an older version made does not say so yet
   }
+  for (const EntityInfo& entity : store->ListEntities(/*dropped=*/true)) {
+    if (entity.record_count == 0 && entity.tombstone_count == 0) continue;
+    return {ErrorCode::kConflict,
+            store->directory().string() + " is no replica and holds records of its own, of " +
+                entity.name + ", which a pull would mix up or drop; give an empty folder"};
+  }
+  TIDEMARK_RETURN_IF_ERROR(store->BecomeReplica());
   ReplicaState made;
   made.device = device_id;
   std::array<uint8_t, 16> incarnation{};
@@ -96,7 +106,7 @@ Status Replica::Impl::BeginSession(const SessionInfo& session) {
     return {ErrorCode::kStalePage, "a newer session of this device was begun here"};
   }
   // A session that is no reset follows only one that settled: everything listed has arrived.
-  if (!session.reset) TIDEMARK_RETURN_IF_ERROR(Sweep());
+  if (!session.reset) TIDEMARK_RETURN_IF_ERROR(Sweep().status());
   if (session.number == state_.session && !other_history) return {};
   ReplicaState next = state_;
   next.epoch = session.epoch;
@@ -162,9 +172,10 @@ Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows, const BatchH
       ++(current.has_value() ? result.deleted : result.unchanged);
       batch.Delete(entity, id);
     } else {
-      const bool same = current.has_value() && current->value == row.value &&
-                        current->value_kind == row.value_kind;
-      ++(same ? result.unchanged : current.has_value() ? result.updated : result.created);
+      const bool repeated = current.has_value() &&
+                            current->origin == OriginVersion{row.birth, row.sequence} &&
+                            current->value == row.value;
+      ++(repeated ? result.unchanged : row.op == RowOp::kUpdated ? result.updated : result.created);
       batch.Put(entity,
                 id,
                 row.value,
@@ -187,8 +198,9 @@ Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows, const BatchH
 }
 
 /// Ends a reset: what was not written again since it began was not listed.
-Status Replica::Impl::Sweep() {
-  if (!state_.sweep_through.has_value()) return {};
+Result<uint64_t> Replica::Impl::Sweep() {
+  uint64_t dropped = 0;
+  if (!state_.sweep_through.has_value()) return dropped;
   TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store->PinCut());
   std::vector<LogRange> ranges;
   for (const EntityNumber entity : store->EntityNumbers()) {
@@ -201,6 +213,7 @@ Status Replica::Impl::Sweep() {
     const auto info = store->FindEntity(entry.entity);
     if (!info.has_value()) continue;
     batch.Delete(info->name, RecordId(entry.id, entry.id_form));
+    ++dropped;
     if (batch.size() < kSweepBatch) continue;
     TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat(/*sync=*/false)).status());
     batch.Clear();
@@ -211,11 +224,11 @@ Status Replica::Impl::Sweep() {
   batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
   TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat()).status());
   state_ = std::move(next);
-  return {};
+  return dropped;
 }
 
 Status Replica::Impl::FinishSession() {
-  return Sweep();
+  return Sweep().status();
 }
 
 Status Replica::Impl::Drain(Transport& transport,
@@ -246,7 +259,8 @@ Status Replica::Impl::Drain(Transport& transport,
     sofar.records += page->records;
     if (progress) progress(sofar);
   }
-  TIDEMARK_RETURN_IF_ERROR(Sweep());
+  TIDEMARK_ASSIGN_OR_RETURN(const uint64_t dropped, Sweep());
+  result->deleted += dropped;
   if (tokens.empty()) return {};
   return transport.Acknowledge(device_id, tokens).status();
 }
@@ -267,7 +281,8 @@ Result<PullResult> Replica::Impl::PullTracked(
   for (int attempt = 1;; ++attempt) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto session, transport.Start(MakeHello()));
     if (!session.has_value()) {
-      TIDEMARK_RETURN_IF_ERROR(Sweep());
+      TIDEMARK_ASSIGN_OR_RETURN(const uint64_t dropped, Sweep());
+      result.deleted += dropped;
       result.nothing_owed = result.pages == 0;
       return result;
     }

@@ -27,12 +27,12 @@ struct ReplicaOptions {
 /// The member that pulls are to sync scopes; statuses are `pull:<entity>`.
 inline constexpr std::string_view kPullMember = "pull";
 
-/// What applying a page did.
+/// What a page said that was not known here, by the words of its instructions (contract 7).
 struct ApplyResult {
   uint64_t created = 0;
   uint64_t updated = 0;
   uint64_t deleted = 0;
-  uint64_t unchanged = 0;  ///< was there already: a repetition
+  uint64_t unchanged = 0;  ///< applied already: a repetition
   std::string token;       ///< acknowledge it: the page is durable here
 };
 
@@ -50,14 +50,16 @@ struct PullResult {
   uint64_t bytes = 0;
   uint64_t created = 0;
   uint64_t updated = 0;
-  uint64_t deleted = 0;
-  uint64_t unchanged = 0;
+  uint64_t deleted = 0;    ///< by instructions, and by a reset that did not list them
+  uint64_t unchanged = 0;  ///< instructions that were applied already
   std::vector<Gap> gaps;
 };
 
 /// Thread-safe; calls are serialised. Reads go to `store()`, at any time.
 class Replica {
  public:
+  /// `kConflict` for a store that is no replica and holds records; from its first opening on only
+  /// pulls change records there (`Store::BecomeReplica`). `kWrongDevice` for another device's.
   static Result<std::unique_ptr<Replica>> Open(const std::filesystem::path& directory,
                                                std::string_view device,
                                                const ReplicaOptions& options = {},

@@ -1,7 +1,9 @@
 // The data root, as the options of every command name it.
 #pragma once
 
+#include <cstdio>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "server/data_root.h"
@@ -16,10 +18,15 @@ using server::InstanceOfFolder;
 using server::InstancePath;
 using server::ListInstances;
 
-/// Opens the store that the options name. `kNotFound` when it must exist and does not.
+/// Opens the store that the options name. `kNotFound` when it must exist and does not. What the
+/// store has to say besides, such as that a new epoch begins, goes to standard error.
 inline Result<std::unique_ptr<Store>> OpenInstance(const GlobalOptions& options,
                                                    Access access,
                                                    StoreOptions store_options = {}) {
+  const OutputFormat format = options.output.value_or(OutputFormat::kTable);
+  store_options.log = [format](const std::string& line) {
+    std::fputs(FormatWarning(line, format).c_str(), stderr);
+  };
   return server::OpenInstance(options.data, options.instance, access, std::move(store_options));
 }
 

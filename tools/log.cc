@@ -87,6 +87,12 @@ class Tail {
     TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context_.globals, Access::kRead));
     if (options_.after) {
       after_ = SequenceNumber(*options_.after);
+      if (after_ > store->last_sequence()) {
+        return {ErrorCode::kWrongEpoch,
+                "--after " + std::to_string(after_.value()) + " is beyond the last change, " +
+                    std::to_string(store->last_sequence().value()) +
+                    ": the position is of another history of this store; follow from 0"};
+      }
       const SequenceNumber trimmed = store->trimmed_through();
       if (after_ != kSequenceZero && after_ < trimmed) {
         return {ErrorCode::kTrimmed,

@@ -104,7 +104,8 @@ Status PullFromRoot(Context& context,
   LocalTransport transport(*source);
   TIDEMARK_ASSIGN_OR_RETURN(const PullResult result, Pull(context, *replica, transport));
   PrintResult(context, result, store->last_sequence());
-  return {};
+  // Nobody else owns this source, so nobody else forgets what its devices need no more.
+  return result.nothing_owed ? Status() : source->Upkeep().status();
 }
 
 Status RunPull(Context& context, const PullCommandOptions& options) {

@@ -176,12 +176,19 @@ class SourceTest : public ::testing::Test {
   /// Makes `to` the store that `from` is. The guard file stays the same file: a store knows a copy
   /// of itself by it.
   static void CopyStore(const std::filesystem::path& from, const std::filesystem::path& to) {
-    std::filesystem::remove_all(to / "db");
-    std::filesystem::create_directories(to);
-    std::filesystem::copy(from,
-                          to,
-                          std::filesystem::copy_options::recursive |
-                              std::filesystem::copy_options::overwrite_existing);
+    constexpr int kAttempts = 20;
+    std::error_code failed;
+    for (int attempt = 0; attempt == 0 || (failed && attempt < kAttempts); ++attempt) {
+      // A store that is open removes old files beside the copy.
+      std::filesystem::remove_all(to / "db");
+      std::filesystem::create_directories(to);
+      std::filesystem::copy(from,
+                            to,
+                            std::filesystem::copy_options::recursive |
+                                std::filesystem::copy_options::overwrite_existing,
+                            failed);
+    }
+    ASSERT_FALSE(failed) << failed.message();
   }
 
   void Put(std::string_view entity, const std::string& id, std::string_view value) {

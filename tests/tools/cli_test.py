@@ -657,6 +657,43 @@ class DevicesTest(CliTest):
         self.assertEqual((again["created"], again["updated"], again["deleted"]), (1, 1, 1))
         self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
 
+    def test_pull_into_a_store_of_its_own(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.run_ok("put", "contact", "100", '{"precious":1}', data=self.replica)
+        self.refuse(CONFLICT, "pull", "--replica", self.replica, "--device", "d",
+                    says="holds records of its own")
+        self.assertIn("precious", self.run_ok("get", "contact", "100", data=self.replica).text)
+
+    def test_a_replica_takes_no_writes(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.pull()
+        lines = self.file("x.ndjson", '{"entity":"contact","id":"1","data":2}\n')
+        for command in (["put", "contact", "1", "2"], ["delete", "contact", "1"], ["apply", lines],
+                        ["append", "visit", "1"], ["entities", "drop", "contact"]):
+            self.refuse(NOT_ALLOWED, *command, data=self.replica, says="write at its source")
+        self.assertEqual(self.run_ok("get", "contact", "1", data=self.replica).text.strip(), "1")
+
+    def test_deletions_are_forgotten(self):
+        for i in range(3):
+            for op in ('"data":1', '"op":"delete"'):
+                lines = "".join('{"entity":"contact","id":"%d",%s}\n' % (n, op) for n in range(20))
+                self.run_ok("apply", self.file("x.ndjson", lines))
+                self.pull()
+            stat = self.run_json("log", "stat")
+            self.assertEqual((stat["records"], stat["deletions"]), (0, 0))
+
+    def test_a_new_epoch_is_told(self):
+        self.run_ok("put", "contact", "1", "1")
+        (self.data / "instance-default" / "GUARD").unlink()
+        told = self.run_ok("put", "contact", "2", "2").err
+        self.assertIn("warning: a new epoch begins: the guard file is missing", told)
+        self.assertEqual(self.run_ok("put", "contact", "3", "3").err, "")
+
+    def test_tail_beyond_the_end(self):
+        self.run_ok("put", "contact", "1", "1")
+        self.refuse(CONFLICT, "log", "tail", "--after", "99999", says="beyond the last change")
+        self.assertEqual(self.run_ok("log", "tail", "--after", "1").text, "")
+
     def test_pull_into_the_source_itself(self):
         self.run_ok("put", "contact", "1", "1")
         link = self.folder / "link"
