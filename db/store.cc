@@ -605,7 +605,7 @@ Status Store::BecomeReplica() {
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
   const std::lock_guard lock(state.commit_mutex);
   if (state.is_replica) return {};
-  if (!state.write_error.ok()) return {ErrorCode::kReadOnly, state.write_error.ToString()};
+  if (!state.write_error.ok()) return internal::WritingStopped(state.write_error);
   CommitGroup group(state);
   group.SetRow(internal::row_key::kReplica, "1");
   group.OnPublish([](StoreState& published) { published.is_replica = true; });
