@@ -254,7 +254,7 @@ Result<ServerConfig> FromTable(const std::filesystem::path& path, const toml::ta
 
 Result<ListenAddress> ParseListenAddress(std::string_view text) {
   const Status wrong(ErrorCode::kInvalidArgument,
-                     "\"" + std::string(text) + "\" is not ADDRESS:PORT, with IPv6 in brackets");
+                     std::string(text) + " is not ADDRESS:PORT, with IPv6 in brackets");
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return wrong;
   ListenAddress listen;

@@ -42,7 +42,9 @@ Label LabelOf(const Store& store, std::string_view entity) {
     if (!declared.type_label.empty()) label.type = Quote(declared.type_label);
     label.id_fields = declared.id_fields;
   }
-  if (!label.id_fields.empty()) label.with_id = "{" + Quote(label.id_fields.front()) + ":";
+  if (!label.id_fields.empty()) {
+    label.with_id.append("{").append(Quote(label.id_fields.front())).append(":");
+  }
   return label;
 }
 
