@@ -22,7 +22,7 @@ struct DeviceMarks::Open {
   uint64_t first_session = 0;  // first one since the floor
   OutstandingPages pages;
   bool served_misses = false;  // lives of outstanding pages may be missing in `served`
-  MarksJournal journal;  // of what the stored chunks of the sets do not say yet
+  MarksJournal journal;        // of what the stored chunks of the sets do not say yet
 
   // The newest session.
   SequenceNumber cut;
