@@ -92,7 +92,7 @@ Result<std::string> NumberCell(std::string_view cell, bool integer) {
   const Status expected = Expected(integer ? "an integer" : "a number");
   const bool begins_as_number = cell[0] == '-' || (cell[0] >= '0' && cell[0] <= '9');
   if (!begins_as_number) return expected;
-  const auto fields = ReadJsonArray("[" + std::string(cell) + "]");
+  const auto fields = ReadJsonArray(std::string("[").append(cell).append("]"));
   if (!fields.ok() || fields->size() != 1) return expected;
   const JsonType type = fields->front().type;
   const bool fits = type == JsonType::kInteger || (!integer && type == JsonType::kDouble);
