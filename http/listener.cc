@@ -17,6 +17,7 @@ using internal::Exchange;
 using internal::Fault;
 using internal::kLingerTime;
 using internal::kNoThrow;
+using internal::PlaceInFlight;
 using internal::ResponderGuard;
 using internal::StreamConnection;
 using internal::TlsStream;
@@ -141,21 +142,25 @@ bool Listener::Impl::Dispatch(std::shared_ptr<const Request> request,
     --in_flight_;
     return false;
   }
+  auto place = std::make_shared<PlaceInFlight>(in_flight_);
   auto guard = std::make_shared<ResponderGuard>(exchange, [this, id = request->id] {
     return handler_.Refuse(500, "internal", "the request was not answered", id);
   });
-  asio::post(workers_, [this, request = std::move(request), guard = std::move(guard)]() mutable {
-    Responder respond = [guard](Response response) {
-      guard->exchange->Deliver(std::move(response));
-    };
-    guard.reset();
-    try {
-      handler_.Handle(std::move(request), std::move(respond));
-    } catch (...) {  // the guard answers
-      ++counters.refused_total;
-    }
-    --in_flight_;
-  });
+  asio::post(workers_,
+             [this, request = std::move(request), place, guard = std::move(guard)]() mutable {
+               Responder respond = [place, guard](Response response) {
+                 // Before the client can read the answer and ask again.
+                 place->Leave();
+                 guard->exchange->Deliver(std::move(response));
+               };
+               guard.reset();
+               try {
+                 handler_.Handle(std::move(request), std::move(respond));
+               } catch (...) {  // the guard answers
+                 ++counters.refused_total;
+               }
+               place->Leave();  // who waits for something to happen holds no place
+             });
   return true;
 }
 

@@ -1,7 +1,9 @@
 // One request and its answer, between the thread that reads and the one that answers.
 #pragma once
 
+#include <atomic>
 #include <boost/asio.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -85,6 +87,20 @@ struct ResponderGuard {
   ~ResponderGuard() { exchange->DeliverMade(forgotten); }
   ResponderGuard(const ResponderGuard&) = delete;
   ResponderGuard& operator=(const ResponderGuard&) = delete;
+};
+
+/// A request's place among those in flight, given up once, by whoever comes first.
+class PlaceInFlight {
+ public:
+  explicit PlaceInFlight(std::atomic<uint32_t>& taken) : taken_(taken) {}
+
+  void Leave() {
+    if (!left_.exchange(true)) --taken_;
+  }
+
+ private:
+  std::atomic<uint32_t>& taken_;
+  std::atomic<bool> left_{false};
 };
 
 }  // namespace tidemark::http::internal

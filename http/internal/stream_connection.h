@@ -227,6 +227,8 @@ class StreamConnection final : public Connection,
     waiting_ = exchange;
     Response response = co_await exchange->Wait();
     waiting_.reset();
+    // Before the client can read the answer and send more.
+    owner_.ReleaseBody(std::exchange(held_bytes_, 0));
     const bool stays = head.keep_alive && !response.close && !owner_.stopping();
     co_return co_await Answer(std::move(response), stays);
   }
