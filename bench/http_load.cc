@@ -6,11 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
-#include <ctime>
 
 #include "bench/harness.h"
 
@@ -18,15 +18,10 @@ namespace tidemark::bench {
 namespace {
 
 constexpr size_t kReceiveBytes = size_t{256} * 1024;
+constexpr uint64_t kShortBody = 16 * 1024;
 
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double ThreadSeconds() {
-  timespec spent{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-  return static_cast<double>(spent.tv_sec) + static_cast<double>(spent.tv_nsec) / 1e9;
 }
 
 int Connect(uint16_t port) {
@@ -53,8 +48,9 @@ std::string_view HttpReply::Header(std::string_view name) const {
   return head.substr(begin, head.find("\r\n", begin) - begin);
 }
 
-HttpLoad::HttpLoad(uint16_t port, size_t connections)
-    : poll_(::epoll_create1(EPOLL_CLOEXEC)),
+HttpLoad::HttpLoad(uint16_t port, size_t connections, LongBodies long_bodies)
+    : long_bodies_(long_bodies),
+      poll_(::epoll_create1(EPOLL_CLOEXEC)),
       connections_(connections),
       buffer_(kReceiveBytes, '\0') {
   for (size_t i = 0; i < connections; ++i) {
@@ -97,26 +93,45 @@ void HttpLoad::Send(size_t index, std::string request) {
   if (!Flush(index)) Watch(index, /*writing=*/true, /*add=*/false);
 }
 
+bool HttpLoad::Take(Connection& connection, std::string_view bytes) const {
+  if (connection.head_bytes == 0) {
+    connection.received.append(bytes);
+    const size_t end = connection.received.find("\r\n\r\n");
+    if (end == std::string::npos) return false;
+    connection.head_bytes = end + 4;
+    HttpReply reply;
+    reply.head = std::string_view(connection.received).substr(0, end + 2);
+    const std::string_view length = reply.Header("Content-Length");
+    connection.body_bytes = 0;
+    std::from_chars(length.data(), length.data() + length.size(), connection.body_bytes);
+    connection.missing =
+        connection.body_bytes - (connection.received.size() - connection.head_bytes);
+    return connection.missing == 0;
+  }
+  connection.missing -= bytes.size();
+  const bool is_kept = long_bodies_ == LongBodies::kKept || connection.body_bytes <= kShortBody;
+  if (is_kept) connection.received.append(bytes);
+  return connection.missing == 0;
+}
+
 bool HttpLoad::Receive(size_t index, const Script& script) {
   Connection& connection = connections_[index];
   const ssize_t count = ::recv(connection.socket, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
   if (count < 0 && errno == EAGAIN) return false;
   Require(count > 0, "receiving");
-  connection.received.append(buffer_, 0, static_cast<size_t>(count));
+  if (!Take(connection, std::string_view(buffer_).substr(0, static_cast<size_t>(count)))) {
+    return false;
+  }
   const std::string_view all = connection.received;
-  const size_t head_end = all.find("\r\n\r\n");
-  if (head_end == std::string_view::npos) return false;
   HttpReply reply;
-  reply.head = all.substr(0, head_end + 2);
-  const std::string_view length = reply.Header("Content-Length");
-  size_t body = 0;
-  std::from_chars(length.data(), length.data() + length.size(), body);
-  if (all.size() < head_end + 4 + body) return false;
-  reply.body = all.substr(head_end + 4, body);
+  reply.head = all.substr(0, connection.head_bytes - 2);
+  reply.body = all.substr(connection.head_bytes);
+  reply.body_bytes = connection.body_bytes;
   std::from_chars(all.data() + 9, all.data() + 12, reply.status);
   reply.seconds = Now() - connection.began;
   std::string next = script(index, &reply);
   connection.received.clear();
+  connection.head_bytes = 0;
   if (next.empty()) {
     connection.received.shrink_to_fit();
     return true;
@@ -125,27 +140,38 @@ bool HttpLoad::Receive(size_t index, const Script& script) {
   return false;
 }
 
-double HttpLoad::Run(size_t connections, const Script& script) {
-  const double begin = ThreadSeconds();
-  size_t running = 0;
-  for (size_t i = 0; i < connections; ++i) {
-    std::string first = script(i, nullptr);
-    if (first.empty()) continue;
-    ++running;
-    Send(i, std::move(first));
+void HttpLoad::Run(size_t connections, const Script& script, size_t at_once) {
+  next_ = std::min(connections, at_once);
+  end_ = connections;
+  Begin(0, next_, script);
+  Wait(script);
+}
+
+void HttpLoad::Begin(size_t first, size_t end, const Script& script) {
+  for (size_t i = first; i < end; ++i) {
+    std::string request = script(i, nullptr);
+    if (request.empty()) continue;
+    ++running_;
+    Send(i, std::move(request));
   }
+}
+
+void HttpLoad::Wait(const Script& script) {
   std::array<epoll_event, 256> events{};
-  while (running > 0) {
+  while (running_ > 0) {
     const int ready = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), 30'000);
     Require(ready > 0, "waiting for an answer");
     for (int i = 0; i < ready; ++i) {
       const epoll_event& event = events.at(static_cast<size_t>(i));
       const size_t index = event.data.u64;
       if ((event.events & EPOLLOUT) != 0 && Flush(index)) Watch(index, false, false);
-      if ((event.events & EPOLLIN) != 0 && Receive(index, script)) --running;
+      if ((event.events & EPOLLIN) == 0 || !Receive(index, script)) continue;
+      --running_;
+      if (next_ == end_) continue;
+      ++next_;
+      Begin(next_ - 1, next_, script);
     }
   }
-  return ThreadSeconds() - begin;
 }
 
 std::string HttpRequest(std::string_view method,
@@ -153,7 +179,7 @@ std::string HttpRequest(std::string_view method,
                         std::string_view headers,
                         std::string_view body) {
   std::string text(method);
-  text.append(" ").append(path).append(" HTTP/1.1\r\nHost: bench\r\n").append(headers);
+  text.append(" ").append(path).append(" HTTP/1.1\r\nHost: localhost\r\n").append(headers);
   text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n\r\n");
   return text.append(body);
 }

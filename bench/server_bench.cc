@@ -1,10 +1,7 @@
-// W5, and what a server does over sockets: pages of 200 KB, small durable writes, one delta to many
-// devices. Client and server share the process; the client is one thread, whose time is taken out
-// of `server_cpu_us`, so that figure also says something on a machine that is busy with other
-// things.
+// W5, and what a server does over sockets: pages of 200 KB, small durable writes, idle and waiting
+// connections, one delta to many devices. The server is a process on one core, its client, one
+// thread, is on the other.
 #include "server/server.h"
-
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -14,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "bench/child_process.h"
+#include "bench/floor_http.h"
 #include "bench/harness.h"
 #include "bench/http_load.h"
 #include "bench/workload.h"
@@ -23,67 +22,69 @@ namespace tidemark::bench {
 namespace {
 
 constexpr size_t kManyConnections = 10'000;
-// Both ends are here.
-constexpr rlim_t kFiles = 2 * kManyConnections + 1000;
+constexpr uint64_t kFiles = kManyConnections + 1000;  // of either process
 constexpr size_t kRecordBytes = 2000;
 constexpr int kRecordsAPage = 100;  // 200 KB
-constexpr uint64_t kPagesOfAStore = 20;
+constexpr uint64_t kPagesOfAStore = 50;
+constexpr size_t kDeltaRecords = 1000;
+constexpr size_t kAtOnce = 500;  // a server takes 1,000 requests at once
 
-bool MayHaveManyFiles() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = std::min(std::max(kFiles, limit.rlim_cur), limit.rlim_max);
-  setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= kFiles) return true;
-  std::fprintf(stderr,
-               "SKIPPED: 10,000 connections need %llu open files, and may have %llu\n",
-               static_cast<unsigned long long>(kFiles),
-               static_cast<unsigned long long>(limit.rlim_cur));
-  return false;
-}
-
-double ResidentMiB() {
-  long pages = 0;
-  if (std::FILE* file = std::fopen("/proc/self/statm", "re")) {
-    if (std::fscanf(file, "%*s %ld", &pages) != 1) pages = 0;
-    std::fclose(file);
+void PutRecords(Store& store, uint64_t count, size_t bytes) {
+  Dice dice(1);
+  for (uint64_t done = 0; done < count;) {
+    WriteBatch batch;
+    for (; batch.size() < kBatchOperations && done < count; ++done) {
+      std::string value = R"({"v":")";
+      while (value.size() < bytes - 2) value += static_cast<char>('a' + dice.Below(26));
+      batch.Put("record", std::to_string(done), value + "\"}", ValueKind::kJson);
+    }
+    Require(store.Commit(batch).status(), "filling the store");
   }
-  return static_cast<double>(pages) * 4096.0 / (1024.0 * 1024.0);
 }
 
-/// A served store on a disk of its own.
+/// A served store on a disk of its own, in a process of its own.
 class Served {
  public:
-  Served() {
+  /// With as many records of so many bytes.
+  Served(uint64_t records, size_t bytes)
+      : process_([this, records, bytes](const auto& ready) { Serve(records, bytes, ready); }) {}
+
+  uint16_t port() const { return process_.port(); }
+  const ChildProcess& process() const { return process_; }
+
+ private:
+  void Serve(uint64_t records, size_t bytes, const std::function<void(uint16_t port)>& ready) {
     server::ServerOptions options;
     options.application.data = directory_.path();
     options.application.admission.requests_per_second = 0;  // all come from this machine
     options.application.runtime.block_cache_bytes = kBlockCacheBytes;
     options.listener.port = 0;
-    server_ = Require(server::Server::Start(std::move(options)), "starting a server");
-    instance_ = Require(server_->application().instances().Acquire("default"), "opening");
-  }
-
-  uint16_t port() const { return server_->port(); }
-  Store& store() { return instance_->store(); }
-
-  void PutRecords(uint64_t first, uint64_t count, size_t bytes) {
-    Dice dice(first);
-    for (uint64_t done = 0; done < count;) {
-      WriteBatch batch;
-      for (; batch.size() < kBatchOperations && done < count; ++done) {
-        std::string value = R"({"v":")";
-        while (value.size() < bytes - 2) value += static_cast<char>('a' + dice.Below(26));
-        batch.Put("record", std::to_string(first + done), value + "\"}");
-      }
-      Require(store().Commit(batch).status(), "filling the store");
+    auto server = Require(server::Server::Start(std::move(options)), "starting a server");
+    {
+      auto instance = Require(server->application().instances().Acquire("default"), "opening");
+      PutRecords(instance->store(), records, bytes);
     }
+    ready(server->port());
   }
+
+  Directory directory_;
+  ChildProcess process_;
+};
+
+/// What the server spent since this began.
+class ServerWatch {
+ public:
+  explicit ServerWatch(const ChildProcess& process)
+      : process_(process), cpu_begin_(process.CpuSeconds()) {}
+
+  double seconds() const { return watch_.spent().seconds; }
+  double cpu_seconds() const { return process_.CpuSeconds() - cpu_begin_; }
+  const ChildProcess& process() const { return process_; }
 
  private:
-  Directory directory_;
-  std::unique_ptr<server::Server> server_;
-  std::shared_ptr<server::Instance> instance_;
+  const ChildProcess& process_;
+  const double cpu_begin_;
+  Stopwatch watch_;
 };
 
 std::string DeviceHeaders(const std::string& device, bool as_batch) {
@@ -122,7 +123,7 @@ class Devices {
         if (reply->status == 204) return Acknowledge(state);
         Require(reply->status == 200, "reading a page");
         latencies_.push_back(reply->seconds);
-        bytes_ += reply->body.size();
+        bytes_ += reply->body_bytes;
         Collect(*reply, state);
         return Page(state);
       case Step::kAck:
@@ -188,77 +189,172 @@ class Devices {
 };
 
 void Report(benchmark::State& state,
-            const Spent& spent,
-            double client_seconds,
+            const ServerWatch& watch,
             uint64_t count,
             std::vector<double>& latencies) {
   const auto counted = static_cast<double>(count);
-  state.SetIterationTime(spent.seconds);
-  state.counters["per_second"] = counted / spent.seconds;
-  state.counters["server_cpu_us"] = (spent.cpu_seconds - client_seconds) * 1e6 / counted;
+  const double seconds = watch.seconds();
+  state.SetIterationTime(seconds);
+  state.counters["per_second"] = counted / seconds;
+  state.counters["each_us"] = seconds * 1e6 / counted;
+  state.counters["server_cpu_us"] = watch.cpu_seconds() * 1e6 / counted;
   state.counters["p50_ms"] = Quantile(latencies, 0.50) * 1e3;
   state.counters["p99_ms"] = Quantile(latencies, 0.99) * 1e3;
-  state.counters["resident_mib"] = ResidentMiB();
+  state.counters["resident_mib"] = watch.process().ResidentMiB();
 }
 
 /// Pages of 200 KB to devices on `connections`, with `idle` further ones that only stay.
 void Pages(benchmark::State& state, size_t connections, size_t idle, bool as_batch) {
-  Served served;
-  served.PutRecords(0, kPagesOfAStore * kRecordsAPage, kRecordBytes);
+  const Served served(kPagesOfAStore * kRecordsAPage, kRecordBytes);
   const HttpLoad resting(served.port(), idle);
-  HttpLoad load(served.port(), connections);
+  HttpLoad load(served.port(), connections, as_batch ? LongBodies::kCounted : LongBodies::kKept);
   Devices devices(connections, kRecordsAPage, as_batch, "d");
-  devices.Allow(std::max<uint64_t>(1, Scaled(8000) / kPagesOfAStore / connections));
+  devices.Allow(
+      std::max<uint64_t>(1, Scaled(as_batch ? 10'000 : 2000) / kPagesOfAStore / connections));
   for (auto _ : state) {
-    const Stopwatch watch;
-    const double client = load.Run(
-        connections, [&](size_t i, const HttpReply* reply) { return devices.Next(i, reply); });
-    Report(state, watch.spent(), client, devices.latencies().size(), devices.latencies());
+    const ServerWatch watch(served.process());
+    load.Run(
+        connections,
+        [&](size_t i, const HttpReply* reply) { return devices.Next(i, reply); },
+        kAtOnce);
+    Report(state, watch, devices.latencies().size(), devices.latencies());
+  }
+}
+
+void FloorPages(benchmark::State& state, size_t connections) {
+  const ChildProcess server(
+      [](const auto& ready) { ServeFixedBodies(kRecordBytes * kRecordsAPage, ready); });
+  HttpLoad load(server.port(), connections, LongBodies::kCounted);
+  const uint64_t each = std::max<uint64_t>(1, Scaled(10'000) / connections);
+  std::vector<uint64_t> done(connections);
+  std::vector<double> latencies;
+  for (auto _ : state) {
+    const ServerWatch watch(server);
+    load.Run(
+        connections,
+        [&](size_t i, const HttpReply* reply) {
+          if (reply != nullptr) {
+            latencies.push_back(reply->seconds);
+            if (++done[i] == each) return std::string();
+          }
+          return HttpRequest("GET", "/", "");
+        },
+        kAtOnce);
+    Report(state, watch, latencies.size(), latencies);
   }
 }
 
 /// One record a request, durable when it is answered.
 void Writes(benchmark::State& state, size_t connections) {
-  Served served;
+  const Served served(0, 0);
   HttpLoad load(served.port(), connections);
-  const uint64_t each = std::max<uint64_t>(1, Scaled(20'000) / connections);
+  const uint64_t each =
+      std::max<uint64_t>(1, Scaled(connections < 16 ? 2000 : 20'000) / connections);
   std::vector<uint64_t> done(connections);
   std::vector<double> latencies;
   for (auto _ : state) {
-    const Stopwatch watch;
-    const double client = load.Run(connections, [&](size_t i, const HttpReply* reply) {
-      if (reply != nullptr) {
-        Require(reply->status == 200, "writing");
-        latencies.push_back(reply->seconds);
-        if (++done[i] == each) return std::string();
-      }
-      const std::string line = R"({"op":"put","entity":"record","id":)" +
-                               std::to_string(i * each + done[i]) +
-                               R"(,"data":{"text":"a hundred bytes or so, as small writes are"}})";
-      return HttpRequest("POST", "/v1/changes", "", line);
+    const ServerWatch watch(served.process());
+    load.Run(
+        connections,
+        [&](size_t i, const HttpReply* reply) {
+          if (reply != nullptr) {
+            Require(reply->status == 200, "writing");
+            latencies.push_back(reply->seconds);
+            if (++done[i] == each) return std::string();
+          }
+          const std::string line =
+              R"({"op":"put","entity":"record","id":)" + std::to_string(i * each + done[i]) +
+              R"(,"data":{"text":"a hundred bytes or so, as small writes are"}})";
+          return HttpRequest("POST", "/v1/changes", "", line);
+        },
+        kAtOnce);
+    Report(state, watch, latencies.size(), latencies);
+  }
+}
+
+/// A request a connection, all of them answered with `status`.
+void AskOnce(HttpLoad& load, size_t connections, int status, const std::string& request) {
+  load.Run(
+      connections,
+      [&](size_t, const HttpReply* reply) {
+        if (reply == nullptr) return request;
+        Require(reply->status == status, "asking");
+        return std::string();
+      },
+      kAtOnce);
+}
+
+/// What a connection costs the server that was used once and then only stays.
+void Idle(benchmark::State& state) {
+  const Served served(0, 0);
+  for (auto _ : state) {
+    const double before = served.process().ResidentMiB();
+    const ServerWatch watch(served.process());
+    HttpLoad load(served.port(), kManyConnections);
+    AskOnce(load, kManyConnections, 200, HttpRequest("GET", "/v1/entities", ""));
+    state.SetIterationTime(watch.seconds());
+    const double resident = served.process().ResidentMiB();
+    state.counters["resident_mib"] = resident;
+    state.counters["each_kib"] = (resident - before) * 1024.0 / kManyConnections;
+  }
+}
+
+/// Devices that wait until they are owed something, and then are, all of them.
+void Waiting(benchmark::State& state) {
+  const Served served(0, 0);
+  HttpLoad load(served.port(), kManyConnections);
+  HttpLoad writer(served.port(), 1);
+  const std::string change = R"({"op":"put","entity":"record","id":1,"data":{"text":"news"}})";
+  for (auto _ : state) {
+    const double before = served.process().ResidentMiB();
+    for (size_t first = 0; first < kManyConnections; first += kAtOnce) {
+      load.Begin(first, first + kAtOnce, [](size_t i, const HttpReply*) {
+        return HttpRequest(
+            "POST", "/v2/sync/start?wait=60", DeviceHeaders("d" + std::to_string(i), true));
+      });
+      // Answered in turn: those before it have been heard.
+      AskOnce(writer, 1, 200, HttpRequest("GET", "/v1/entities", ""));
+    }
+    const double resident = served.process().ResidentMiB();
+    const ServerWatch watch(served.process());
+    AskOnce(writer, 1, 200, HttpRequest("POST", "/v1/changes", "", change));
+    std::vector<double> latencies;
+    load.Wait([&](size_t, const HttpReply* reply) {
+      Require(reply->status == 201, "waking");
+      latencies.push_back(watch.seconds());
+      return std::string();
     });
-    Report(state, watch.spent(), client, latencies.size(), latencies);
+    Report(state, watch, latencies.size(), latencies);
+    state.counters["resident_mib"] = resident;
+    state.counters["each_kib"] = (resident - before) * 1024.0 / kManyConnections;
   }
 }
 
 /// W5: 1,000 changes, then every device syncs them.
 void Delta(benchmark::State& state, size_t device_count) {
-  Served served;
-  served.PutRecords(0, 1000, kValueBytes);
-  HttpLoad load(served.port(), device_count);
+  const Served served(kDeltaRecords, kValueBytes);
+  HttpLoad load(served.port(), device_count, LongBodies::kCounted);
   const auto sync = [&](Devices& devices) {
-    return load.Run(device_count,
-                    [&](size_t i, const HttpReply* reply) { return devices.Next(i, reply); });
+    load.Run(
+        device_count,
+        [&](size_t i, const HttpReply* reply) { return devices.Next(i, reply); },
+        kAtOnce);
   };
-  Devices first(device_count, 1000, true, "d");
+  Devices first(device_count, kDeltaRecords, true, "d");
   sync(first);
-  served.PutRecords(0, 1, kValueBytes + 1);  // leaves the burst of new devices behind
-  for (uint64_t i = 0; i < 1000; i += 1000) served.PutRecords(i, 1000, kValueBytes + 7);
-  Devices second(device_count, 1000, true, "d");
+  std::string changes;
+  const std::string text(kValueBytes, 'c');
+  for (size_t i = 0; i < kDeltaRecords; ++i) {
+    changes.append(R"({"op":"put","entity":"record","id":)").append(std::to_string(i));
+    changes.append(R"(,"data":{"v":")").append(text).append("\"}}\n");
+  }
+  HttpLoad writer(served.port(), 1);
+  AskOnce(writer, 1, 200, HttpRequest("POST", "/v1/changes", "", changes));
+  Devices second(device_count, kDeltaRecords, true, "d");
   for (auto _ : state) {
-    const Stopwatch watch;
-    const double client = sync(second);
-    Report(state, watch.spent(), client, device_count, second.latencies());
+    const ServerWatch watch(served.process());
+    sync(second);
+    Report(state, watch, device_count, second.latencies());
   }
 }
 
@@ -269,29 +365,39 @@ void RegisterOne(const std::string& name, const std::function<void(benchmark::St
       ->Unit(benchmark::kMillisecond);
 }
 
+void RegisterManyConnections() {
+  const std::string idle = "16_and_" + std::to_string(kManyConnections) + "_idle";
+  for (const bool as_batch : {false, true}) {
+    RegisterOne((as_batch ? "SERVER_pages_batch/engine/" : "SERVER_pages_json/engine/") + idle,
+                [=](benchmark::State& state) { Pages(state, 16, kManyConnections, as_batch); });
+  }
+  RegisterOne("SERVER_connections/engine/idle", Idle);
+  RegisterOne("SERVER_connections/engine/waiting", Waiting);
+  RegisterOne("W5_delta/engine/10000",
+              [](benchmark::State& state) { Delta(state, kManyConnections); });
+}
+
 }  // namespace
 
 void RegisterBenchmarks() {
-  const bool many = MayHaveManyFiles();
-  for (const bool as_batch : {false, true}) {
-    const std::string wire = as_batch ? "batch" : "json";
-    for (const size_t connections : {size_t{16}, size_t{200}}) {
-      RegisterOne("SERVER_pages/" + wire + "/" + std::to_string(connections),
-                  [=](benchmark::State& state) { Pages(state, connections, 0, as_batch); });
-    }
-    if (!many) continue;
-    RegisterOne("SERVER_pages/" + wire + "/16_and_" + std::to_string(kManyConnections) + "_idle",
-                [=](benchmark::State& state) { Pages(state, 16, kManyConnections, as_batch); });
+  StayOn(kClientCore);
+  for (const size_t connections : {size_t{16}, size_t{200}}) {
+    const std::string name = std::to_string(connections);
+    RegisterOne("SERVER_pages_batch/floor/" + name,
+                [=](benchmark::State& state) { FloorPages(state, connections); });
+    RegisterOne("SERVER_pages_batch/engine/" + name,
+                [=](benchmark::State& state) { Pages(state, connections, 0, true); });
+    RegisterOne("SERVER_pages_json/engine/" + name,
+                [=](benchmark::State& state) { Pages(state, connections, 0, false); });
   }
   for (const size_t connections : {size_t{1}, size_t{16}, size_t{200}}) {
-    RegisterOne("SERVER_writes/json/" + std::to_string(connections),
+    RegisterOne("SERVER_writes/engine/" + std::to_string(connections),
                 [=](benchmark::State& state) { Writes(state, connections); });
   }
-  RegisterOne("W5_delta/batch/1000", [](benchmark::State& state) { Delta(state, 1000); });
-  if (many) {
-    RegisterOne("W5_delta/batch/10000",
-                [](benchmark::State& state) { Delta(state, kManyConnections); });
-  }
+  RegisterOne("W5_delta/engine/1000", [](benchmark::State& state) { Delta(state, 1000); });
+  if (AllowFiles(kFiles)) return RegisterManyConnections();
+  std::fprintf(
+      stderr, "SKIPPED: 10,000 connections need %d open files\n", static_cast<int>(kFiles));
 }
 
 }  // namespace tidemark::bench

@@ -1,6 +1,7 @@
 // Who may come in: the tokens of a data root, as a running server knows them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -48,7 +49,7 @@ class Tokens {
   Clock& clock_;
   std::mutex mutex_;
   std::shared_ptr<const Table> table_;
-  bool ever_required_ = false;
+  std::atomic<bool> ever_required_ = false;
   uint64_t version_ = 0;
   TokenUse use_;
   bool use_changed_ = false;

@@ -32,8 +32,6 @@ using TlsStream = beast::ssl_stream<beast::tcp_stream>;
 
 inline constexpr size_t kReadBytes = 16 * 1024;
 inline constexpr size_t kIdleReadBytes = 512;
-/// Bodies up to here travel in one buffer with the head.
-inline constexpr size_t kJoinedBodyBytes = 16 * 1024;
 inline constexpr size_t kLingerBytesMax = 1024 * 1024;
 inline constexpr std::chrono::seconds kLingerTime{2};
 inline constexpr std::chrono::seconds kBodyWindow{10};
@@ -260,7 +258,7 @@ class StreamConnection final : public Connection,
       response.stream.reset();
     }
     std::shared_ptr<BodyStream> body = std::move(response.stream);
-    const std::string_view bytes =
+    std::string_view bytes =
         response.shared_body != nullptr ? std::string_view(*response.shared_body) : response.body;
     const bool chunked = body != nullptr && !http_1_0_;
     if (body != nullptr && http_1_0_) keep_alive = false;
@@ -271,16 +269,11 @@ class StreamConnection final : public Connection,
          .http_1_0 = http_1_0_,
          .chunked = chunked,
          .body_bytes = body != nullptr ? std::nullopt : std::optional<uint64_t>(bytes.size())});
-    const bool joined = !is_head_ && bytes.size() <= kJoinedBodyBytes;
-    if (joined) head.append(bytes);
-    bool written = co_await WriteAll(head);
-    if (!written || is_head_) co_return written&& keep_alive;
-    if (body != nullptr) {
-      written = co_await WriteStream(std::move(body), chunked);
-    } else if (!joined) {
-      written = co_await WriteAll(bytes);
-    }
-    co_return written&& keep_alive;
+    if (is_head_) bytes = {};
+    const bool written = co_await WriteAll(head, bytes);
+    if (!written || is_head_ || body == nullptr) co_return written&& keep_alive;
+    const bool streamed = co_await WriteStream(std::move(body), chunked);
+    co_return streamed&& keep_alive;
   }
 
   asio::awaitable<bool> WriteStream(std::shared_ptr<BodyStream> body, bool chunked) {
@@ -338,14 +331,18 @@ class StreamConnection final : public Connection,
     waiting_->Deliver(std::move(end));
   }
 
-  asio::awaitable<bool> WriteAll(std::string_view bytes) {
-    while (!bytes.empty()) {
+  // Both parts, in as few calls of the system as it takes them.
+  asio::awaitable<bool> WriteAll(std::string_view bytes, std::string_view more = {}) {
+    while (!bytes.empty() || !more.empty()) {
       Lowest().expires_after(owner_.limits().write_stall);
-      const auto [failed, written] =
-          co_await stream_.async_write_some(asio::buffer(bytes.data(), bytes.size()), kNoThrow);
+      const std::array<asio::const_buffer, 2> parts = {asio::buffer(bytes.data(), bytes.size()),
+                                                       asio::buffer(more.data(), more.size())};
+      const auto [failed, written] = co_await stream_.async_write_some(parts, kNoThrow);
       if (failed) co_return false;
       owner_.counters.bytes_out += written;
-      bytes.remove_prefix(written);
+      const size_t of_first = std::min(written, bytes.size());
+      bytes.remove_prefix(of_first);
+      more.remove_prefix(written - of_first);
     }
     Lowest().expires_never();
     co_return true;
