@@ -14,23 +14,10 @@ EndedLife Lasting(SequenceNumber birth) {
   return {birth, kSequenceLimit};
 }
 
-// Births of instructions in the order of their places. Those that never changed since increase,
-// which makes adding them to a set cheap.
-class LifeList {
- public:
-  explicit LifeList(size_t size) { unchanged_.reserve(size); }
-  void Add(const Instruction& instruction) {
-    (instruction.birth == instruction.place ? unchanged_ : changed_).push_back(instruction.birth);
-  }
-  void AddTo(SequenceSet* set) const {
-    set->AddAll(unchanged_);
-    set->AddUnordered(changed_);
-  }
-
- private:
-  std::vector<SequenceNumber> unchanged_;
-  std::vector<SequenceNumber> changed_;
-};
+// One that can be told by the page's row and one event of the journal.
+bool IsPlain(const Instruction& row) {
+  return !row.deleted() && row.older.empty();
+}
 
 }  // namespace
 
@@ -106,6 +93,7 @@ void DeviceMarks::SkipSessions(uint64_t count) {
 uint64_t DeviceMarks::StartSession(SequenceNumber cut) {
   // The device may have dropped what an unfinished reset did not list yet.
   if (reset_pending_) Reset();
+  MergeBacklog();
   ++session_;
   Open& open = Exceptions();
   assert(cut >= open.cut && cut >= floor_);
@@ -149,16 +137,19 @@ bool DeviceMarks::FloorSpeaksFor(Part part, const EndedLife& life) const {
 }
 
 bool DeviceMarks::Held(Part part, const EndedLife& life) const {
+  MergeBacklog();
   if (!AtRest() && open_->served.Contains(life.birth)) return true;
   return FloorSpeaksFor(part, life);
 }
 
 bool DeviceMarks::Acknowledged(Part part, const EndedLife& life) const {
+  MergeBacklog();
   if (!AtRest() && open_->acknowledged.Contains(life.birth)) return true;
   return FloorSpeaksFor(part, life);
 }
 
 std::optional<Instruction> DeviceMarks::Owed(const EntryState& entry) const {
+  MergeBacklog();
   Instruction instruction;
   if (!FindOwed(entry, &instruction)) return std::nullopt;
   return instruction;
@@ -263,16 +254,36 @@ Status DeviceMarks::HandOut(uint64_t session,
     return {ErrorCode::kInternal, "pages of a session out of order"};
   }
 
+  const bool later = std::all_of(instructions.begin(), instructions.end(), IsPlain);
+  if (!later) MergeBacklog();
   VoidOvertaken(instructions);
-  HandOutLive(instructions);
-  for (const Instruction& instruction : instructions) {
-    if (instruction.deleted()) HandOutDeleted(instruction);
-  }
   open_->pages.Add(session, page, instructions);
-  NotePage(session, {.page = page}, instructions);
+  if (later) {
+    HandOutLater(session, page);
+  } else {
+    HandOutNow(instructions);
+  }
   open_->last_page = page;
   open_->last_place = instructions.back().place;
   return {};
+}
+
+void DeviceMarks::MergeBacklog() const {
+  if (!AtRest()) open_->MergeBacklog(session_, drained_through_);
+}
+
+void DeviceMarks::HandOutLater(uint64_t session, uint64_t page) {
+  if (open_->backlog.size() == Open::kBacklogPages) MergeBacklog();
+  open_->backlog.push_back({.page = page, .rows = {}});
+  open_->journal.Note(session, {.page = page});
+}
+
+void DeviceMarks::HandOutNow(std::span<const Instruction> instructions) {
+  open_->AddServed(instructions);
+  for (const Instruction& instruction : instructions) {
+    if (instruction.deleted()) HandOutDeleted(instruction);
+  }
+  open_->journal.NoteOther();
 }
 
 void DeviceMarks::VoidOvertaken(std::span<const Instruction> instructions) {
@@ -294,33 +305,6 @@ void DeviceMarks::VoidOvertaken(std::span<const Instruction> instructions) {
   std::sort(void_deleted.begin(), void_deleted.end());
   open_->journal.NoteOther();
   open_->pages.Void(void_live, void_deleted);
-}
-
-// Whatever is not a page of live records alone is none that its row and one event can tell.
-void DeviceMarks::NotePage(uint64_t session,
-                           MarksJournal::Event event,
-                           std::span<const Instruction> rows) {
-  const bool plain = std::all_of(rows.begin(), rows.end(), [](const Instruction& row) {
-    return !row.deleted() && row.older.empty();
-  });
-  if (plain) {
-    open_->journal.Note(session, event);
-  } else {
-    open_->journal.NoteOther();
-  }
-}
-
-void DeviceMarks::HandOutLive(std::span<const Instruction> instructions) {
-  LifeList served(instructions.size());
-  LifeList acknowledged(instructions.size());
-  for (const Instruction& instruction : instructions) {
-    if (instruction.deleted()) continue;
-    served.Add(instruction);
-    if (instruction.op == RowOp::kUpdated) acknowledged.Add(instruction);
-  }
-  // From here on the floor is silent about these lives, so what it said is copied.
-  served.AddTo(&open_->served);
-  acknowledged.AddTo(&open_->acknowledged);
 }
 
 void DeviceMarks::HandOutDeleted(const Instruction& instruction) {
@@ -349,6 +333,7 @@ AckOutcome DeviceMarks::Acknowledge(const AckKey& key) {
   if (key.session == 0 || key.session > session_) return AckOutcome::kUnknown;
   if (AtRest() || key.session < open_->first_session) return AckOutcome::kRepeated;
 
+  MergeBacklog();
   if (const auto row = open_->pages.Take(key)) {
     open_->journal.NoteOther();
     ApplyAcks({&*row, 1});
@@ -365,39 +350,43 @@ AckOutcome DeviceMarks::Acknowledge(const AckKey& key) {
 std::optional<uint64_t> DeviceMarks::AcknowledgePage(uint64_t session, uint64_t page) {
   if (AtRest()) return std::nullopt;
   if (!open_->pages.IsStored(session, page)) open_->journal.NoteOther();
+  const bool pending = session == session_ && open_->FindPending(page) != nullptr;
+  const uint64_t count = pending ? AcknowledgeLater(page) : AcknowledgeNow(session, page);
+  if (count == 0) return std::nullopt;
+  SettleIfDone();
+  if (open_->journal.MustStoreSets()) open_->pages.MarkChanged(session, page);
+  return count;
+}
+
+uint64_t DeviceMarks::AcknowledgeLater(uint64_t page) {
+  OutstandingPages::Packed taken = open_->pages.TakePacked(session_, page);
+  if (taken.count == 0) return 0;
+  open_->FindPending(page)->rows = std::move(taken.rows);
+  open_->journal.Note(session_, {.page = page, .acknowledged = true});
+  return taken.count;
+}
+
+uint64_t DeviceMarks::AcknowledgeNow(uint64_t session, uint64_t page) {
   const std::vector<Instruction> rows = open_->pages.TakePage(session, page);
-  if (rows.empty()) return std::nullopt;
-  NotePage(session, {.page = page, .acknowledged = true}, rows);
-  if (CanSettle()) {
-    Settle();  // and the sets, which it empties, need not be told
+  if (rows.empty()) return 0;
+  if (std::all_of(rows.begin(), rows.end(), IsPlain)) {
+    open_->journal.Note(session, {.page = page, .acknowledged = true});
   } else {
+    open_->journal.NoteOther();
+  }
+  if (!CanSettle()) {  // else the sets are emptied anyway
+    MergeBacklog();
     ApplyAcks(rows);
   }
-  if (open_->journal.MustStoreSets()) open_->pages.MarkChanged(session, page);
   return rows.size();
 }
 
 void DeviceMarks::ApplyAcks(std::span<const Instruction> rows) {
-  ApplyLiveAcks(rows);
+  open_->AddAcknowledged(rows, drained_through_);
   for (const Instruction& row : rows) {
     if (row.deleted()) Discharge(row.birth);
     for (const SequenceNumber birth : row.older) Discharge(birth);
   }
-}
-
-void DeviceMarks::ApplyLiveAcks(std::span<const Instruction> rows) {
-  LifeList lives(rows.size());
-  std::vector<SequenceNumber> heads;
-  heads.reserve(rows.size());
-  for (const Instruction& row : rows) {
-    if (row.deleted()) continue;
-    // What is in no set any more: a newer life of the id was acknowledged.
-    if (open_->served_misses && !open_->served.Contains(row.birth)) continue;
-    lives.Add(row);
-    if (row.place > drained_through_) heads.push_back(row.place);
-  }
-  lives.AddTo(&open_->acknowledged);
-  open_->heads.AddAll(heads);
 }
 
 void DeviceMarks::Discharge(SequenceNumber birth) {
@@ -435,6 +424,7 @@ void DeviceMarks::Reset() {
 void DeviceMarks::ForgetExceptions() {
   header_dirty_ = true;
   for (const Open::NamedSet& named : open_->Sets()) named.set->Clear();
+  open_->backlog.clear();
   open_->journal.NoteOther();
   open_->pages.Clear();
   open_->seen = Selection::Nothing();
@@ -460,6 +450,7 @@ DeviceMarks::Lack DeviceMarks::Lacks(Part part,
     if (lack.count > 0) lack.first = *events.NextAfter(after);
     return lack;
   }
+  MergeBacklog();
   constexpr size_t kBlock = 512;
   std::array<SequenceNumber, kBlock> block;
   SequenceNumber after = open_->seen.Contains(part) ? kSequenceZero : drained_through_;
@@ -481,7 +472,8 @@ std::vector<OutstandingPages::Place> DeviceMarks::Unacknowledged(
 size_t DeviceMarks::MemoryBytes() const {
   size_t bytes = sizeof(*this);
   if (open_ == nullptr) return bytes;
-  bytes += sizeof(Open) + open_->pages.MemoryBytes() + open_->journal.MemoryBytes();
+  bytes += sizeof(Open) + open_->pages.MemoryBytes() + open_->journal.MemoryBytes() +
+           open_->BacklogBytes();
   for (const Open::NamedSet& named : open_->Sets()) bytes += named.set->MemoryBytes();
   return bytes;
 }

@@ -145,9 +145,9 @@ class DeviceMarks {
   /// Moves `drained_through` up to what was found at the session's start, before the first page.
   void AdvanceFloor(const OwedTally& tally);
 
-  /// `Owed`, checked against the selection in force. `*instruction` means something
-  /// for `kHandOut` only. Note what
-  /// is withheld, or the session claims to have told it.
+  /// `Owed`, checked against the selection in force, for entries beyond what the session handed
+  /// out. `*instruction` means something for `kHandOut` only. Note what is withheld, or the session
+  /// claims to have told it.
   Verdict Examine(const EntryState& entry, Instruction* instruction) const;
 
  private:
@@ -235,13 +235,16 @@ class DeviceMarks {
   Open& Exceptions();
   bool FindOwed(const EntryState& entry, Instruction* instruction) const;
   bool FloorSpeaksFor(Part part, const EndedLife& life) const;
+  // Questions too bring the sets up to date: they need the device's lock like any other call.
+  void MergeBacklog() const;
   void VoidOvertaken(std::span<const Instruction> instructions);
-  void HandOutLive(std::span<const Instruction> instructions);
+  void HandOutLater(uint64_t session, uint64_t page);
+  void HandOutNow(std::span<const Instruction> instructions);
   void HandOutDeleted(const Instruction& instruction);
+  uint64_t AcknowledgeLater(uint64_t page);
+  uint64_t AcknowledgeNow(uint64_t session, uint64_t page);
   void ApplyAcks(std::span<const Instruction> rows);
-  void ApplyLiveAcks(std::span<const Instruction> rows);
   void Discharge(SequenceNumber birth);
-  void NotePage(uint64_t session, MarksJournal::Event event, std::span<const Instruction> rows);
   bool CanSettle() const;
   void SettleIfDone();
   void Settle();

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "format/sequence.h"
 #include "format/sequence_set.h"
@@ -24,6 +28,17 @@ struct DeviceMarks::Open {
   bool served_misses = false;  // lives of outstanding pages may be missing in `served`
   MarksJournal journal;        // of what the stored chunks of the sets do not say yet
 
+  // What the newest session handed out and the sets do not hold yet: pages of live records alone,
+  // in order. The session itself never asks the sets about them: a life stands at one place of its
+  // view. So a session that settles need not fill sets which settling empties. Whoever else asks
+  // calls `MergeBacklog` first.
+  struct PendingPage {
+    uint64_t page = 0;
+    std::string rows;  // packed, once it was acknowledged; `pages` has them before
+  };
+  std::vector<PendingPage> backlog;
+  static constexpr size_t kBacklogPages = 32;  // about four bytes an instruction
+
   // The newest session.
   SequenceNumber cut;
   Selection cut_selection;
@@ -43,6 +58,15 @@ struct DeviceMarks::Open {
   std::array<NamedSet, 4> Sets() {
     return {{{'S', &served}, {'A', &acknowledged}, {'D', &heads}, {'N', &discharged}}};
   }
+
+  // Live records of a page that was handed out, or acknowledged; deletions are passed over.
+  void AddServed(std::span<const Instruction> rows);
+  void AddAcknowledged(std::span<const Instruction> rows, SequenceNumber drained_through);
+
+  // `session` is the newest.
+  void MergeBacklog(uint64_t session, SequenceNumber drained_through);
+  PendingPage* FindPending(uint64_t page);
+  size_t BacklogBytes() const;
 };
 
 }  // namespace tidemark

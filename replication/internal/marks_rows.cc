@@ -41,6 +41,7 @@ std::vector<MarksRow> DeviceMarks::TakeRows() {
 
   const bool store_sets = open_->at_rest || open_->journal.MustStoreSets();
   if (store_sets) {
+    MergeBacklog();
     AppendSetRows(&rows);
     // Pages that were kept for the journal alone go with it.
     for (const MarksJournal::Event& event : open_->journal.events()) {
@@ -159,9 +160,9 @@ Status DeviceMarks::ReplayJournal() {
       return {ErrorCode::kCorruption, "a device's marks tell of a page that is not there"};
     }
     if (event.acknowledged) {
-      ApplyLiveAcks(rows);
+      open_->AddAcknowledged(rows, drained_through_);
     } else {
-      HandOutLive(rows);
+      open_->AddServed(rows);
     }
   }
   return {};

@@ -185,13 +185,22 @@ std::vector<OutstandingPages::Place> OutstandingPages::FindLives(
 }
 
 std::vector<Instruction> OutstandingPages::TakePage(uint64_t session, uint64_t page) {
+  return Unpacked(TakePacked(session, page).rows);
+}
+
+std::vector<Instruction> OutstandingPages::Unpacked(std::string_view rows) {
+  return rows.empty() ? std::vector<Instruction>() : *Unpack(rows);
+}
+
+OutstandingPages::Packed OutstandingPages::TakePacked(uint64_t session, uint64_t page) {
   const auto at = pages_.find(PagePosition{session, page});
   if (at == pages_.end()) return {};
-  std::vector<Instruction> instructions = *Unpack(at->second.rows);
-  count_ -= at->second.live + at->second.deleted;
+  Packed taken{.rows = std::move(at->second.rows),
+               .count = uint64_t{at->second.live} + at->second.deleted};
+  count_ -= taken.count;
   deletions_ -= at->second.deleted;
   pages_.erase(at);
-  return instructions;
+  return taken;
 }
 
 void OutstandingPages::Void(std::span<const SequenceNumber> live,

@@ -41,6 +41,13 @@ class OutstandingPages {
   std::vector<Place> FindLives(std::span<const SequenceNumber> births) const;
   /// Removes and returns what is left of a page. Its row stays until it is marked as changed.
   std::vector<Instruction> TakePage(uint64_t session, uint64_t page);
+  /// The same, as it is kept: for later.
+  struct Packed {
+    std::string rows;
+    uint64_t count = 0;  ///< instructions; zero: nothing is left
+  };
+  Packed TakePacked(uint64_t session, uint64_t page);
+  static std::vector<Instruction> Unpacked(std::string_view rows);
   /// True when the page's row says what the page is.
   bool IsStored(uint64_t session, uint64_t page) const {
     return !changed_.contains({session, page});
