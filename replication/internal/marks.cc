@@ -69,6 +69,9 @@ DeviceMarks::Open& DeviceMarks::Exceptions() {
 bool DeviceMarks::AtRest() const {
   return open_ == nullptr || open_->at_rest;
 }
+bool DeviceMarks::HoldsNothing() const {
+  return AtRest() && floor_selection_ == Selection::Nothing();
+}
 bool DeviceMarks::session_open() const {
   return !AtRest() && open_->view_open;
 }
@@ -405,9 +408,11 @@ void DeviceMarks::SettleIfDone() {
 }
 
 void DeviceMarks::Settle() {
+  // A floor without parts stays one as long as nothing is handed out: the device holds nothing.
+  const bool holds_nothing = floor_selection_ == Selection::Nothing() && open_->served.empty();
+  if (!holds_nothing) floor_selection_ = open_->cut_selection;
   floor_ = open_->cut;
   drained_through_ = open_->cut;
-  floor_selection_ = open_->cut_selection;
   reset_pending_ = false;
   ForgetExceptions();
 }

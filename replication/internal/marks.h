@@ -199,6 +199,9 @@ class DeviceMarks {
   // Questions.
 
   bool AtRest() const;
+  /// True if the device surely holds nothing: nothing was handed out to it since it began, or since
+  /// a reset.
+  bool HoldsNothing() const;
   SequenceNumber floor() const { return floor_; }
   const Selection& floor_selection() const { return floor_selection_; }
   SequenceNumber drained_through() const { return drained_through_; }

@@ -64,15 +64,16 @@ Result<OwedTally> CountOwed(const Store& store,
 }
 
 bool MayOwe(const Store& store, const DeviceMarks& marks, const Selection& selection) {
-  if (!marks.AtRest() || marks.reset_pending() || marks.session() == 0 ||
-      !(marks.floor_selection() == selection)) {
-    return true;
-  }
-  const SequenceNumber floor = marks.floor();
+  if (!marks.AtRest() || marks.reset_pending() || marks.session() == 0) return true;
+  // Who holds nothing is owed what is live, and no deletion.
+  const bool holds_nothing = marks.HoldsNothing();
+  if (!holds_nothing && !(marks.floor_selection() == selection)) return true;
+  const SequenceNumber floor = holds_nothing ? kSequenceZero : marks.floor();
   const std::vector<EntityNumber> entities = store.EntityNumbers();
   return std::any_of(entities.begin(), entities.end(), [&](EntityNumber entity) {
     return selection.Contains(entity) &&
-           (store.CountLive(entity, floor) > 0 || store.CountTombstones(entity, floor) > 0);
+           (store.CountLive(entity, floor) > 0 ||
+            (!holds_nothing && store.CountTombstones(entity, floor) > 0));
   });
 }
 

@@ -81,8 +81,9 @@ class Source::Impl {
   /// True if the hello names a session that this history never had: the store was rewound
   /// unnoticed.
   static bool ShowsLostHistory(const Device& device, const Hello& hello, const Epochs& epoch);
-  /// Resets the marks where the device cannot be what they say (contract 20). True: the descriptor
-  /// changed.
+  /// True if the device can be what its marks say (contract 20).
+  static bool IsKnown(const Device& device, const Hello& hello, const Epochs& epoch);
+  /// Resets the marks of a device that is not known. True: the descriptor changed.
   static bool CheckWitness(Device& device, const Hello& hello, const Epochs& epoch);
   Result<SessionInfo> Begin(Device& device, const Epochs& epoch, bool with_descriptor);
   Result<std::optional<Page>> BuildPage(Device& device,

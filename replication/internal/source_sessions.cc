@@ -45,33 +45,36 @@ bool Source::Impl::ShowsLostHistory(const Device& device, const Hello& hello, co
          position->session > device.marks.session();
 }
 
-bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs& epoch) {
-  DeviceDescriptor& descriptor = device.descriptor;
-  bool is_known = !hello.fresh || device.marks.session() == 0;
+bool Source::Impl::IsKnown(const Device& device, const Hello& hello, const Epochs& epoch) {
+  const DeviceDescriptor& descriptor = device.descriptor;
+  const DeviceMarks& marks = device.marks;
+  if (hello.fresh) return marks.HoldsNothing() && hello.position.empty();
   if (!hello.incarnation.empty() && !descriptor.incarnation.empty() &&
       hello.incarnation != descriptor.incarnation) {
-    is_known = false;  // wiped, or another copy of the device
+    return false;  // wiped, or another copy of the device
   }
   // The witness is the token of the page that the replica applied last.
   const auto position = OpenToken(epoch.secret, TokenKind::kPage, hello.position);
   const bool shown =
       position.ok() && position->device == descriptor.number && epoch.Knows(position->epoch);
-  if (!hello.position.empty() && !shown) {
-    is_known = false;  // it holds what another history gave it: a sibling restored from one backup
-  } else if (descriptor.epoch != epoch.tag) {
+  if (!hello.position.empty() && (!shown || position->session > marks.session())) {
+    return false;  // it holds what another history gave it: a sibling restore, or a lost future
+  }
+  if (descriptor.epoch != epoch.tag) {
     // A device of an older epoch is what its marks say only if it saw nothing that they do not
     // know: no session beyond theirs, and of theirs nothing after what they have.
-    const bool at_or_before_branch =
-        shown && (position->session < device.marks.session() ||
-                  (position->session == device.marks.session() && device.marks.AtRest()));
-    const bool never_served = device.marks.session() == 0;
-    if (!at_or_before_branch && !never_served) is_known = false;
-  } else if (shown) {
-    const bool lost_pages =
-        position->session < descriptor.acked_session ||
-        (position->session == descriptor.acked_session && position->page < descriptor.acked_page);
-    if (lost_pages) is_known = false;  // restored from a backup of its own
+    return shown && (position->session < marks.session() || marks.AtRest());
   }
+  const bool lost_pages =
+      shown &&
+      (position->session < descriptor.acked_session ||
+       (position->session == descriptor.acked_session && position->page < descriptor.acked_page));
+  return !lost_pages;  // else restored from a backup of its own
+}
+
+bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs& epoch) {
+  DeviceDescriptor& descriptor = device.descriptor;
+  const bool is_known = IsKnown(device, hello, epoch);
   if (!is_known) device.marks.Reset();
   if (descriptor.epoch != epoch.tag) device.marks.SkipSessions(kSessionJump);
   const bool changed = descriptor.epoch != epoch.tag || descriptor.forgotten ||

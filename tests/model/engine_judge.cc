@@ -39,8 +39,9 @@ void DeviceJudge::Started(const Result<std::optional<SessionInfo>>& answer,
                           SequenceNumber cut,
                           bool fresh) {
   ASSERT_OK(answer);
-  if (fresh && known_) reset_pending_ = true;
-  known_ = true;
+  // Who holds nothing has nothing to drop, and may be told to do so.
+  const bool told_reset = answer->has_value() && (*answer)->reset;
+  if (fresh && (oracle_.HoldsAny() || told_reset)) reset_pending_ = true;
   const bool reset = reset_pending_;
   if (reset) oracle_.Reset(sessions_ + 1);
   current_ = Session();

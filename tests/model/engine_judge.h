@@ -86,7 +86,6 @@ class DeviceJudge {
   DeviceOracle oracle_;
   PlainSelection selection_;
   bool reset_pending_ = false;
-  bool known_ = false;     // a session was started before
   uint64_t sessions_ = 0;  // highest number seen
   Session current_;
   std::map<std::string, std::vector<ToldRow>> told_;  // page token or ack key -> what it says

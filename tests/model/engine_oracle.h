@@ -3,6 +3,7 @@
 // nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -131,6 +132,11 @@ class DeviceOracle {
   bool Holds(const RecordKey& key, SequenceNumber birth) const {
     const Life* life = Find(key, birth);
     return life != nullptr && life->held;
+  }
+  bool HoldsAny() const {
+    const auto keys = Keys();
+    return std::any_of(
+        keys.begin(), keys.end(), [this](const RecordKey& key) { return !HeldLives(key).empty(); });
   }
   /// Every id that the device was ever told of.
   std::vector<RecordKey> Keys() const {

@@ -157,6 +157,33 @@ TEST_F(CasesChangesTest, Case25AReplicaMovesBetweenTwoRestoresOfOneBackup) {
   }
 }
 
+TEST_F(CasesChangesTest, Case25OnlyTheLostFutureServedTheDevice) {
+  Put("users", "1", "a");
+  ASSERT_OK(source_->Select("registered", {"users"}));
+  const std::filesystem::path backups = directory_.path() / "backups";
+  for (const std::string id : {"unknown", "registered"}) {
+    ASSERT_OK(CreateBackup(*store_, backups));
+    Put("users", "lost", "x");
+    const auto replica = Replica::Open(directory_.path() / id, id, {}, runtime_);
+    ASSERT_OK(replica);
+    const auto pull = [&]() {
+      LocalTransport transport(*source_);
+      const auto pulled = (*replica)->Pull(transport);
+      EXPECT_OK(pulled);
+      return pulled.ok() && pulled->reset;
+    };
+    const auto held = [&](const std::string& record) {
+      return (*replica)->store().Get("users", record)->has_value();
+    };
+    EXPECT_FALSE(pull());
+    EXPECT_TRUE(held("lost"));
+    Restore(backups);
+    EXPECT_TRUE(pull()) << id;
+    EXPECT_FALSE(held("lost")) << id;
+    EXPECT_TRUE(held("1")) << id;
+  }
+}
+
 TEST_F(CasesChangesTest, Case26MarksNewerThanTheDataNeverMakeADeafDevice) {
   // Marks and data are one store: a restore rewinds both, and an acknowledgement of the lost future
   // proves a rewind that nobody declared.

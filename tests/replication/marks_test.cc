@@ -410,8 +410,25 @@ TEST_F(MarksTest, AFirstDrainSkipsTombstonesAndIsCountedWithoutReading) {
   EXPECT_EQ(range->live_after, kSequenceZero);
 }
 
-TEST_F(MarksTest, ADeviceAtRestReadsOnlyWhatChanged) {
+TEST_F(MarksTest, WhoWasHandedNothingHoldsNothing) {
+  EXPECT_TRUE(marks_.HoldsNothing());
   Sync(50, {});
+  EXPECT_TRUE(marks_.HoldsNothing());
+  marks_.StartSession(Seq(60));
+  EXPECT_FALSE(marks_.HoldsNothing()) << "a session may hand out something";
+  const auto range = marks_.Range(7);
+  EXPECT_EQ(range->live_after, kSequenceZero);
+  EXPECT_FALSE(range->tombstones);
+  Sync(70, {Live(65, 65)});
+  EXPECT_FALSE(marks_.HoldsNothing());
+  Sync(80, {Tombstone({{65, 75}})});
+  EXPECT_FALSE(marks_.HoldsNothing()) << "a floor that says something is kept";
+  marks_.Reset();
+  EXPECT_TRUE(marks_.HoldsNothing());
+}
+
+TEST_F(MarksTest, ADeviceAtRestReadsOnlyWhatChanged) {
+  Sync(50, {Live(50, 50)});
   EXPECT_FALSE(marks_.Range(7).has_value());
   marks_.StartSession(Seq(60));
   const auto range = marks_.Range(7);
@@ -487,7 +504,10 @@ TEST(RestingFloorsTest, OneSearchASelectionAnswersForAllDevices) {
   for (const uint64_t cut : {10u, 20u, 30u}) {
     DeviceMarks marks(cut == 30 ? Selection::Of({1}) : Selection::Everything());
     marks.StartSession(Seq(cut));
+    const auto owed = marks.Owed({.part = 1, .head = Seq(9), .live = true, .birth = Seq(9)});
+    EXPECT_TRUE(marks.HandOut(1, 1, {&*owed, 1}).ok());
     marks.FinishDrain(1);
+    marks.AcknowledgePage(1, 1);
     floors.Add(marks);
   }
   floors.Add(DeviceMarks());  // never seen: holds nothing

@@ -406,6 +406,38 @@ TEST_F(ReplicaTest, AResetCutShortGoesOnAfterACrash) {
   EXPECT_EQ(Held(), Live());
 }
 
+TEST_F(ReplicaTest, APullThatFindsNothingLeavesTheDeviceNew) {
+  EXPECT_TRUE(Pull().nothing_owed);
+  EXPECT_TRUE(Pull().nothing_owed);
+  Put("users", "1", "a");
+  const PullResult first = Pull();
+  EXPECT_FALSE(first.reset) << "nothing was ever held that a reset could drop";
+  EXPECT_EQ(first.created, 1U);
+  EXPECT_EQ(Held(), Live());
+}
+
+TEST_F(ReplicaTest, APullThatFindsOnlyDeletionsLeavesTheDeviceNew) {
+  test::MapDevice other = Device("other");
+  Put("users", "1", "a");
+  other.Sync();
+  Delete("users", "1");
+  ASSERT_GT(Tombstones(), 0U);
+  EXPECT_TRUE(Pull().nothing_owed);
+  Put("users", "2", "b");
+  EXPECT_FALSE(Pull().reset);
+  EXPECT_EQ(Held(), Live());
+}
+
+TEST_F(ReplicaTest, AReplicaMadeAnewAfterAnEmptyPullIsNoReset) {
+  EXPECT_TRUE(Pull().nothing_owed);
+  replica_.reset();
+  fs::remove_all(replica_path_);
+  OpenReplica();
+  Put("users", "1", "a");
+  EXPECT_FALSE(Pull().reset);
+  EXPECT_EQ(Held(), Live());
+}
+
 TEST_F(ReplicaTest, Case17RestoredFromItsOwnBackup) {
   Put("users", "1", "a");
   Pull();
