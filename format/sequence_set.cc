@@ -117,7 +117,9 @@ struct SequenceSet::Chunk {
   Chunk(const Chunk& other) : runs(other.runs), run_edits(other.run_edits), bitmap(other.bitmap) {}
   Chunk(Roaring&& loaded, bool has_runs) : runs(has_runs), bitmap(std::move(loaded)) {}
   ~Chunk() = default;
+  Chunk(Chunk&&) = delete;
   Chunk& operator=(const Chunk&) = delete;
+  Chunk& operator=(Chunk&&) = delete;
 
   bool Contains(uint32_t offset) const { return roaring_bitmap_contains(&bitmap.roaring, offset); }
 

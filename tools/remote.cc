@@ -134,6 +134,7 @@ Status PrintRemoteList(Context& context,
                        uint64_t limit) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto remote, Remote::Open(context.globals));
   std::vector<std::string> names;
+  names.reserve(columns.size());
   for (const RemoteColumn& column : columns) names.push_back(column.name);
   Rows rows(context.output, std::move(names));
   std::string after;
@@ -148,8 +149,10 @@ Status PrintRemoteList(Context& context,
     TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> list, ReadJsonArray(items->text));
     for (const JsonField& item : list) {
       std::vector<Cell> cells;
-      for (const RemoteColumn& column : columns)
+      cells.reserve(columns.size());
+      for (const RemoteColumn& column : columns) {
         cells.push_back(ToCell(At(item.text, column.path)));
+      }
       rows.Add(cells);
     }
     // Where the next page begins: a list of records says so, the others by the id of the last item.

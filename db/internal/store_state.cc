@@ -188,6 +188,7 @@ Result<EntityState> MakeEntity(StoreState& state,
         MakeIndexOptions(*state.runtime, std::make_shared<IndexFilterFactory>(entity.filter))}},
       &handles);
   std::vector<Family> families;
+  families.reserve(handles.size());
   for (rocksdb::ColumnFamilyHandle* handle : handles) {
     families.push_back(WrapFamily(state.db.get(), handle));
   }

@@ -32,7 +32,7 @@ bool MarksJournal::Clear() {
 }
 
 Status MarksJournal::LoadRow(std::string_view bytes) {
-  const Status malformed(ErrorCode::kCorruption, "malformed journal of a device's marks");
+  Status malformed(ErrorCode::kCorruption, "malformed journal of a device's marks");
   ByteReader reader(bytes);
   session_ = reader.Varint();
   while (reader.ok() && !reader.empty()) {

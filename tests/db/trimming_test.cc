@@ -14,9 +14,7 @@ namespace {
 using test::IsOkAndHolds;
 using test::Problems;
 using test::StatusIs;
-using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 
 class TrimmingTest : public test::StoreTest {
  protected:

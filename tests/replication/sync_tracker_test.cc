@@ -388,12 +388,13 @@ TEST_F(SyncTrackerTest, LimitsHoldAtNAndRefuseAtNPlusOne) {
   std::vector<std::string> members;
   for (size_t i = 0; i < kScopeMembersMax; ++i) members.push_back("m" + std::to_string(i));
   EXPECT_OK(tracker_->StartScope("s", members));
-  members.push_back("one-more");
+  members.emplace_back("one-more");
   EXPECT_EQ(tracker_->StartScope("s", members).status().code(), ErrorCode::kTooLarge);
 
   std::vector<SyncTarget> targets;
-  for (size_t i = 0; i < kMemberTargetsMax; ++i)
+  for (size_t i = 0; i < kMemberTargetsMax; ++i) {
     targets.push_back({"e" + std::to_string(i), "", ""});
+  }
   auto full = tracker_->Begin("m0", targets);
   ASSERT_OK(full);
   EXPECT_EQ((*full)->Add({"one-more", "", ""}).code(), ErrorCode::kTooLarge);

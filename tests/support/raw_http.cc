@@ -25,8 +25,8 @@ std::string Lower(std::string_view text) {
 
 }  // namespace
 
-RawConnection::RawConnection(uint16_t port) {
-  socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+RawConnection::RawConnection(uint16_t port)
+    : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   if (socket_ < 0) return;
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -42,7 +42,7 @@ RawConnection::~RawConnection() {
   if (socket_ >= 0) ::close(socket_);
 }
 
-bool RawConnection::Send(std::string_view bytes) {
+bool RawConnection::Send(std::string_view bytes) const {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent <= 0) return false;

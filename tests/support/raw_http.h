@@ -27,7 +27,7 @@ class RawConnection {
 
   bool connected() const { return socket_ >= 0; }
   /// False when the server has closed.
-  bool Send(std::string_view bytes);
+  bool Send(std::string_view bytes) const;
   /// The next response; nullopt when the server closed first or nothing came in time. A response
   /// to HEAD has no body: say so.
   std::optional<RawResponse> Receive(std::chrono::milliseconds timeout = std::chrono::seconds(10),
@@ -46,7 +46,7 @@ class RawConnection {
  private:
   bool Fill(std::chrono::milliseconds timeout);
 
-  int socket_ = -1;
+  int socket_;
   std::string received_;
   bool ended_ = false;
 };

@@ -31,6 +31,8 @@ class Receiver final : public http::Handler {
     listener_ = std::move(*listener);
   }
   ~Receiver() override { listener_->Stop(milliseconds(0)); }
+  Receiver(const Receiver&) = delete;
+  Receiver& operator=(const Receiver&) = delete;
 
   void Handle(std::shared_ptr<const http::Request> request, http::Responder respond) override {
     const std::lock_guard lock(mutex_);
