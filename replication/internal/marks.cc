@@ -409,7 +409,8 @@ void DeviceMarks::SettleIfDone() {
 
 void DeviceMarks::Settle() {
   // A floor without parts stays one as long as nothing is handed out: the device holds nothing.
-  const bool holds_nothing = floor_selection_ == Selection::Nothing() && open_->served.empty();
+  const bool holds_nothing =
+      floor_selection_ == Selection::Nothing() && open_->served.empty() && open_->backlog.empty();
   if (!holds_nothing) floor_selection_ = open_->cut_selection;
   floor_ = open_->cut;
   drained_through_ = open_->cut;
