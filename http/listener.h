@@ -27,7 +27,8 @@ struct ListenerLimits {
   std::chrono::milliseconds idle_time{75'000};    ///< between requests of a connection
   std::chrono::milliseconds write_stall{30'000};  ///< without a byte taken by the client
   std::chrono::milliseconds body_stall{10'000};   ///< without a byte of the body
-  uint32_t body_bytes_per_second = 1024;          ///< slower over 10 seconds is too slow
+  uint32_t body_bytes_per_second = 1024;          ///< slower over a window is too slow
+  std::chrono::milliseconds body_window{10'000};
 };
 
 struct ListenerOptions {

@@ -28,6 +28,12 @@ void Headers::Add(std::string_view name, std::string_view value) {
   fields_.emplace_back(name, value);
 }
 
+void Headers::Set(std::string_view name, std::string_view value) {
+  std::erase_if(fields_,
+                [&](const auto& field) { return internal::EqualsIgnoringCase(field.first, name); });
+  Add(name, value);
+}
+
 std::optional<std::string_view> Headers::Find(std::string_view name) const {
   for (const auto& [field, value] : fields_) {
     if (internal::EqualsIgnoringCase(field, name)) return value;

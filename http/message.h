@@ -20,6 +20,8 @@ std::string_view MethodName(Method method);
 class Headers {
  public:
   void Add(std::string_view name, std::string_view value);
+  /// Instead of all fields of that name.
+  void Set(std::string_view name, std::string_view value);
   /// The first field of that name.
   std::optional<std::string_view> Find(std::string_view name) const;
   /// How many fields have that name.

@@ -107,11 +107,11 @@ std::optional<http::Response> Admission::AdmitToNothing(const http::Request& req
   return std::nullopt;
 }
 
-std::optional<http::Response> Admission::AdmitAdministrator(const http::Request& request) {
-  Caller caller;
-  if (auto refusal = Identify(request, &caller)) return refusal;
-  if (caller.role < Role::kAdmin) return TooSmallARole(request, caller.role, Role::kAdmin);
-  if (!caller.device.empty()) return BoundToADevice(request);
+std::optional<http::Response> Admission::AdmitAdministrator(const http::Request& request,
+                                                            Caller* caller) {
+  if (auto refusal = Identify(request, caller)) return refusal;
+  if (caller->role < Role::kAdmin) return TooSmallARole(request, caller->role, Role::kAdmin);
+  if (!caller->device.empty()) return BoundToADevice(request);
   return std::nullopt;
 }
 

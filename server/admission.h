@@ -36,8 +36,8 @@ class Admission {
                                       Caller* caller);
   /// For paths that lead nowhere: who tries many of them is slowed.
   std::optional<http::Response> AdmitToNothing(const http::Request& request);
-  /// For what only an administrator of any instance may see.
-  std::optional<http::Response> AdmitAdministrator(const http::Request& request);
+  /// For what only an administrator of some instance may see; says which.
+  std::optional<http::Response> AdmitAdministrator(const http::Request& request, Caller* caller);
 
  private:
   /// Finds out who calls; the refusal when nobody does, or too often.

@@ -12,6 +12,7 @@
 #include "server/data_root.h"
 #include "server/health_routes.h"
 #include "server/reply.h"
+#include "server/requests.h"
 #include "server/routes.h"
 
 namespace tidemark::server {
@@ -64,9 +65,10 @@ Result<std::unique_ptr<Application>> Application::Open(ApplicationOptions option
   InstancesOptions instances = app->options_.instances;
   instances.tell.delivery.log = app->LogLines("delivery");
   instances.store.log = app->LogLines("store");
+  instances.traffic = &app->metrics_.traffic();
   app->instances_ = std::make_unique<Instances>(
       app->options_.data, std::move(instances), app->runtime_, std::move(executor));
-  std::vector<Route> routes = AllRoutes(app->metrics_);
+  std::vector<Route> routes = AllRoutes();
   for (Route& route : app->OpenRoutes()) routes.push_back(std::move(route));
   app->router_ = std::make_unique<Router>(std::move(routes));
   return app;
@@ -83,18 +85,22 @@ void Application::SetListenerStatistics(std::function<http::ListenerStatistics()
 void Application::Handle(std::shared_ptr<const http::Request> request, http::Responder respond) {
   const RouteMatch match = router_->Find(request->method, request->segments);
   const std::string_view route = match.route == nullptr ? kNoRoute : match.route->pattern;
-  const http::Responder observed = Observed(request, route, std::move(respond));
+  auto call = std::make_shared<Call>();
+  call->request = request;
+  call->captures = match.captures;
+  const http::Responder observed = Observed(call, route, std::move(respond));
   try {
-    Dispatch(request, match, observed);
+    Dispatch(call, match, observed);
   } catch (const std::exception& failure) {
     LogFailure(request->id, failure.what());
     observed(MakeError(Status(ErrorCode::kInternal, ""), request->id));
   }
 }
 
-void Application::Dispatch(const std::shared_ptr<const http::Request>& request,
+void Application::Dispatch(const std::shared_ptr<Call>& call,
                            const RouteMatch& match,
                            const http::Responder& respond) {
+  const auto& request = call->request;
   if (auto refusal = RefuseAmbiguity(*request)) return respond(std::move(*refusal));
   if (auto refusal = admission_->RefuseForeignSite(*request)) return respond(std::move(*refusal));
   if (match.route == nullptr) {
@@ -102,14 +108,12 @@ void Application::Dispatch(const std::shared_ptr<const http::Request>& request,
     respond(match.allow.empty() ? NothingHere(request->id) : WrongMethod(*request, match.allow));
     return;
   }
-  auto call = std::make_shared<Call>();
-  call->request = request;
-  call->captures = match.captures;
   if (!match.route->open) {
     if (auto refusal = admission_->Admit(*request, match, &call->caller)) {
       respond(std::move(*refusal));
       return;
     }
+    if (auto refusal = RefuseQuery(*request, *match.route)) return respond(std::move(*refusal));
     auto instance = instances_->Acquire(call->caller.instance);
     if (!instance.ok()) {
       respond(MakeError(instance.status(), request->id));
@@ -127,20 +131,22 @@ http::Response Application::Refuse(int status,
                                    std::string_view code,
                                    std::string_view message,
                                    std::string_view request_id) {
-  metrics_.CountAnswer("(refused)", status, code);
+  metrics_.traffic().CountAnswer("(refused)", status, code);
   return MakeError({.status = status, .code = std::string(code), .message = std::string(message)},
                    request_id);
 }
 
-http::Responder Application::Observed(const std::shared_ptr<const http::Request>& request,
+http::Responder Application::Observed(const std::shared_ptr<Call>& call,
                                       std::string_view route,
                                       http::Responder respond) {
   const MonotonicTime begin = runtime_->clock().Now();
-  const bool compress = http::AsksForGzip(request->headers);
-  return [this, request, route, begin, compress, respond = std::move(respond)](
+  const bool compress = http::AsksForGzip(call->request->headers);
+  return [this, call, route, begin, compress, respond = std::move(respond)](
              http::Response response) {
     const auto code = response.headers.Find(kErrorHeader);
-    metrics_.CountAnswer(route, response.status, code.value_or(""));
+    Traffic& traffic = call->instance != nullptr ? call->instance->traffic() : metrics_.traffic();
+    traffic.CountAnswer(route, response.status, code.value_or(""));
+    const http::Request* request = call->request.get();
     if (!response.failure.empty()) LogFailure(request->id, response.failure);
     if (compress) http::Compress(&response);
     if (options_.log && options_.log_requests) {
@@ -223,17 +229,31 @@ std::vector<Route> Application::OpenRoutes() {
   sources.not_ready = [this] {
     return NotReady();
   };
-  sources.metrics = [this] {
-    return metrics_.Text(instances_->Open(),
-                         listener_statistics_ ? listener_statistics_() : http::ListenerStatistics(),
-                         runtime_->clock());
-  };
-  // Totals over all instances: for whoever administers one of them.
-  sources.admit_to_metrics = [this](const http::Request& request) {
-    if (options_.metrics_without_token) return std::optional<http::Response>();
-    return admission_->AdmitAdministrator(request);
+  sources.metrics = [this](const http::Request& request) {
+    return ShowMetrics(request);
   };
   return HealthRoutes(std::move(sources));
+}
+
+http::Response Application::ShowMetrics(const http::Request& request) {
+  http::Response response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  Clock& clock = runtime_->clock();
+  Caller caller;
+  if (!options_.metrics_without_token) {
+    if (auto refusal = admission_->AdmitAdministrator(request, &caller)) return *refusal;
+  }
+  // Who administers one instance learns nothing of the others. A caller without a name is this
+  // machine, and there are no tokens.
+  if (caller.token.empty()) {
+    response.body =
+        metrics_.Text(instances_->Open(),
+                      listener_statistics_ ? listener_statistics_() : http::ListenerStatistics(),
+                      clock);
+  } else {
+    response.body = metrics_.TextOf(instances_->Find(caller.instance), clock);
+  }
+  return response;
 }
 
 std::string Application::NotReady() const {

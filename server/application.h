@@ -12,6 +12,7 @@
 #include "http/listener.h"
 #include "http/message.h"
 #include "server/admission.h"
+#include "server/call.h"
 #include "server/data_root.h"
 #include "server/instances.h"
 #include "server/metrics.h"
@@ -25,7 +26,8 @@ struct ApplicationOptions {
   InstancesOptions instances;
   RuntimeOptions runtime;
   AdmissionOptions admission;
-  /// Who can reach the server sees its figures, also when there are tokens.
+  /// Who can reach the server sees all its figures, also when there are tokens; else an
+  /// administrator sees those of his instance.
   bool metrics_without_token = false;
   /// Gets one line of JSON for each event; never values, tokens or ids of bodies. Called from any
   /// thread.
@@ -71,13 +73,14 @@ class Application final : public http::Handler {
  private:
   explicit Application(ApplicationOptions options);
 
-  void Dispatch(const std::shared_ptr<const http::Request>& request,
+  void Dispatch(const std::shared_ptr<Call>& call,
                 const RouteMatch& match,
                 const http::Responder& respond);
-  http::Responder Observed(const std::shared_ptr<const http::Request>& request,
+  http::Responder Observed(const std::shared_ptr<Call>& call,
                            std::string_view route,
                            http::Responder respond);
   std::vector<Route> OpenRoutes();
+  http::Response ShowMetrics(const http::Request& request);
   /// Why no work should be sent here; empty when it may be.
   std::string NotReady() const;
   void LogFailure(std::string_view request_id, std::string_view what);

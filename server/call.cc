@@ -23,6 +23,11 @@ std::optional<Role> RoleFromName(std::string_view name) {
   return std::nullopt;
 }
 
+Route Reading(std::vector<std::string_view> query, Route route) {
+  route.query = std::move(query);
+  return route;
+}
+
 Action Answer(std::function<http::Response(const Call& call)> answer) {
   return [answer = std::move(answer)](const std::shared_ptr<Call>& call,
                                       const http::Responder& respond) {

@@ -45,6 +45,7 @@ using Action = std::function<void(const std::shared_ptr<Call>& call, http::Respo
 /// An action that answers at once.
 Action Answer(std::function<http::Response(const Call& call)> answer);
 
+/// One row of the table of calls.
 struct Route {
   http::Method method = http::Method::kGet;
   std::string pattern;  ///< "/v2/sync/{session}/queues/{queue}"
@@ -52,6 +53,14 @@ struct Route {
   Action action;
   bool open = false;         ///< needs no token and no instance: health
   bool for_devices = false;  ///< also for a token bound to a device; the action checks which
+  /// Query parameters that it reads. Others, and one given twice, are refused by name; open calls
+  /// are asked by probes with parameters of their own and look at none.
+  std::vector<std::string_view> query = {};
+  /// Clients that were written for another server call it: what they add to the query is ignored.
+  bool for_foreign_clients = false;
 };
+
+/// `route` with the query parameters that it reads.
+Route Reading(std::vector<std::string_view> query, Route route);
 
 }  // namespace tidemark::server

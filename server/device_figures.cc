@@ -46,23 +46,20 @@ void Add(DeviceTotals* sum, const DeviceTotals& one) {
 DeviceTotals DeviceFigures::Totals(const std::vector<std::shared_ptr<Instance>>& instances,
                                    Clock& clock) {
   const std::lock_guard lock(mutex_);
-  std::map<std::string, Counted> now_open;
+  const MonotonicTime now = clock.Now();
+  std::erase_if(counted_, [now](const auto& one) { return one.second.good_until <= now; });
   DeviceTotals sum;
   for (const auto& instance : instances) {
-    Counted counted;
-    const MonotonicTime begin = clock.Now();
-    const auto known = counted_.find(instance->name());
-    if (known != counted_.end() && begin < known->second.good_until) {
-      counted = known->second;
-    } else {
-      counted.totals = CountDevices(*instance);
+    auto known = counted_.find(instance->name());
+    if (known == counted_.end()) {
+      const MonotonicTime begin = clock.Now();
+      Counted counted{.totals = CountDevices(*instance), .good_until = {}};
       const MonotonicTime end = clock.Now();
       counted.good_until = end + (end - begin) * kRestAfterWork;
+      known = counted_.emplace(instance->name(), counted).first;
     }
-    Add(&sum, counted.totals);
-    now_open.emplace(instance->name(), counted);
+    Add(&sum, known->second.totals);
   }
-  counted_ = std::move(now_open);
   return sum;
 }
 

@@ -29,6 +29,7 @@ struct DeviceTotals {
 /// counting took long is counted the more rarely. Thread-safe.
 class DeviceFigures {
  public:
+  /// Over `instances`, which are open.
   DeviceTotals Totals(const std::vector<std::shared_ptr<Instance>>& instances, Clock& clock);
 
  private:
@@ -38,7 +39,7 @@ class DeviceFigures {
   };
 
   std::mutex mutex_;
-  std::map<std::string, Counted> counted_;  // by instance, of those that are open
+  std::map<std::string, Counted> counted_;  // by instance, of those counted a moment ago
 };
 
 }  // namespace tidemark::server

@@ -157,13 +157,15 @@ std::vector<Route> DeviceRoutes() {
   using http::Method;
   const std::string device = "/v1/devices/{id}";
   return {
-      {Method::kGet, "/v1/devices", Role::kReader, Answer(ListDevices)},
+      Reading({"after", "limit"},
+              {Method::kGet, "/v1/devices", Role::kReader, Answer(ListDevices)}),
       {.method = Method::kGet,
        .pattern = device,
        .role = Role::kReader,
        .action = Answer(ShowDevice),
        .for_devices = true},
-      {Method::kGet, device + "/why", Role::kReader, Answer(ExplainRecord)},
+      Reading({"entity", "record"},
+              {Method::kGet, device + "/why", Role::kReader, Answer(ExplainRecord)}),
       {Method::kDelete, device, Role::kAdmin, Answer(ForgetDevice)},
       {Method::kPut, device + "/selection", Role::kAdmin, Answer(SelectParts)},
       {Method::kPost, device + "/reset", Role::kAdmin, Answer(ResetDevice)},

@@ -159,12 +159,12 @@ std::vector<Route> EntityRoutes() {
   const std::string schemas = "/v2/integrations-sync/entities/schemas";
   const std::string schema = schemas + "/{entity}";
   return {
-      {Method::kGet, entities, Role::kReader, Answer(ListEntities)},
+      Reading({"after", "limit"}, {Method::kGet, entities, Role::kReader, Answer(ListEntities)}),
       {Method::kGet, entity, Role::kReader, Answer(ShowEntity)},
       {Method::kPut, entity, Role::kAdmin, Answer(DeclareEntity)},
       {Method::kDelete, entity, Role::kAdmin, Answer(DropEntity)},
       {Method::kPost, entity + "/empty", Role::kAdmin, Answer(EmptyEntity)},
-      {Method::kGet, schemas, Role::kReader, Answer(ListSchemas)},
+      Reading({"after", "limit"}, {Method::kGet, schemas, Role::kReader, Answer(ListSchemas)}),
       {Method::kGet, schema, Role::kReader, Answer(ShowSchema)},
       {Method::kPut, schema, Role::kAdmin, Answer(DeclareSchema)},
   };

@@ -19,6 +19,12 @@ class Exposition {
   void Sample(std::string_view name, std::string_view labels, uint64_t value) {
     Append({"tidemark_", name, labels, " ", std::to_string(value), "\n"});
   }
+  /// The same, of a time, without labels.
+  void Seconds(std::string_view name, uint64_t microseconds) {
+    std::string digits = std::to_string(microseconds % 1'000'000);
+    digits.insert(0, 6 - digits.size(), '0');
+    Append({"tidemark_", name, " ", std::to_string(microseconds / 1'000'000), ".", digits, "\n"});
+  }
   /// A metric with one sample.
   void One(std::string_view name, std::string_view type, std::string_view help, uint64_t value) {
     Begin(name, type, help);

@@ -208,7 +208,8 @@ std::vector<Route> FeedRoutes(const FeedRouteOptions& options) {
                                                         const http::Responder& respond) {
     FollowChanges(call, respond, heartbeat);
   };
-  return {{http::Method::kGet, "/v1/changes", Role::kReader, follow}};
+  return {Reading({"after", "limit", "wait"},
+                  {http::Method::kGet, "/v1/changes", Role::kReader, follow})};
 }
 
 }  // namespace tidemark::server

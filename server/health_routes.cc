@@ -1,7 +1,6 @@
 #include "server/health_routes.h"
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,14 +20,6 @@ http::Response Ready(const HealthSources& sources, const Call& call) {
   return MakeError({.status = 503, .code = "not_ready", .message = reason}, call.request->id);
 }
 
-http::Response MetricsText(const HealthSources& sources, const Call& call) {
-  if (auto refusal = sources.admit_to_metrics(*call.request)) return std::move(*refusal);
-  http::Response response;
-  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = sources.metrics();
-  return response;
-}
-
 Route OpenRoute(http::Method method, std::string pattern, Action action) {
   return {
       .method = method, .pattern = std::move(pattern), .action = std::move(action), .open = true};
@@ -39,7 +30,8 @@ Route OpenRoute(http::Method method, std::string pattern, Action action) {
 std::vector<Route> HealthRoutes(HealthSources sources) {
   const auto shared = std::make_shared<const HealthSources>(std::move(sources));
   const Action ready = Answer([shared](const Call& call) { return Ready(*shared, call); });
-  const Action metrics = Answer([shared](const Call& call) { return MetricsText(*shared, call); });
+  const Action metrics =
+      Answer([shared](const Call& call) { return shared->metrics(*call.request); });
   std::vector<Route> routes;
   for (const http::Method method : {http::Method::kGet, http::Method::kHead}) {
     routes.push_back(OpenRoute(method, "/livez", Answer(Live)));

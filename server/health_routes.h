@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,13 +12,11 @@ namespace tidemark::server {
 struct HealthSources {
   /// Why the server cannot serve; empty when it can. Must not block.
   std::function<std::string()> not_ready;
-  /// The text of `/metrics`.
-  std::function<std::string()> metrics;
-  /// The refusal for who may not see the metrics.
-  std::function<std::optional<http::Response>(const http::Request& request)> admit_to_metrics;
+  /// The answer of `/metrics`: the figures that the caller may see, or a refusal.
+  std::function<http::Response(const http::Request& request)> metrics;
 };
 
-/// Routes that need no token, except for what `sources` refuse.
+/// Routes that need no token, except for what `metrics` refuses.
 std::vector<Route> HealthRoutes(HealthSources sources);
 
 }  // namespace tidemark::server

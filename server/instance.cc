@@ -11,9 +11,11 @@ Result<std::shared_ptr<Instance>> Instance::Open(const std::string& name,
                                                  const StoreOptions& options,
                                                  std::shared_ptr<Runtime> runtime,
                                                  Executor executor,
-                                                 const TellOptions& tell) {
+                                                 const TellOptions& tell,
+                                                 Traffic* whole) {
   std::shared_ptr<Instance> instance(new Instance);
   instance->name_ = name;
+  instance->traffic_ = std::make_unique<Traffic>(whole);
   TIDEMARK_ASSIGN_OR_RETURN(instance->store_, Store::Open(directory, options, std::move(runtime)));
   TIDEMARK_ASSIGN_OR_RETURN(instance->source_, Source::Open(*instance->store_));
   TIDEMARK_ASSIGN_OR_RETURN(instance->tracker_, SyncTracker::Open(*instance->store_));

@@ -17,6 +17,7 @@
 #include "server/mails.h"
 #include "server/outcomes.h"
 #include "server/raw_pages.h"
+#include "server/traffic.h"
 #include "server/waiters.h"
 #include "server/webhooks.h"
 
@@ -34,13 +35,15 @@ struct TellOptions {
 /// Thread-safe. Open for as long as someone holds it.
 class Instance {
  public:
-  /// Who waits is woken by `executor`, or by a thread of the instance.
+  /// Who waits is woken by `executor`, or by a thread of the instance. Its traffic counts as that
+  /// of `whole` as well.
   static Result<std::shared_ptr<Instance>> Open(const std::string& name,
                                                 const std::filesystem::path& directory,
                                                 const StoreOptions& options,
                                                 std::shared_ptr<Runtime> runtime,
                                                 Executor executor = {},
-                                                const TellOptions& tell = {});
+                                                const TellOptions& tell = {},
+                                                Traffic* whole = nullptr);
   ~Instance();
   Instance(const Instance&) = delete;
   Instance& operator=(const Instance&) = delete;
@@ -55,6 +58,8 @@ class Instance {
   /// Calls that wait for a commit. Stop them before letting go of the instance.
   Waiters& waiters() { return *waiters_; }
   Conversations& conversations() { return *conversations_; }
+  /// What was asked of it since it was opened.
+  Traffic& traffic() { return *traffic_; }
   /// Outcomes that wait to be told.
   size_t untold() const;
 
@@ -63,6 +68,7 @@ class Instance {
   Status Tell(OutcomeChannel channel, const DeliveryOptions& options);
 
   std::string name_;
+  std::unique_ptr<Traffic> traffic_;
   std::unique_ptr<Store> store_;  // first: all others work on it, and are destroyed before it
   std::unique_ptr<Source> source_;
   std::unique_ptr<SyncTracker> tracker_;

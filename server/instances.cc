@@ -58,7 +58,8 @@ Result<std::shared_ptr<Instance>> Instances::OpenIn(Slot& slot, const std::strin
   TIDEMARK_RETURN_IF_ERROR(CreateDirectories(path));
   TIDEMARK_ASSIGN_OR_RETURN(
       slot.instance,
-      Instance::Open(name, path, options_.store, runtime_, executor_, options_.tell));
+      Instance::Open(
+          name, path, options_.store, runtime_, executor_, options_.tell, options_.traffic));
   const std::lock_guard map_lock(mutex_);
   if (stopping_) slot.instance->waiters().Stop();
   return slot.instance;
@@ -77,6 +78,13 @@ std::vector<std::shared_ptr<Instances::Slot>> Instances::Slots() const {
   slots.reserve(slots_.size());
   for (const auto& [name, slot] : slots_) slots.push_back(slot);
   return slots;
+}
+
+std::shared_ptr<Instance> Instances::Find(const std::string& name) const {
+  for (auto& instance : Open()) {
+    if (instance->name() == name) return instance;
+  }
+  return nullptr;
 }
 
 std::vector<std::shared_ptr<Instance>> Instances::Open() const {

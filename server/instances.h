@@ -19,7 +19,8 @@ namespace tidemark::server {
 
 struct InstancesOptions {
   StoreOptions store;
-  TellOptions tell;  ///< who is told of the outcomes of upload syncs
+  TellOptions tell;            ///< who is told of the outcomes of upload syncs
+  Traffic* traffic = nullptr;  ///< of all instances together; outlives them
   /// Open at once; beyond it the one unused for longest is closed, and if all are in use the caller
   /// is told `kBusy`.
   size_t open_max = 64;
@@ -45,6 +46,8 @@ class Instances {
 
   /// Opens it, and makes it when it is not there. First uses at the same time open it once.
   Result<std::shared_ptr<Instance>> Acquire(const std::string& name);
+  /// The instance if it is open. Looking is no use of it: it closes when nobody else asks.
+  std::shared_ptr<Instance> Find(const std::string& name) const;
   /// Those that are open now.
   std::vector<std::shared_ptr<Instance>> Open() const;
   size_t open_count() const;

@@ -1,12 +1,12 @@
 #include "server/metrics.h"
 
-#include <algorithm>
-
 #include "db/store.h"
 #include "server/exposition.h"
 
 namespace tidemark::server {
 namespace {
+
+using OpenInstances = std::vector<std::shared_ptr<Instance>>;
 
 struct StoreTotals {
   StoreStatistics sum;
@@ -14,19 +14,14 @@ struct StoreTotals {
   uint64_t stopped = 0;
 };
 
-StoreTotals TotalsOf(const std::vector<std::shared_ptr<Instance>>& instances) {
+StoreTotals TotalsOf(const OpenInstances& instances) {
   StoreTotals totals;
   for (const auto& instance : instances) {
     const StoreStatistics one = instance->store().Statistics();
-    totals.sum.commits += one.commits;
-    totals.sum.commit_groups += one.commit_groups;
-    totals.sum.wal_syncs += one.wal_syncs;
-    totals.sum.wal_sync_micros += one.wal_sync_micros;
     totals.sum.records += one.records;
     totals.sum.tombstones += one.tombstones;
     totals.sum.log_rows += one.log_rows;
     totals.sum.window_records += one.window_records;
-    totals.sum.folds += one.folds;
     totals.sum.pins += one.pins;
     totals.sum.pinned_deaths += one.pinned_deaths;
     totals.sum.disk_bytes += one.disk_bytes;
@@ -36,7 +31,7 @@ StoreTotals TotalsOf(const std::vector<std::shared_ptr<Instance>>& instances) {
   return totals;
 }
 
-void WriteStores(Exposition& out, const std::vector<std::shared_ptr<Instance>>& instances) {
+void WriteStores(Exposition& out, const OpenInstances& instances) {
   const StoreTotals totals = TotalsOf(instances);
   const StoreStatistics& sum = totals.sum;
   out.One("instances_open", "gauge", "Instances that are open.", instances.size());
@@ -44,14 +39,6 @@ void WriteStores(Exposition& out, const std::vector<std::shared_ptr<Instance>>& 
           "gauge",
           "Open instances that take no writes: their disk is full, or failed.",
           totals.stopped);
-  out.One("commits", "gauge", "Commits since open instances were opened.", sum.commits);
-  out.One(
-      "commit_groups", "gauge", "Groups that these commits were written in.", sum.commit_groups);
-  out.One("fsyncs", "gauge", "Syncs of the write-ahead log.", sum.wal_syncs);
-  out.One("fsync_microseconds",
-          "gauge",
-          "Time spent in the writes that these were part of.",
-          sum.wal_sync_micros);
   out.One("records", "gauge", "Live records.", sum.records);
   out.One("tombstones",
           "gauge",
@@ -60,11 +47,22 @@ void WriteStores(Exposition& out, const std::vector<std::shared_ptr<Instance>>& 
   out.One("log_rows", "gauge", "Rows in the change logs, dead ones included.", sum.log_rows);
   out.One(
       "window_records", "gauge", "Changes in memory that are not yet folded.", sum.window_records);
-  out.One("folds", "gauge", "Folds since open instances were opened.", sum.folds);
   out.One("pins", "gauge", "Open cuts: sessions and views.", sum.pins);
   out.One("pinned_deaths", "gauge", "Replaced heads remembered for them.", sum.pinned_deaths);
   out.One("store_bytes", "gauge", "Bytes of the stores on disk.", sum.disk_bytes);
   out.One("waiting", "gauge", "Calls that wait for a change.", totals.waiting);
+}
+
+void WriteCounts(Exposition& out, const StoreCounts& counts) {
+  out.One("commits_total", "counter", "Commits.", counts.commits);
+  out.One("commit_groups_total",
+          "counter",
+          "Groups that these commits were written in.",
+          counts.commit_groups);
+  out.One("fsyncs_total", "counter", "Syncs of the write-ahead log.", counts.wal_syncs);
+  out.Begin("fsync_seconds_total", "counter", "Time spent in the writes that these were part of.");
+  out.Seconds("fsync_seconds_total", counts.wal_sync_micros);
+  out.One("folds_total", "counter", "Folds of changes into the indexes.", counts.folds);
 }
 
 void WriteDevices(Exposition& out, const DeviceTotals& devices) {
@@ -98,60 +96,26 @@ void WriteListener(Exposition& out, const http::ListenerStatistics& listener) {
 
 }  // namespace
 
-void Metrics::CountAnswer(std::string_view route, int status, std::string_view error_code) {
-  const auto status_class = static_cast<size_t>(std::clamp(status / 100, 0, 5));
-  const std::lock_guard lock(mutex_);
-  auto at = answers_.find(route);
-  if (at == answers_.end()) at = answers_.emplace(std::string(route), StatusClasses{}).first;
-  ++at->second[status_class];
-  if (error_code.empty()) return;
-  auto error = errors_.find(error_code);
-  if (error == errors_.end()) error = errors_.emplace(std::string(error_code), 0).first;
-  ++error->second;
-}
-
-void Metrics::CountPage(uint64_t records, uint64_t bytes) {
-  ++pages_;
-  page_records_ += records;
-  page_bytes_ += bytes;
-}
-
-void Metrics::CountAck(const AckResult& result) {
-  acks_applied_ += result.applied;
-  acks_repeated_ += result.repeated;
-  acks_ignored_ += result.ignored;
-}
-
-std::string Metrics::Text(const std::vector<std::shared_ptr<Instance>>& instances,
+std::string Metrics::Text(const OpenInstances& open,
                           const http::ListenerStatistics& listener,
                           Clock& clock) {
   Exposition out;
-  WriteStores(out, instances);
-  WriteDevices(out, devices_.Totals(instances, clock));
+  WriteStores(out, open);
+  WriteCounts(out, stores_.Total(open));
+  WriteDevices(out, devices_.Totals(open, clock));
   WriteListener(out, listener);
-  out.One("sessions_total", "counter", "Sessions started.", sessions_);
-  out.One("pages_total", "counter", "Pages handed out.", pages_);
-  out.One("page_records_total", "counter", "Instructions handed out.", page_records_);
-  out.One("page_bytes_total", "counter", "Bytes of these pages, as batches.", page_bytes_);
-  out.Begin("acks_total", "counter", "Instructions acknowledged, and keys that said nothing new.");
-  out.Sample("acks_total", R"({outcome="applied"})", acks_applied_);
-  out.Sample("acks_total", R"({outcome="repeated"})", acks_repeated_);
-  out.Sample("acks_total", R"({outcome="ignored"})", acks_ignored_);
+  traffic_.WriteTo(out);
+  return out.Take();
+}
 
-  const std::lock_guard lock(mutex_);
-  out.Begin("requests_total", "counter", "Answers by route and class of status.");
-  for (const auto& [route, classes] : answers_) {
-    for (size_t i = 1; i < classes.size(); ++i) {
-      if (classes[i] == 0) continue;
-      out.Sample("requests_total",
-                 "{route=\"" + route + "\",status=\"" + std::to_string(i) + "xx\"}",
-                 classes[i]);
-    }
-  }
-  out.Begin("errors_total", "counter", "Errors by code.");
-  for (const auto& [code, count] : errors_) {
-    out.Sample("errors_total", "{code=\"" + code + "\"}", count);
-  }
+std::string Metrics::TextOf(const std::shared_ptr<Instance>& instance, Clock& clock) {
+  Exposition out;
+  const OpenInstances open = instance == nullptr ? OpenInstances() : OpenInstances{instance};
+  WriteStores(out, open);
+  if (instance == nullptr) return out.Take();
+  WriteCounts(out, CountsOf(instance->store().Statistics()));
+  WriteDevices(out, devices_.Totals(open, clock));
+  instance->traffic().WriteTo(out);
   return out.Take();
 }
 

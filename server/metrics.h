@@ -1,52 +1,38 @@
-// What a server counts about itself, and how it tells it.
+// What a server tells about itself, as Prometheus reads it.
 #pragma once
 
-#include <array>
-#include <atomic>
-#include <cstdint>
-#include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "http/listener.h"
-#include "replication/source.h"
 #include "server/device_figures.h"
 #include "server/instance.h"
+#include "server/store_counters.h"
+#include "server/traffic.h"
 
 namespace tidemark::server {
 
-/// Counters since the start. Thread-safe.
+/// Figures of the whole server, and of one instance for whoever administers that one only.
+/// Thread-safe.
 class Metrics {
  public:
-  /// `route` is a pattern of the table, never a path: paths have no bound.
-  void CountAnswer(std::string_view route, int status, std::string_view error_code);
-  void CountSession() { ++sessions_; }
-  void CountPage(uint64_t records, uint64_t bytes);
-  void CountAck(const AckResult& result);
+  /// What was asked and answered, over all instances and none.
+  Traffic& traffic() { return traffic_; }
 
-  /// Text in the format that Prometheus reads.
-  std::string Text(const std::vector<std::shared_ptr<Instance>>& instances,
+  /// Totals over `open`, the instances that are open, and what the process counts.
+  std::string Text(const std::vector<std::shared_ptr<Instance>>& open,
                    const http::ListenerStatistics& listener,
                    Clock& clock);
+  /// The same of one instance, null while it is closed: nothing by which others could be told
+  /// about. Its counters begin anew when it is opened again.
+  std::string TextOf(const std::shared_ptr<Instance>& instance, Clock& clock);
 
  private:
-  using StatusClasses = std::array<uint64_t, 6>;
-
+  Traffic traffic_;
+  StoreCounters stores_;
   DeviceFigures devices_;
-  std::mutex mutex_;  // guards the maps
-  std::map<std::string, StatusClasses, std::less<>> answers_;
-  std::map<std::string, uint64_t, std::less<>> errors_;
-  std::atomic<uint64_t> sessions_ = 0;
-  std::atomic<uint64_t> pages_ = 0;
-  std::atomic<uint64_t> page_records_ = 0;
-  std::atomic<uint64_t> page_bytes_ = 0;
-  std::atomic<uint64_t> acks_applied_ = 0;
-  std::atomic<uint64_t> acks_repeated_ = 0;
-  std::atomic<uint64_t> acks_ignored_ = 0;
 };
 
 }  // namespace tidemark::server

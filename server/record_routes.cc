@@ -226,7 +226,11 @@ http::Response DeleteRecord(const Call& call) {
 std::vector<Route> RecordRoutes() {
   const std::string one = "/v1/entities/{entity}/records/{id}";
   return {
-      {http::Method::kGet, "/v1/entities/{entity}/records", Role::kReader, Answer(ListRecords)},
+      Reading({"after", "prefix", "limit"},
+              {http::Method::kGet,
+               "/v1/entities/{entity}/records",
+               Role::kReader,
+               Answer(ListRecords)}),
       {http::Method::kGet, one, Role::kReader, Answer(GetRecord)},
       {http::Method::kPut, one, Role::kWriter, Answer(PutRecord)},
       {http::Method::kDelete, one, Role::kWriter, Answer(DeleteRecord)},

@@ -1,5 +1,6 @@
 #include "server/requests.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -42,6 +43,27 @@ http::Response Refuse(const Call& call, const Status& status, std::string_view d
   // What is wrong with the server itself is told to the log, not to the client.
   if (HttpStatusOf(status.code()) >= 500) return MakeError(status, call.request->id);
   return RefuseAs(call, GetErrorInfo(status.code()).name, status, details);
+}
+
+std::optional<http::Response> RefuseQuery(const http::Request& request, const Route& route) {
+  const auto refuse = [&](const std::string& name, std::string_view what) {
+    return MakeError({.status = 400,
+                      .code = "bad_request",
+                      .message = "the query parameter \"" + name + "\" " + std::string(what),
+                      .field = name},
+                     request.id);
+  };
+  std::vector<std::string_view> seen;
+  for (const auto& [name, value] : request.query) {
+    const bool read = std::find(route.query.begin(), route.query.end(), name) != route.query.end();
+    if (!read && route.for_foreign_clients) continue;
+    if (!read) return refuse(name, "means nothing to this call");
+    if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
+      return refuse(name, "may be given once only");
+    }
+    seen.push_back(name);
+  }
+  return std::nullopt;
 }
 
 Status FieldError(std::string_view name, std::string_view what) {

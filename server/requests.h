@@ -26,6 +26,10 @@ http::Response RefuseAs(const Call& call,
                         const Status& status,
                         std::string_view details = {});
 
+/// The refusal of a query parameter that the route does not read, or that is there twice: it was
+/// meant to change the answer, and would not.
+std::optional<http::Response> RefuseQuery(const http::Request& request, const Route& route);
+
 /// `kInvalidArgument`: `field "NAME" WHAT`.
 Status FieldError(std::string_view name, std::string_view what);
 

@@ -22,8 +22,8 @@ void Append(std::vector<Route>* routes, std::vector<Route> more) {
 
 }  // namespace
 
-std::vector<Route> AllRoutes(Metrics& metrics) {
-  std::vector<Route> routes = SellRoutes(metrics);
+std::vector<Route> AllRoutes() {
+  std::vector<Route> routes = SellRoutes();
   Append(&routes, ChangeRoutes());
   Append(&routes, RecordRoutes());
   Append(&routes, EntityRoutes());

@@ -4,11 +4,9 @@
 #include <vector>
 
 #include "server/call.h"
-#include "server/metrics.h"
 
 namespace tidemark::server {
 
-/// `metrics` must outlive the routes.
-std::vector<Route> AllRoutes(Metrics& metrics);
+std::vector<Route> AllRoutes();
 
 }  // namespace tidemark::server

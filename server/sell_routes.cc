@@ -48,8 +48,8 @@ std::optional<http::Response> ReadDevice(const Call& call, std::string* device) 
 /// One start: it may wait until something is owed.
 class Start : public std::enable_shared_from_this<Start> {
  public:
-  Start(std::shared_ptr<Call> call, http::Responder respond, Metrics& metrics)
-      : call_(std::move(call)), respond_(std::move(respond)), metrics_(metrics) {}
+  Start(std::shared_ptr<Call> call, http::Responder respond)
+      : call_(std::move(call)), respond_(std::move(respond)) {}
 
   void Run() {
     const auto& request = *call_->request;
@@ -86,7 +86,7 @@ class Start : public std::enable_shared_from_this<Start> {
     if (!session.ok()) return End(Refuse(*call_, session.status()));
     if (session->has_value()) {
       conversations().NoteSession((*session)->id, hello_.device);
-      metrics_.CountSession();
+      call_->instance->traffic().CountSession();
       return End(JsonReply(201, SessionToJson(**session)));
     }
     const auto left =
@@ -116,7 +116,6 @@ class Start : public std::enable_shared_from_this<Start> {
 
   std::shared_ptr<Call> call_;
   http::Responder respond_;
-  Metrics& metrics_;
   Hello hello_;
   MonotonicTime deadline_;
   uint64_t ticket_ = 0;
@@ -140,7 +139,7 @@ http::Response BatchReply(Page page) {
   return response;
 }
 
-http::Response ReadQueue(const Call& call, Metrics& metrics) {
+http::Response ReadQueue(const Call& call) {
   const std::string& session = call.captures[0];
   std::string device;
   if (auto refusal = ReadDevice(call, &device)) return std::move(*refusal);
@@ -162,7 +161,7 @@ http::Response ReadQueue(const Call& call, Metrics& metrics) {
     instance.conversations().EndSession(session);
     return EmptyReply(204);
   }
-  metrics.CountPage((*page)->records, (*page)->bytes.size());
+  instance.traffic().CountPage((*page)->records, (*page)->bytes.size());
   if (as_batch) return BatchReply(std::move(**page));
   auto json = PageToJson(instance, session, **page);
   if (!json.ok()) return Refuse(call, json.status());
@@ -171,14 +170,14 @@ http::Response ReadQueue(const Call& call, Metrics& metrics) {
 
 // Acknowledge.
 
-http::Response Acknowledge(const Call& call, Metrics& metrics) {
+http::Response Acknowledge(const Call& call) {
   std::string device;
   if (auto refusal = ReadDevice(call, &device)) return std::move(*refusal);
   const auto keys = ReadAckBody(call.request->body);
   if (!keys.ok()) return Refuse(call, keys.status());
   const auto result = call.instance->source().Acknowledge(device, *keys);
   if (!result.ok()) return Refuse(call, result.status());
-  metrics.CountAck(*result);
+  call.instance->traffic().CountAck(*result);
   http::Response response = EmptyReply(202);
   response.headers.Add(kAppliedHeader, std::to_string(result->applied));
   response.headers.Add(kRepeatedHeader, std::to_string(result->repeated));
@@ -188,28 +187,31 @@ http::Response Acknowledge(const Call& call, Metrics& metrics) {
 
 }  // namespace
 
-std::vector<Route> SellRoutes(Metrics& metrics) {
+std::vector<Route> SellRoutes() {
+  const Action start = [](const std::shared_ptr<Call>& call, http::Responder respond) {
+    std::make_shared<Start>(call, std::move(respond))->Run();
+  };
   std::vector<Route> routes;
   routes.push_back({.method = http::Method::kPost,
                     .pattern = "/v2/sync/start",
                     .role = Role::kReader,
-                    .action =
-                        [&metrics](const std::shared_ptr<Call>& call, http::Responder respond) {
-                          std::make_shared<Start>(call, std::move(respond), metrics)->Run();
-                        },
-                    .for_devices = true});
-  routes.push_back(
-      {.method = http::Method::kGet,
-       .pattern = "/v2/sync/{session}/queues/{queue}",
-       .role = Role::kReader,
-       .action = Answer([&metrics](const Call& call) { return ReadQueue(call, metrics); }),
-       .for_devices = true});
-  routes.push_back(
-      {.method = http::Method::kPost,
-       .pattern = "/v2/sync/ack",
-       .role = Role::kReader,
-       .action = Answer([&metrics](const Call& call) { return Acknowledge(call, metrics); }),
-       .for_devices = true});
+                    .action = start,
+                    .for_devices = true,
+                    .query = {"wait"},
+                    .for_foreign_clients = true});
+  routes.push_back({.method = http::Method::kGet,
+                    .pattern = "/v2/sync/{session}/queues/{queue}",
+                    .role = Role::kReader,
+                    .action = Answer(ReadQueue),
+                    .for_devices = true,
+                    .query = {"limit", "bytes"},
+                    .for_foreign_clients = true});
+  routes.push_back({.method = http::Method::kPost,
+                    .pattern = "/v2/sync/ack",
+                    .role = Role::kReader,
+                    .action = Answer(Acknowledge),
+                    .for_devices = true,
+                    .for_foreign_clients = true});
   return routes;
 }
 

@@ -4,11 +4,9 @@
 #include <vector>
 
 #include "server/call.h"
-#include "server/metrics.h"
 
 namespace tidemark::server {
 
-/// `metrics` must outlive the routes.
-std::vector<Route> SellRoutes(Metrics& metrics);
+std::vector<Route> SellRoutes();
 
 }  // namespace tidemark::server

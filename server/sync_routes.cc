@@ -140,13 +140,15 @@ std::vector<Route> SyncRoutes() {
   const std::string scope = "/v1/sync-scopes/{id}";
   const std::string status = "/v1/sync-status/{id}";
   return {
-      {Method::kGet, "/v1/sync-scopes", Role::kReader, Answer(ListScopes)},
+      Reading({"after", "limit"},
+              {Method::kGet, "/v1/sync-scopes", Role::kReader, Answer(ListScopes)}),
       {Method::kGet, scope, Role::kReader, Answer(ShowScope)},
       {Method::kPost, scope + "/start", Role::kWriter, Answer(StartScope)},
       {Method::kPost, scope + "/start-if-idle", Role::kWriter, Answer(StartScopeIfIdle)},
       {Method::kPost, scope + "/interrupt", Role::kWriter, Answer(InterruptScope)},
-      {Method::kDelete, scope, Role::kWriter, Answer(DeleteScope)},
-      {Method::kGet, "/v1/sync-status", Role::kReader, Answer(ListStatuses)},
+      Reading({"force"}, {Method::kDelete, scope, Role::kWriter, Answer(DeleteScope)}),
+      Reading({"after", "limit"},
+              {Method::kGet, "/v1/sync-status", Role::kReader, Answer(ListStatuses)}),
       {Method::kGet, status, Role::kReader, Answer(ShowStatus)},
       {Method::kDelete, status, Role::kWriter, Answer(DeleteStatus)},
   };

@@ -250,8 +250,8 @@ std::vector<Route> UploadRoutes(const UploadRouteOptions& options) {
   };
   return {
       {Method::kPost, syncs, Role::kWriter, Answer(StartSync)},
-      {Method::kGet, syncs, Role::kReader, Answer(ListSyncs)},
-      {Method::kGet, sync, Role::kReader, Answer(GetSync)},
+      Reading({"offset", "limit"}, {Method::kGet, syncs, Role::kReader, Answer(ListSyncs)}),
+      Reading({"offset", "limit"}, {Method::kGet, sync, Role::kReader, Answer(GetSync)}),
       {Method::kPost, sync + "/snapshot-data", Role::kWriter, Answer(PutSnapshotPage)},
       {Method::kPost, sync + "/incremental-data", Role::kWriter, Answer(PutIncrementalPage)},
       {Method::kPut, sync + "/finish", Role::kWriter, finish},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "replication/built_in_schemas.h"
+#include "tools/remote.h"
 
 namespace tidemark::tools {
 namespace {
@@ -15,6 +16,24 @@ EntityDeclaration BuiltInOr(std::string_view name,
     const bool same_kind = !kind || *kind == declaration.kind;
     const bool same_id = id_fields.empty() || id_fields == declaration.id_fields;
     if (built_in == name && same_kind && same_id) return declaration;
+  }
+  return {};
+}
+
+Status CheckExpected(const std::string& name,
+                     const EntityDeclaration& declared,
+                     const EntityExpectation& expected) {
+  const std::optional<EntityKind> kind = KindFromName(expected.kind);
+  if (kind && *kind != declared.kind) {
+    return {ErrorCode::kWrongKind,
+            fmt::format("{} is {}, not {}", name, KindName(declared.kind), expected.kind)};
+  }
+  if (!expected.id_fields.empty() && expected.id_fields != declared.id_fields) {
+    return {ErrorCode::kConflict,
+            fmt::format("{} is declared with id field {}, not {}; see `entities declare`",
+                        name,
+                        fmt::join(declared.id_fields, ","),
+                        fmt::join(expected.id_fields, ","))};
   }
   return {};
 }
@@ -37,19 +56,8 @@ Result<PreparedEntity> PrepareEntity(Store& store,
   TIDEMARK_RETURN_IF_ERROR(CheckName(name));
   const std::optional<EntityKind> kind = KindFromName(expected.kind);
   if (const std::optional<EntityInfo> entity = store.FindEntity(name)) {
-    const EntityDeclaration& declared = entity->declaration;
-    if (kind && *kind != declared.kind) {
-      return Status(ErrorCode::kWrongKind,
-                    fmt::format("{} is {}, not {}", name, KindName(declared.kind), expected.kind));
-    }
-    if (!expected.id_fields.empty() && expected.id_fields != declared.id_fields) {
-      return Status(ErrorCode::kConflict,
-                    fmt::format("{} is declared with id field {}, not {}; see `entities declare`",
-                                name,
-                                fmt::join(declared.id_fields, ","),
-                                fmt::join(expected.id_fields, ",")));
-    }
-    return PreparedEntity{.declaration = declared};
+    TIDEMARK_RETURN_IF_ERROR(CheckExpected(name, entity->declaration, expected));
+    return PreparedEntity{.declaration = entity->declaration};
   }
   PreparedEntity prepared;
   prepared.declaration = BuiltInOr(name, kind, expected.id_fields);
@@ -57,6 +65,29 @@ Result<PreparedEntity> PrepareEntity(Store& store,
   if (!expected.id_fields.empty()) prepared.declaration.id_fields = expected.id_fields;
   TIDEMARK_ASSIGN_OR_RETURN(const EntityInfo info, store.Declare(name, prepared.declaration));
   prepared.declaration = info.declaration;
+  prepared.declared_now = true;
+  return prepared;
+}
+
+Result<PreparedEntity> PrepareRemoteEntity(Remote& remote,
+                                           const std::string& name,
+                                           const EntityExpectation& expected) {
+  TIDEMARK_RETURN_IF_ERROR(CheckName(name));
+  const std::string path = "/v1/entities/" + Escape(name);
+  const Result<std::string> answer = remote.Ask(http::Method::kGet, path);
+  PreparedEntity prepared;
+  if (answer.ok()) {
+    TIDEMARK_ASSIGN_OR_RETURN(prepared.declaration,
+                              DeclarationFromJson(TextAt(*answer, {"data", "schema"})));
+    TIDEMARK_RETURN_IF_ERROR(CheckExpected(name, prepared.declaration, expected));
+    return prepared;
+  }
+  if (answer.status().code() != ErrorCode::kNotFound) return answer.status();
+  prepared.declaration.kind = KindFromName(expected.kind).value_or(EntityKind::kSnapshot);
+  if (expected.id_fields.empty()) return prepared;
+  prepared.declaration.id_fields = expected.id_fields;
+  TIDEMARK_RETURN_IF_ERROR(
+      remote.Ask(http::Method::kPut, path, DeclarationToJson(prepared.declaration)).status());
   prepared.declared_now = true;
   return prepared;
 }

@@ -28,10 +28,17 @@ struct PreparedEntity {
   bool declared_now = false;
 };
 
+class Remote;
+
 /// Finds the entity's declaration, or declares it as `expected` when it is new and needs more than
 /// the default. `kWrongKind` and `kConflict` when it exists and is otherwise.
 Result<PreparedEntity> PrepareEntity(Store& store,
                                      const std::string& name,
                                      const EntityExpectation& expected);
+/// The same at a server. A new entity is declared only when `expected` names id fields, for which
+/// an administrator is needed; else the first write declares it.
+Result<PreparedEntity> PrepareRemoteEntity(Remote& remote,
+                                           const std::string& name,
+                                           const EntityExpectation& expected);
 
 }  // namespace tidemark::tools

@@ -2,16 +2,20 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "server/record_json.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
+#include "tools/remote_feed.h"
 #include "tools/signals.h"
 
 namespace tidemark::tools {
@@ -111,7 +115,68 @@ class NewFile {
   bool kept_ = false;
 };
 
+// The line of a change that brings a copy to where the server is; none for what it need not know.
+std::optional<std::string> ChangeLine(const ChangeRow& change, uint64_t begun) {
+  const bool deleted = change.op == "delete";
+  if (deleted && change.sequence <= begun) return std::nullopt;  // never written by this export
+  JsonWriter writer;
+  writer.BeginObject();
+  if (change.op != "put") writer.Key("op").String(change.op);
+  writer.Key("entity").String(change.entity);
+  writer.Key("id").Raw(server::IdToJson(change.id.text(), change.id.form()));
+  if (change.data) writer.Key("data").Raw(*change.data);
+  writer.EndObject();
+  return writer.Take() + "\n";
+}
+
+// The change log up to its end. What changes meanwhile comes again behind, so that the lines,
+// applied in their order, are the state at that end.
+Result<uint64_t> WriteChanges(Context& context,
+                              RemoteFeed& feed,
+                              const std::vector<std::string>& entities,
+                              Sink& sink) {
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string overview,
+                            feed.remote().Ask(http::Method::kGet, "/v1/overview"));
+  const uint64_t begun = NumberAt(overview, {"data", "store", "sequence"});
+  context.progress.Begin("export", ProgressUnit::kRecords);
+  uint64_t count = 0;
+  while (!feed.at_end()) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto changes, feed.Next(std::chrono::seconds(0)));
+    for (const ChangeRow& change : changes) {
+      const bool wanted =
+          entities.empty() ||
+          std::find(entities.begin(), entities.end(), change.entity) != entities.end();
+      const auto line = wanted ? ChangeLine(change, begun) : std::nullopt;
+      if (!line) continue;
+      sink.Write(*line);
+      context.progress.Update(++count);
+    }
+    if (Interrupted()) return Status(ErrorCode::kClosed, "interrupted");
+    if (!sink.status().ok()) return sink.status();
+  }
+  context.progress.End();
+  return count;
+}
+
+Status ExportRemote(Context& context, const ExportOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(RemoteFeed feed, RemoteFeed::Open(context.globals));
+  for (const std::string& name : options.entities) {
+    TIDEMARK_RETURN_IF_ERROR(
+        feed.remote().Ask(http::Method::kGet, "/v1/entities/" + Escape(name)).status());
+  }
+  if (options.file.empty()) {
+    return WriteChanges(context, feed, options.entities, context.output.sink()).status();
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto file, NewFile::Create(options.file));
+  TIDEMARK_ASSIGN_OR_RETURN(const uint64_t count,
+                            WriteChanges(context, feed, options.entities, file->sink()));
+  TIDEMARK_RETURN_IF_ERROR(file->Keep());
+  context.output.Object({{"file", options.file}, {"lines", count}});
+  return {};
+}
+
 Status RunExport(Context& context, const ExportOptions& options) {
+  if (IsRemote(context)) return ExportRemote(context, options);
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kRead));
   const View view = store->GetView();
   TIDEMARK_ASSIGN_OR_RETURN(const auto entities, ChosenEntities(*store, options.entities));
@@ -137,7 +202,9 @@ void AddExportCommand(CommandTable& table) {
                             "Write a consistent dump as NDJSON lines that apply reads back",
                             "  tidemark export --data ./data > dump.ndjson\n"
                             "  tidemark export --data ./data contact deal --file dump.ndjson\n"
-                            "  tidemark export --data ./data | tidemark apply --data ./copy -\n"},
+                            "  tidemark export --data ./data | tidemark apply --data ./copy -\n"
+                            "  tidemark export --server http://127.0.0.1:8787 --file dump.ndjson\n",
+                            /*over_http=*/true},
                            &DeclareExport,
                            &RunExport);
 }

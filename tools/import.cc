@@ -2,10 +2,15 @@
 #include "tools/import.h"
 
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "format/json.h"
 #include "server/record_json.h"
 #include "tools/data_root.h"
+#include "tools/remote_changes.h"
 #include "tools/signals.h"
 
 namespace tidemark::tools {
@@ -45,16 +50,127 @@ void DeclareImport(Arguments& arguments, ImportOptions& options) {
                   "With --replace: refuse to delete more than this share, from 100 deletions up");
 }
 
+// Rows that commit together.
+class RowBatch {
+ public:
+  virtual ~RowBatch() = default;
+  /// False: the batch is as large as it may be.
+  virtual bool HasRoomFor(std::string_view json) const = 0;
+  virtual void Put(const RecordId& id, std::string_view json) = 0;
+  virtual void Append(const std::optional<RecordId>& id, std::string_view json) = 0;
+  virtual size_t size() const = 0;
+  /// Commits, unless that is left out, and clears; counts what was done.
+  virtual Status Commit(bool dry_run, ImportOutcome* outcome) = 0;
+};
+
+class LocalRows final : public RowBatch {
+ public:
+  LocalRows(Store& store, std::string entity) : store_(store), entity_(std::move(entity)) {}
+
+  bool HasRoomFor(std::string_view /*json*/) const override {
+    return batch_.payload_bytes() < kBatchPayloadMax;
+  }
+  void Put(const RecordId& id, std::string_view json) override {
+    batch_.Put(entity_, id, json, ValueKind::kJson);
+  }
+  void Append(const std::optional<RecordId>& id, std::string_view json) override {
+    if (id) {
+      batch_.Append(entity_, *id, json, ValueKind::kJson);
+    } else {
+      batch_.Append(entity_, json, ValueKind::kJson);
+    }
+  }
+  size_t size() const override { return batch_.size(); }
+  Status Commit(bool dry_run, ImportOutcome* outcome) override {
+    if (dry_run) {
+      batch_.Clear();
+      return {};
+    }
+    CommitOptions commit;
+    commit.want_outcomes = true;
+    const Result<CommitResult> result = store_.Commit(batch_, commit);
+    batch_.Clear();
+    TIDEMARK_RETURN_IF_ERROR(result.status());
+    for (const OperationOutcome& one : result->outcomes) Count(one.outcome, &outcome->counts);
+    return {};
+  }
+
+ private:
+  static void Count(WriteOutcome outcome, ReplaceCounts* counts) {
+    switch (outcome) {
+      case WriteOutcome::kCreated:
+        ++counts->created;
+        break;
+      case WriteOutcome::kUpdated:
+        ++counts->updated;
+        break;
+      case WriteOutcome::kAppended:
+        ++counts->appended;
+        break;
+      case WriteOutcome::kUnchanged:
+        ++counts->unchanged;
+        break;
+      case WriteOutcome::kDeleted:
+        break;
+    }
+  }
+
+  Store& store_;
+  const std::string entity_;
+  WriteBatch batch_;
+};
+
+class RemoteRows final : public RowBatch {
+ public:
+  RemoteRows(RemoteChanges changes, std::string entity)
+      : changes_(std::move(changes)), entity_(std::move(entity)) {}
+
+  bool HasRoomFor(std::string_view json) const override {
+    return changes_.HasRoomFor(Line("append", {}, json));
+  }
+  void Put(const RecordId& id, std::string_view json) override {
+    changes_.Add(Line("put", id, json));
+  }
+  void Append(const std::optional<RecordId>& id, std::string_view json) override {
+    changes_.Add(Line("append", id, json));
+  }
+  size_t size() const override { return changes_.size(); }
+  Status Commit(bool dry_run, ImportOutcome* outcome) override {
+    if (dry_run) {
+      changes_.Clear();
+      return {};
+    }
+    TIDEMARK_ASSIGN_OR_RETURN(const CommitResult result, changes_.Commit());
+    outcome->applied = outcome->applied.value_or(0) + result.applied;
+    outcome->counts.unchanged += result.unchanged;
+    return {};
+  }
+
+ private:
+  std::string Line(std::string_view op,
+                   const std::optional<RecordId>& id,
+                   std::string_view json) const {
+    JsonWriter line;
+    line.BeginObject().Key("op").String(op).Key("entity").String(entity_);
+    if (id) line.Key("id").Raw(server::IdToJson(id->text(), id->form()));
+    line.Key("data").Raw(json).EndObject();
+    return line.Take();
+  }
+
+  RemoteChanges changes_;
+  const std::string entity_;
+};
+
 // Rows as puts or appends, in batches.
 class RowImporter {
  public:
   RowImporter(Context& context,
-              Store& store,
+              RowBatch& batch,
               const ImportOptions& options,
               const EntityDeclaration& declaration,
               std::string source_name)
       : context_(context),
-        store_(store),
+        batch_(batch),
         options_(options),
         declaration_(declaration),
         source_name_(std::move(source_name)) {}
@@ -66,13 +182,12 @@ class RowImporter {
       if (!found.ok()) return found.status().WithContext(Committed());
       if (!*found) break;
       if (Interrupted()) return Status(ErrorCode::kClosed, "interrupted").WithContext(Committed());
+      if (!batch_.HasRoomFor(row.json)) TIDEMARK_RETURN_IF_ERROR(CommitBatch(rows));
       if (Status status = Add(row); !status.ok()) {
         return AtPosition(status, source_name_, {.line = row.line}).WithContext(Committed());
       }
       ++outcome_.rows;
-      const bool full =
-          batch_.size() >= kBatchRowsMax || batch_.payload_bytes() >= kBatchPayloadMax;
-      if (full) TIDEMARK_RETURN_IF_ERROR(CommitBatch(rows));
+      if (batch_.size() >= kBatchRowsMax) TIDEMARK_RETURN_IF_ERROR(CommitBatch(rows));
     }
     TIDEMARK_RETURN_IF_ERROR(CommitBatch(rows));
     return outcome_;
@@ -94,11 +209,7 @@ class RowImporter {
       TIDEMARK_ASSIGN_OR_RETURN(id, server::IdOfObject(row.json, declaration_.id_fields));
     }
     if (declaration_.kind == EntityKind::kIncremental) {
-      if (id) {
-        batch_.Append(options_.entity, *id, row.json, ValueKind::kJson);
-      } else {
-        batch_.Append(options_.entity, row.json, ValueKind::kJson);
-      }
+      batch_.Append(id, row.json);
       return {};
     }
     if (!id) {
@@ -108,61 +219,37 @@ class RowImporter {
       }
       return {ErrorCode::kInvalidArgument, "the id field " + names + "\" is missing"};
     }
-    batch_.Put(options_.entity, *id, row.json, ValueKind::kJson);
+    batch_.Put(*id, row.json);
     return {};
   }
 
   Status CommitBatch(const RowReader& rows) {
-    if (!batch_.empty() && !options_.dry_run) {
-      CommitOptions commit;
-      commit.want_outcomes = true;
-      Result<CommitResult> result = store_.Commit(batch_, commit);
-      if (!result.ok()) return result.status().WithContext(Committed());
-      for (const OperationOutcome& outcome : result->outcomes) Count(outcome.outcome);
-      committed_ = outcome_.rows;
+    if (batch_.size() == 0) return {};
+    if (Status done = batch_.Commit(options_.dry_run, &outcome_); !done.ok()) {
+      return done.WithContext(Committed());
     }
-    batch_.Clear();
+    if (!options_.dry_run) committed_ = outcome_.rows;
     context_.progress.Update(rows.bytes_read());
     return {};
   }
 
-  void Count(WriteOutcome outcome) {
-    switch (outcome) {
-      case WriteOutcome::kCreated:
-        ++outcome_.counts.created;
-        break;
-      case WriteOutcome::kUpdated:
-        ++outcome_.counts.updated;
-        break;
-      case WriteOutcome::kAppended:
-        ++outcome_.counts.appended;
-        break;
-      case WriteOutcome::kUnchanged:
-        ++outcome_.counts.unchanged;
-        break;
-      case WriteOutcome::kDeleted:
-        break;
-    }
-  }
-
   Context& context_;
-  Store& store_;
+  RowBatch& batch_;
   const ImportOptions& options_;
   const EntityDeclaration& declaration_;
   std::string source_name_;
-  WriteBatch batch_;
   ImportOutcome outcome_;
   uint64_t committed_ = 0;
 };
 
 Result<ImportOutcome> ImportRows(Context& context,
-                                 Store& store,
+                                 RowBatch& batch,
                                  const ImportOptions& options,
                                  ByteSource& source,
                                  const EntityDeclaration& declaration) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto rows, ReadRows(options, source, declaration));
   context.progress.Begin("import", ProgressUnit::kBytes, source.size().value_or(0));
-  RowImporter importer(context, store, options, declaration, source.name());
+  RowImporter importer(context, batch, options, declaration, source.name());
   Result<ImportOutcome> outcome = importer.Run(*rows);
   context.progress.End();
   return outcome;
@@ -177,7 +264,10 @@ void PrintOutcome(Context& context, const ImportOptions& options, const ImportOu
   fields.emplace_back("dry_run", options.dry_run);
   // Row by row, what would be new is only known by writing it.
   const bool counted = !options.dry_run || options.replace;
-  if (counted) {
+  if (counted && outcome.applied) {
+    fields.emplace_back("applied", *outcome.applied);
+    fields.emplace_back("unchanged", outcome.counts.unchanged);
+  } else if (counted) {
     fields.emplace_back("created", outcome.counts.created);
     fields.emplace_back("updated", outcome.counts.updated);
     fields.emplace_back("deleted", outcome.counts.deleted);
@@ -203,22 +293,60 @@ Status CheckOptions(const ImportOptions& options) {
   return {};
 }
 
-Status RunImport(Context& context, const ImportOptions& options) {
-  TIDEMARK_RETURN_IF_ERROR(CheckOptions(options));
-  TIDEMARK_ASSIGN_OR_RETURN(const auto source, OpenInput(options.file));
+// As one upload sync, into a data root or at a server.
+Result<ImportOutcome> ReplaceEntity(Context& context,
+                                    const ImportOptions& options,
+                                    ByteSource& source) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto uploads, OpenUploadCalls(context.globals, Access::kCreate));
+  TIDEMARK_ASSIGN_OR_RETURN(const PreparedEntity entity,
+                            uploads->Prepare(options.entity, options.expected));
+  Result<ImportOutcome> outcome =
+      ImportAsUpload(context, *uploads, options, source, entity.declaration);
+  if (entity.declared_now && (options.dry_run || !outcome.ok())) {
+    TIDEMARK_RETURN_IF_ERROR(uploads->Drop(options.entity));
+  }
+  return outcome;
+}
+
+Result<ImportOutcome> ImportIntoRoot(Context& context,
+                                     const ImportOptions& options,
+                                     ByteSource& source) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
   TIDEMARK_ASSIGN_OR_RETURN(const PreparedEntity entity,
                             PrepareEntity(*store, options.entity, options.expected));
-  const auto import = options.replace ? &ImportAsUpload : &ImportRows;
-  const Result<ImportOutcome> outcome =
-      import(context, *store, options, *source, entity.declaration);
-  const bool nothing_written = options.dry_run || (options.replace && !outcome.ok());
-  if (entity.declared_now && nothing_written) {
+  LocalRows batch(*store, options.entity);
+  Result<ImportOutcome> outcome = ImportRows(context, batch, options, source, entity.declaration);
+  if (entity.declared_now && options.dry_run) {
     TIDEMARK_RETURN_IF_ERROR(store->Drop(options.entity).status());
   }
-  if (!outcome.ok()) return outcome.status();
+  TIDEMARK_RETURN_IF_ERROR(outcome.status());
   TIDEMARK_RETURN_IF_ERROR(store->Close());
-  PrintOutcome(context, options, *outcome);
+  return outcome;
+}
+
+Result<ImportOutcome> ImportOverHttp(Context& context,
+                                     const ImportOptions& options,
+                                     ByteSource& source) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto remote, Remote::Open(context.globals));
+  TIDEMARK_ASSIGN_OR_RETURN(const PreparedEntity entity,
+                            PrepareRemoteEntity(*remote, options.entity, options.expected));
+  TIDEMARK_ASSIGN_OR_RETURN(RemoteChanges changes, RemoteChanges::Open(context.globals));
+  RemoteRows batch(std::move(changes), options.entity);
+  Result<ImportOutcome> outcome = ImportRows(context, batch, options, source, entity.declaration);
+  if (entity.declared_now && options.dry_run) {
+    const std::string path = "/v1/entities/" + Escape(options.entity);
+    TIDEMARK_RETURN_IF_ERROR(remote->Ask(http::Method::kDelete, path).status());
+  }
+  return outcome;
+}
+
+Status RunImport(Context& context, const ImportOptions& options) {
+  TIDEMARK_RETURN_IF_ERROR(CheckOptions(options));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto source, OpenInput(options.file));
+  const auto row_by_row = IsRemote(context) ? &ImportOverHttp : &ImportIntoRoot;
+  const auto import = options.replace ? &ReplaceEntity : row_by_row;
+  TIDEMARK_ASSIGN_OR_RETURN(const ImportOutcome outcome, import(context, options, *source));
+  PrintOutcome(context, options, outcome);
   return {};
 }
 
@@ -242,7 +370,9 @@ void AddImportCommand(CommandTable& table) {
        "  tidemark import --data ./data --entity users --replace users.csv\n"
        "  tidemark import --data ./data --entity users --replace --dry-run users.csv\n"
        "  gunzip -c visits.gz | tidemark import --data ./data --entity visits --kind incremental "
-       "-\n"},
+       "-\n"
+       "  tidemark import --server http://127.0.0.1:8787 --entity users --replace users.csv\n",
+       /*over_http=*/true},
       &DeclareImport,
       &RunImport);
 }

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "db/store.h"
 #include "format/status.h"
 #include "replication/upload.h"
 #include "tools/byte_source.h"
 #include "tools/command.h"
 #include "tools/entity_options.h"
 #include "tools/import_rows.h"
+#include "tools/upload_calls.h"
 
 namespace tidemark::tools {
 
@@ -41,13 +41,14 @@ struct ImportOutcome {
   std::string state;
   uint64_t rows = 0;
   ReplaceCounts counts;
+  std::optional<uint64_t> applied;  ///< instead of what was created, updated and appended
   uint64_t rejected = 0;
 };
 
 /// Replaces the entity, or appends to it, by one upload sync; nothing is visible before the end,
 /// nothing remains after a failure.
 Result<ImportOutcome> ImportAsUpload(Context& context,
-                                     Store& store,
+                                     UploadCalls& uploads,
                                      const ImportOptions& options,
                                      ByteSource& source,
                                      const EntityDeclaration& declaration);
@@ -56,7 +57,7 @@ Result<ImportOutcome> ImportAsUpload(Context& context,
 /// beyond them are made empty. Returns the number of rows; says on standard error which rows were
 /// set aside.
 Result<uint64_t> SendPages(Context& context,
-                           Uploads& uploads,
+                           UploadCalls& uploads,
                            const std::string& sync,
                            const ImportOptions& options,
                            ByteSource& source,

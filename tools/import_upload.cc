@@ -16,7 +16,7 @@ constexpr size_t kPageInfosAtOnce = 1000;
 class PageSender {
  public:
   PageSender(Context& context,
-             Uploads& uploads,
+             UploadCalls& uploads,
              const std::string& sync,
              const ImportOptions& options,
              EntityKind kind,
@@ -80,7 +80,7 @@ class PageSender {
   }
 
   Context& context_;
-  Uploads& uploads_;
+  UploadCalls& uploads_;
   const std::string& sync_;
   ByteSource& source_;
   UploadPage page_;
@@ -91,7 +91,7 @@ class PageSender {
 };
 
 // What an earlier uploader sent beyond the pages of this one is no part of the upload any more.
-Status EmptyPagesBeyond(Uploads& uploads,
+Status EmptyPagesBeyond(UploadCalls& uploads,
                         const std::string& sync,
                         const std::string& entity,
                         EntityKind kind,
@@ -114,7 +114,7 @@ Status EmptyPagesBeyond(Uploads& uploads,
 }
 
 Result<ImportOutcome> SendAndFinish(Context& context,
-                                    Uploads& uploads,
+                                    UploadCalls& uploads,
                                     const std::string& sync,
                                     const ImportOptions& options,
                                     ByteSource& source,
@@ -156,7 +156,7 @@ ImportOutcome OutcomeOf(const UploadInfo& info, const std::string& entity) {
 }
 
 Result<uint64_t> SendPages(Context& context,
-                           Uploads& uploads,
+                           UploadCalls& uploads,
                            const std::string& sync,
                            const ImportOptions& options,
                            ByteSource& source,
@@ -180,17 +180,16 @@ Result<uint64_t> SendPages(Context& context,
 }
 
 Result<ImportOutcome> ImportAsUpload(Context& context,
-                                     Store& store,
+                                     UploadCalls& uploads,
                                      const ImportOptions& options,
                                      ByteSource& source,
                                      const EntityDeclaration& declaration) {
-  TIDEMARK_ASSIGN_OR_RETURN(const auto uploads, Uploads::Open(store));
-  TIDEMARK_ASSIGN_OR_RETURN(const std::string sync, uploads->Start(options.force));
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string sync, uploads.Start(options.force));
   Result<ImportOutcome> outcome =
-      SendAndFinish(context, *uploads, sync, options, source, declaration);
+      SendAndFinish(context, uploads, sync, options, source, declaration);
   const bool leave_nothing = !outcome.ok() || options.dry_run;
   if (leave_nothing) {
-    const Status aborted = uploads->Abort(sync);
+    const Status aborted = uploads.Abort(sync);
     if (outcome.ok() && !aborted.ok()) return aborted;
   }
   return outcome;

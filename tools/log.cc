@@ -1,13 +1,16 @@
 // log: the change log.
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "format/json.h"
 #include "server/record_json.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
+#include "tools/remote_feed.h"
 #include "tools/signals.h"
 
 namespace tidemark::tools {
@@ -16,8 +19,29 @@ namespace {
 constexpr uint64_t kTailLinesDefault = 10;
 // A look at the log costs an opening of the store: often enough for people, rare for the machine.
 constexpr std::chrono::milliseconds kFollowInterval(1000);
+// How long a server is asked to wait for a change; an interrupt is noticed after it.
+constexpr std::chrono::seconds kFollowWait(2);
+
+Status StatRemote(Context& context) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto remote, Remote::Open(context.globals));
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string answer,
+                            remote->Ask(http::Method::kGet, "/v1/overview"));
+  const auto figure = [&](const char* name) {
+    return NumberAt(answer, {"data", "store", name});
+  };
+  TIDEMARK_ASSIGN_OR_RETURN(const auto entities,
+                            ReadJsonArray(TextAt(answer, {"data", "entities"})));
+  context.output.Object({{"sequence", figure("sequence")},
+                         {"epoch", figure("epoch")},
+                         {"entities", static_cast<uint64_t>(entities.size())},
+                         {"records", figure("records")},
+                         {"deletions", figure("tombstones")},
+                         {"disk_bytes", Cell::Bytes(figure("disk_bytes"))}});
+  return {};
+}
 
 Status RunStat(Context& context, const NoOptions& /*options*/) {
+  if (IsRemote(context)) return StatRemote(context);
   TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kRead));
   const StoreStatistics statistics = store->Statistics();
   const StoreIdentity& identity = store->identity();
@@ -163,10 +187,83 @@ class Tail {
   SequenceNumber after_;
 };
 
+// The same of a server. It gives positions of its own, so the only one to name is the beginning.
+class RemoteTail {
+ public:
+  RemoteTail(Context& context, const TailOptions& options, RemoteFeed feed)
+      : context_(context),
+        options_(options),
+        feed_(std::move(feed)),
+        rows_(context.output,
+              {"sequence", "op", "entity", "id", "version", "data"},
+              OutputFormat::kNdjson) {}
+
+  Status Run() {
+    TIDEMARK_RETURN_IF_ERROR(Begin());
+    while (options_.follow && !Interrupted() && context_.output.writable()) {
+      context_.output.sink().Flush();
+      TIDEMARK_ASSIGN_OR_RETURN(const auto changes, feed_.Next(kFollowWait));
+      for (const ChangeRow& change : changes) Print(change);
+    }
+    rows_.Finish();
+    return {};
+  }
+
+ private:
+  // Goes through the log to its end, for the newest lines or for all.
+  Status Begin() {
+    const uint64_t lines = options_.lines.value_or(kTailLinesDefault);
+    std::deque<ChangeRow> newest;
+    while (!feed_.at_end() && !Interrupted() && context_.output.writable()) {
+      TIDEMARK_ASSIGN_OR_RETURN(auto changes, feed_.Next(std::chrono::seconds(0)));
+      for (ChangeRow& change : changes) {
+        if (options_.after) {
+          Print(change);
+        } else if (Wanted(change)) {
+          newest.push_back(std::move(change));
+          if (newest.size() > lines) newest.pop_front();
+        }
+      }
+    }
+    for (const ChangeRow& change : newest) Print(change);
+    return {};
+  }
+
+  bool Wanted(const ChangeRow& change) const {
+    return options_.entities.empty() ||
+           std::find(options_.entities.begin(), options_.entities.end(), change.entity) !=
+               options_.entities.end();
+  }
+
+  void Print(const ChangeRow& change) {
+    if (!Wanted(change)) return;
+    rows_.Add({change.sequence,
+               change.op,
+               change.entity,
+               Cell::Id(change.id.text(), change.id.form()),
+               change.sequence,
+               change.data ? Cell::Json(*change.data) : Cell::None()});
+  }
+
+  Context& context_;
+  const TailOptions& options_;
+  RemoteFeed feed_;
+  Rows rows_;
+};
+
+Status TailRemote(Context& context, const TailOptions& options) {
+  if (options.after.value_or(0) > 0) {
+    return {ErrorCode::kInvalidArgument, "over a server --after is 0, or left out"};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(RemoteFeed feed, RemoteFeed::Open(context.globals));
+  return RemoteTail(context, options, std::move(feed)).Run();
+}
+
 Status RunTail(Context& context, const TailOptions& options) {
   if (options.lines && *options.lines > 1'000'000) {
     return {ErrorCode::kInvalidArgument, "--lines may be 1,000,000 at most; use --after"};
   }
+  if (IsRemote(context)) return TailRemote(context, options);
   return Tail(context, options).Run();
 }
 
@@ -174,15 +271,19 @@ Status RunTail(Context& context, const TailOptions& options) {
 
 void AddLogCommands(CommandTable& table) {
   table.AddGroup("log", "The change log");
-  table.Add<NoOptions>(
-      {"log stat", "Show how long the log is", "  tidemark log stat --data ./data\n"},
-      &DeclareNothing,
-      &RunStat);
+  table.Add<NoOptions>({"log stat",
+                        "Show how long the log is",
+                        "  tidemark log stat --data ./data\n",
+                        /*over_http=*/true},
+                       &DeclareNothing,
+                       &RunStat);
   table.Add<TailOptions>({"log tail",
                           "Print changes as NDJSON lines",
                           "  tidemark log tail --data ./data\n"
                           "  tidemark log tail --data ./data --after 1200\n"
-                          "  tidemark log tail --data ./data --entity contact -f\n"},
+                          "  tidemark log tail --data ./data --entity contact -f\n"
+                          "  tidemark log tail --server http://127.0.0.1:8787 -f\n",
+                          /*over_http=*/true},
                          &DeclareTail,
                          &RunTail);
 }

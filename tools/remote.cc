@@ -47,11 +47,10 @@ Status NoAnswerOfTidemark() {
   return {ErrorCode::kUnavailable, "the answer is none of a Tidemark server"};
 }
 
-ErrorCode CodeNamed(std::string_view name, int http_status) {
-  for (int i = 1; i < kErrorCodeCount; ++i) {
-    const auto code = static_cast<ErrorCode>(i);
-    if (GetErrorInfo(code).name == name) return code;
-  }
+ErrorCode CodeOf(std::string_view name, int http_status) {
+  const ErrorCode named = CodeNamed(name);
+  if (named != ErrorCode::kUnavailable) return named;
+  if (name == "strict") return ErrorCode::kStrictRejected;
   if (http_status == 401 || http_status == 403) return ErrorCode::kNotAllowed;
   if (http_status == 404) return ErrorCode::kNotFound;
   return http_status >= 400 && http_status < 429 ? ErrorCode::kInvalidArgument
@@ -66,7 +65,7 @@ Status ErrorOf(const http::ClientResponse& response) {
   const auto code = At(list->front().text, {"error", "code"});
   const auto message = At(list->front().text, {"error", "message"});
   if (!code || !message) return NoAnswerOfTidemark();
-  return {CodeNamed(code->text, response.status), message->text};
+  return {CodeOf(code->text, response.status), message->text};
 }
 
 }  // namespace
@@ -108,6 +107,25 @@ Result<std::string> Remote::Ask(http::Method method,
   TIDEMARK_ASSIGN_OR_RETURN(http::ClientResponse response, client_.Send(request));
   if (response.status < 200 || response.status > 299) return ErrorOf(response);
   return std::move(response.body);
+}
+
+std::string TextAt(std::string_view json, const std::vector<std::string>& path) {
+  const auto field = At(json, path);
+  return field ? field->text : std::string();
+}
+
+uint64_t NumberAt(std::string_view json, const std::vector<std::string>& path) {
+  const auto field = At(json, path);
+  const bool good = field && field->type == JsonType::kInteger && field->integer >= 0;
+  return good ? static_cast<uint64_t>(field->integer) : 0;
+}
+
+ErrorCode CodeNamed(std::string_view name) {
+  for (int i = 1; i < kErrorCodeCount; ++i) {
+    const auto code = static_cast<ErrorCode>(i);
+    if (GetErrorInfo(code).name == name) return code;
+  }
+  return ErrorCode::kUnavailable;
 }
 
 std::string Escape(std::string_view text) {

@@ -43,6 +43,14 @@ class Remote {
   http::Client client_;
 };
 
+// Values of an answer, named by a path of members; empty or 0 where there is none. Objects, arrays
+// and numbers are their JSON.
+std::string TextAt(std::string_view json, const std::vector<std::string>& path);
+uint64_t NumberAt(std::string_view json, const std::vector<std::string>& path);
+
+/// The error code of that name; `kUnavailable` for one that this build does not know.
+ErrorCode CodeNamed(std::string_view name);
+
 /// As a segment of a path or a value of a query.
 std::string Escape(std::string_view text);
 

@@ -7,9 +7,8 @@
 #include "replication/upload.h"
 #include "tools/byte_source.h"
 #include "tools/command.h"
-#include "tools/data_root.h"
-#include "tools/entity_options.h"
 #include "tools/import.h"
+#include "tools/upload_calls.h"
 
 namespace tidemark::tools {
 namespace {
@@ -17,18 +16,6 @@ namespace {
 constexpr uint64_t kListLimitDefault = 100;
 constexpr uint64_t kListLimitMax = 10'000;
 constexpr size_t kChunk = 1000;
-
-struct OpenUploads {
-  std::unique_ptr<Store> store;  // outlives `uploads`
-  std::unique_ptr<Uploads> uploads;
-};
-
-Result<OpenUploads> Open(Context& context, Access access) {
-  OpenUploads open;
-  TIDEMARK_ASSIGN_OR_RETURN(open.store, OpenInstance(context.globals, access));
-  TIDEMARK_ASSIGN_OR_RETURN(open.uploads, Uploads::Open(*open.store));
-  return open;
-}
 
 ReplaceCounts Sum(const UploadInfo& info) {
   ReplaceCounts sum;
@@ -57,7 +44,7 @@ void DeclareList(Arguments& arguments, ListOptions& options) {
 }
 
 Status RunList(Context& context, const ListOptions& options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenUploads open, Open(context, Access::kRead));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto uploads, OpenUploadCalls(context.globals, Access::kRead));
   Rows rows(context.output,
             {"sync_id",
              "state",
@@ -70,7 +57,8 @@ Status RunList(Context& context, const ListOptions& options) {
              "appended",
              "rejected"});
   const uint64_t limit = std::min(options.limit.value_or(kListLimitDefault), kListLimitMax);
-  for (const UploadInfo& info : open.uploads->List(static_cast<size_t>(limit))) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto infos, uploads->List(static_cast<size_t>(limit)));
+  for (const UploadInfo& info : infos) {
     const ReplaceCounts sum = Sum(info);
     rows.Add({info.id,
               UploadStateName(info.state),
@@ -99,14 +87,14 @@ void DeclareShow(Arguments& arguments, ShowOptions& options) {
   arguments.Flag("--rejected", options.rejected, "List the rows that were set aside");
 }
 
-Result<std::string> ChosenSync(const Uploads& uploads, const std::string& sync) {
+Result<std::string> ChosenSync(UploadCalls& uploads, const std::string& sync) {
   if (!sync.empty()) return sync;
-  std::optional<std::string> active = uploads.active();
+  TIDEMARK_ASSIGN_OR_RETURN(std::optional<std::string> active, uploads.Active());
   if (active) return std::move(*active);
   return Status(ErrorCode::kNotFound, "no upload sync is active");
 }
 
-Status PrintPages(Context& context, const Uploads& uploads, const std::string& sync) {
+Status PrintPages(Context& context, UploadCalls& uploads, const std::string& sync) {
   Rows rows(context.output, {"entity", "page", "accepted", "rejected", "uploaded", "hash"});
   for (size_t offset = 0;;) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto pages, uploads.Pages(sync, offset, kChunk));
@@ -125,7 +113,7 @@ Status PrintPages(Context& context, const Uploads& uploads, const std::string& s
   return {};
 }
 
-Status PrintRejected(Context& context, const Uploads& uploads, const std::string& sync) {
+Status PrintRejected(Context& context, UploadCalls& uploads, const std::string& sync) {
   Rows rows(context.output, {"entity", "page", "row", "field", "code", "message"});
   for (size_t offset = 0;;) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto rejected, uploads.Rejected(sync, offset, kChunk));
@@ -170,11 +158,11 @@ void PrintUpload(Context& context, const UploadInfo& info) {
 }
 
 Status RunShow(Context& context, const ShowOptions& options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenUploads open, Open(context, Access::kRead));
-  TIDEMARK_ASSIGN_OR_RETURN(const std::string sync, ChosenSync(*open.uploads, options.sync));
-  TIDEMARK_ASSIGN_OR_RETURN(const UploadInfo info, open.uploads->Get(sync));
-  if (options.pages) return PrintPages(context, *open.uploads, sync);
-  if (options.rejected) return PrintRejected(context, *open.uploads, sync);
+  TIDEMARK_ASSIGN_OR_RETURN(const auto uploads, OpenUploadCalls(context.globals, Access::kRead));
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string sync, ChosenSync(*uploads, options.sync));
+  TIDEMARK_ASSIGN_OR_RETURN(const UploadInfo info, uploads->Get(sync));
+  if (options.pages) return PrintPages(context, *uploads, sync);
+  if (options.rejected) return PrintRejected(context, *uploads, sync);
   PrintUpload(context, info);
   return {};
 }
@@ -188,10 +176,10 @@ void DeclareAbort(Arguments& arguments, AbortOptions& options) {
 }
 
 Status RunAbort(Context& context, const AbortOptions& options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenUploads open, Open(context, Access::kWrite));
-  TIDEMARK_ASSIGN_OR_RETURN(const std::string sync, ChosenSync(*open.uploads, options.sync));
-  TIDEMARK_RETURN_IF_ERROR(open.uploads->Abort(sync));
-  TIDEMARK_ASSIGN_OR_RETURN(const UploadInfo info, open.uploads->Get(sync));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto uploads, OpenUploadCalls(context.globals, Access::kWrite));
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string sync, ChosenSync(*uploads, options.sync));
+  TIDEMARK_RETURN_IF_ERROR(uploads->Abort(sync));
+  TIDEMARK_ASSIGN_OR_RETURN(const UploadInfo info, uploads->Get(sync));
   PrintUpload(context, info);
   return {};
 }
@@ -229,14 +217,14 @@ Status RunResume(Context& context, const ResumeOptions& options) {
     return {ErrorCode::kInvalidArgument,
             "give --entity E --file F to send the input again, or --as-is"};
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenUploads open, Open(context, Access::kWrite));
-  TIDEMARK_ASSIGN_OR_RETURN(const std::string sync, ChosenSync(*open.uploads, options.sync));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto uploads, OpenUploadCalls(context.globals, Access::kWrite));
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string sync, ChosenSync(*uploads, options.sync));
   if (has_input) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto source, OpenInput(options.import.file));
     TIDEMARK_ASSIGN_OR_RETURN(const PreparedEntity entity,
-                              PrepareEntity(*open.store, options.import.entity, {}));
+                              uploads->Prepare(options.import.entity, {}));
     const Result<uint64_t> rows =
-        SendPages(context, *open.uploads, sync, options.import, *source, entity.declaration);
+        SendPages(context, *uploads, sync, options.import, *source, entity.declaration);
     if (!rows.ok()) return rows.status();
   }
   FinishOptions finish;
@@ -246,7 +234,7 @@ Status RunResume(Context& context, const ResumeOptions& options) {
     context.progress.Update(done, total);
   };
   context.progress.Begin("finish", ProgressUnit::kRecords);
-  TIDEMARK_ASSIGN_OR_RETURN(const UploadInfo info, open.uploads->Finish(sync, finish));
+  TIDEMARK_ASSIGN_OR_RETURN(const UploadInfo info, uploads->Finish(sync, finish));
   context.progress.End();
   PrintUpload(context, info);
   return {};
@@ -258,26 +246,30 @@ void AddUploadCommands(CommandTable& table) {
   table.AddGroup("uploads", "Upload syncs: what is active, what was");
   table.Add<ListOptions>({"uploads list",
                           "List upload syncs, newest first",
-                          "  tidemark uploads list --data ./data\n"},
+                          "  tidemark uploads list --data ./data\n",
+                          /*over_http=*/true},
                          &DeclareList,
                          &RunList);
   table.Add<ShowOptions>({"uploads show",
                           "Show one upload sync",
                           "  tidemark uploads show --data ./data\n"
-                          "  tidemark uploads show --data ./data SYNC --rejected\n"},
+                          "  tidemark uploads show --data ./data SYNC --rejected\n",
+                          /*over_http=*/true},
                          &DeclareShow,
                          &RunShow);
   table.Add<AbortOptions>({"uploads abort",
                            "Abort an upload sync and discard its pages",
                            "  tidemark uploads abort --data ./data\n"
-                           "  tidemark uploads abort --data ./data SYNC\n"},
+                           "  tidemark uploads abort --data ./data SYNC\n",
+                           /*over_http=*/true},
                           &DeclareAbort,
                           &RunAbort);
   table.Add<ResumeOptions>(
       {"uploads resume",
        "Continue and finish an upload sync whose uploader died",
        "  tidemark uploads resume --data ./data --entity users --file users.csv\n"
-       "  tidemark uploads resume --data ./data SYNC --as-is\n"},
+       "  tidemark uploads resume --data ./data SYNC --as-is\n",
+       /*over_http=*/true},
       &DeclareResume,
       &RunResume);
 }

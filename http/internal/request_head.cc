@@ -51,6 +51,25 @@ std::optional<Fault> ReadVersion(std::string_view version, RequestHead* read) {
   return Fault{505, "unsupported", "HTTP/1.1 and HTTP/1.0 are spoken here"};
 }
 
+// The absolute form "http://HOST/PATH?QUERY" (RFC 9112, 3.2.2) as the path that it leads to and the
+// host that counts instead of the field's. False when it is none, or names a user.
+bool SplitAbsoluteForm(std::string_view target, RequestHead* read) {
+  std::string_view rest;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (EqualsIgnoringCase(target.substr(0, scheme.size()), scheme)) {
+      rest = target.substr(scheme.size());
+    }
+  }
+  const size_t end = std::min(rest.find_first_of("/?#"), rest.size());
+  read->authority = std::string(rest.substr(0, end));
+  const bool named = !read->authority.empty() &&
+                     read->authority.find_first_of("@\\\"<>^`{|}%,") == std::string::npos;
+  const std::string_view path = rest.substr(end);
+  read->target = path.starts_with('/') ? std::string() : "/";
+  read->target += path;
+  return named;
+}
+
 std::optional<Fault> ReadRequestLine(std::string_view line, RequestHead* read) {
   const size_t first = line.find(' ');
   const size_t second = first == std::string_view::npos ? first : line.find(' ', first + 1);
@@ -61,9 +80,11 @@ std::optional<Fault> ReadRequestLine(std::string_view line, RequestHead* read) {
   const bool printable =
       std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < '\x7f'; });
   if (!printable) return Malformed("the request target has a byte that must be encoded");
-  if (!target.starts_with('/')) return Malformed("the request target is no path");
   read->method = MethodOf(method);
   read->target = std::string(target);
+  if (!target.starts_with('/') && !SplitAbsoluteForm(target, read)) {
+    return Malformed("the request target is neither a path nor an http URL");
+  }
   return ReadVersion(line.substr(second + 1), read);
 }
 
@@ -155,6 +176,7 @@ std::optional<Fault> FieldReader::End() {
   if (read_.http_1_0 && read_.chunked) return Malformed("HTTP/1.0 has no Transfer-Encoding");
   if (hosts_ > 1) return Malformed("more than one Host");
   if (hosts_ == 0 && !read_.http_1_0) return Malformed("Host is missing");
+  if (!read_.authority.empty()) read_.headers.Set("Host", read_.authority);
   read_.keep_alive = !says_close_ && (says_keep_alive_ || !read_.http_1_0);
   if (read_.http_1_0) read_.expects_continue = false;  // it would not understand a 100
   return std::nullopt;

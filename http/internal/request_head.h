@@ -47,7 +47,8 @@ class HeadScanner {
 /// A head that was read without fault.
 struct RequestHead {
   Method method = Method::kOther;
-  std::string target;  ///< as sent
+  std::string target;     ///< path and query as sent
+  std::string authority;  ///< of a target in absolute form; the field `Host` says the same then
   bool http_1_0 = false;
   Headers headers;  ///< values without the blanks around them
 

@@ -34,7 +34,6 @@ inline constexpr size_t kReadBytes = 16 * 1024;
 inline constexpr size_t kIdleReadBytes = 512;
 inline constexpr size_t kLingerBytesMax = 1024 * 1024;
 inline constexpr std::chrono::seconds kLingerTime{2};
-inline constexpr std::chrono::seconds kBodyWindow{10};
 
 inline constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
@@ -179,9 +178,10 @@ class StreamConnection final : public Connection,
       held_bytes_ += taken;
       window_bytes += taken;
       if (reader.done()) break;
-      if (SteadyClock::now() - window_begin > kBodyWindow) {
-        if (window_bytes <
-            owner_.limits().body_bytes_per_second * static_cast<uint64_t>(kBodyWindow.count())) {
+      const std::chrono::milliseconds window = owner_.limits().body_window;
+      if (SteadyClock::now() - window_begin > window) {
+        const auto milliseconds = static_cast<uint64_t>(window.count());
+        if (window_bytes * 1000 < owner_.limits().body_bytes_per_second * milliseconds) {
           co_return Fault{408, "timeout", "the body arrives too slowly"};
         }
         window_begin = SteadyClock::now();

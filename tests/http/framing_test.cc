@@ -74,7 +74,16 @@ INSTANTIATE_TEST_SUITE_P(
         Attack{"OddVersion", "GET /target HTTP/11\r\n\r\n", 400},
         Attack{"LaterVersion", "GET /target HTTP/2.0\r\nHost: h\r\n\r\n", 505},
         Attack{"TwoSpaces", "GET  /target HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-        Attack{"AbsoluteTarget", "GET http://other/target HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        Attack{"OtherScheme", "GET ftp://h/target HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        Attack{"UserInTarget", "GET http://u@h/target HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        Attack{"TargetWithoutHost", "GET http:///target HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        Attack{"TwoHostsAndATarget",
+               "GET http://h/target HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+               400},
+        Attack{"TargetInsteadOfHost", "GET http://h/target HTTP/1.1\r\n\r\n", 400},
+        Attack{"FragmentInTarget", "GET http://h/target#x HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        Attack{"AuthorityTarget", "CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        Attack{"AsteriskTarget", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", 400},
         Attack{"RawByteInTarget", "GET /t\xc3\xa4 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
         Attack{"BadEncoding", "GET /target/%zz HTTP/1.1\r\nHost: h\r\n\r\n", 400},
         Attack{"CutEncoding", "GET /target/%4 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
@@ -112,7 +121,56 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& tested) { return tested.param.name; });
 #undef TARGET_LINE
 
+class TargetTest : public ListenerTest {};
+
+// RFC 9112, 3.2.2: a server must take it, and its host counts instead of the field's.
+TEST_F(TargetTest, TheAbsoluteFormLeadsToItsPath) {
+  Begin();
+  const auto ask = [&](const std::string& target) {
+    return RawExchange(port(), "GET " + target + " HTTP/1.1\r\nHost: field\r\n\r\n")->body;
+  };
+  EXPECT_EQ(ask("http://h/target/a%20b?x=1"), "[target][a b]x=1;");
+  EXPECT_EQ(ask("HTTPS://h:8787/target"), "[target]");
+  EXPECT_EQ(ask("http://h/host"), "h");
+  EXPECT_EQ(ask("http://[::1]:80/host"), "[::1]:80");
+  EXPECT_EQ(ask("/host"), "field");
+  EXPECT_EQ(RawExchange(port(), "GET http://h?x=1 HTTP/1.1\r\nHost: h\r\n\r\n")->status, 404)
+      << "the root, which this handler has not";
+}
+
 class LimitTest : public ListenerTest {};
+
+TEST_F(LimitTest, QueryParameters) {
+  Begin();
+  const auto ask = [&](int parameters) {
+    std::string target = "/target?a";
+    for (int i = 1; i < parameters; ++i) target += "&a";
+    return RawExchange(port(), Get(target))->status;
+  };
+  EXPECT_EQ(ask(100), 200);
+  EXPECT_EQ(ask(101), 400);
+}
+
+// Never quiet for long, and never done.
+TEST_F(LimitTest, BodiesThatTrickle) {
+  using std::chrono::milliseconds;
+  Begin({.body_stall = milliseconds(2'000),
+         .body_bytes_per_second = 1'000,
+         .body_window = milliseconds(200)});
+  const auto send = [&](size_t bytes_at_once, int times) {
+    RawConnection connection(port());
+    const size_t all = bytes_at_once * static_cast<size_t>(times);
+    connection.Send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(all) +
+                    "\r\n\r\n");
+    for (int i = 0; i < times; ++i) {
+      if (!connection.Send(std::string(bytes_at_once, 'x'))) break;
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+    return connection.Receive()->status;
+  };
+  EXPECT_EQ(send(200, 40), 200) << "ten times as fast as it must be";
+  EXPECT_EQ(send(1, 40), 408);
+}
 
 TEST_F(LimitTest, ChunkExtensionsAndTrailers) {
   Begin();

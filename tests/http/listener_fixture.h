@@ -16,8 +16,9 @@
 
 namespace tidemark::http {
 
-/// `/echo` answers the body, `/target` the decoded parts, `/slow` after 100 ms, `/never` drops its
-/// responder, `/throw` throws, `/keep` keeps the responder, `/stream` streams three pieces.
+/// `/echo` answers the body, `/host` whom the request is for, `/target` the decoded parts, `/slow`
+/// after 100 ms, `/never` drops its responder, `/throw` throws, `/keep` keeps the responder,
+/// `/stream` streams three pieces.
 class TestHandler : public Handler {
  public:
   void Handle(std::shared_ptr<const Request> request, Responder respond) override {
@@ -39,6 +40,8 @@ class TestHandler : public Handler {
       return;
     } else if (what == "header") {
       response.body = std::string(request->headers.Find("Authorization").value_or("none"));
+    } else if (what == "host") {
+      response.body = std::string(request->headers.Find("Host").value_or("none"));
     } else if (what == "odd") {
       throw 7;
     } else if (what == "quiet") {

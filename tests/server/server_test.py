@@ -683,6 +683,87 @@ class OperationTest(ServerTest):
         self.assertEqual(server.stop(), 0)
         run("devices", "list", code=6)
 
+    def test_streams_and_uploads_over_a_server(self):
+        server = self.serve()
+        folder = self.folder / "files"
+        folder.mkdir()
+
+        def run(*arguments, code=0, given=None):
+            process = subprocess.run([serving.TIDEMARK, "--server", server.url, "--output", "json", *arguments],
+                                     capture_output=True, env=serving.environment(), timeout=60, check=False,
+                                     input=given)
+            self.assertEqual(process.returncode, code, process.stderr.decode())
+            return json.loads(process.stdout) if code == 0 else process.stderr.decode()
+
+        # apply: in batches; a refused line is named, what was before it stays.
+        lines = [json.dumps({"op": "put", "entity": "lead", "id": i, "data": {"n": i}}) for i in range(250)]
+        applied = run("apply", "--batch", "100", "-", given="\n".join(lines).encode())
+        self.assertEqual((applied["applied"], applied["batches"], applied["lines"]), (250, 3, 250))
+        bad = [lines[0], "", '{"op":"put","entity":"lead","id":1,"data":{},"if_absent":true}', lines[2]]
+        self.assertIn("line 3", run("apply", "-", given="\n".join(bad).encode(), code=5))
+        for batch in ("0", "10001"):
+            self.assertIn("10,000", run("apply", "--batch", batch, "-", given=b"", code=2))
+
+        # import: row by row, typed by the schema; a dry run writes nothing.
+        rows = folder / "visits.ndjson"
+        rows.write_text("\n".join(json.dumps({"at": i}) for i in range(1500)))
+        dry = run("import", "--entity", "visit", "--kind", "incremental", "--dry-run", str(rows))
+        self.assertEqual((dry["rows"], dry["dry_run"]), (1500, True))
+        self.assertEqual(server.call("GET", "/v1/entities/visit").status, 404)
+        imported = run("import", "--entity", "visit", "--kind", "incremental", str(rows))
+        self.assertEqual((imported["rows"], imported["applied"]), (1500, 1500))
+        run("import", "--entity", "visit", "--kind", "snapshot", str(rows), code=5)
+        keyed = folder / "shops.csv"
+        keyed.write_text("code,town\na1,Ulm\nb2,Bonn\n")
+        self.assertEqual(run("import", "--entity", "shop", "--id-field", "code", str(keyed))["applied"], 2)
+        self.assertEqual(run("get", "shop", "b2")["data"], {"code": "b2", "town": "Bonn"})
+
+        # import --replace: an upload sync, rows set aside, the delete guard, a dry run.
+        users = folder / "users.csv"
+        users.write_text("id,email\n" + "".join(f"u{i},u{i}@example.org\n" for i in range(1200)) + "bad,\n")
+        dry = run("import", "--entity", "users", "--replace", "--dry-run", str(users))
+        self.assertEqual((dry["created"], dry["rejected"]), (1200, 1))
+        self.assertEqual(run("scan", "users"), [])
+        done = run("import", "--entity", "users", "--replace", str(users))
+        self.assertEqual((done["state"], done["created"]), ("finished_with_warnings", 1200))
+        users.write_text("id,email\nu1,new@example.org\n")
+        guarded = ("import", "--entity", "users", "--replace", "--max-delete-share", "0.5", str(users))
+        self.assertIn("delete", run(*guarded, code=5))
+        shown = run("uploads", "list")
+        self.assertEqual([row["state"] for row in shown],
+                         ["aborted", "finished_with_warnings", "aborted"])
+        rejected = run("uploads", "show", done["sync_id"], "--rejected")
+        self.assertEqual([(row["row"], row["field"], row["code"]) for row in rejected], [(200, "email", "required")])
+        self.assertEqual([row["page"] for row in run("uploads", "show", done["sync_id"], "--pages")], [1, 2])
+
+        # uploads abort and resume of what another uploader left.
+        syncs = "/v2/integrations-sync/instances/default/syncs"
+        left = json.loads(server.call("POST", syncs).body)["data"]["sync_id"]
+        self.assertIn(left, run("uploads", "show")["sync_id"])
+        self.assertEqual(run("uploads", "abort")["state"], "aborted")
+        run("uploads", "show", code=3)
+        server.call("POST", syncs)
+        resumed = run("uploads", "resume", "--entity", "users", "--file", str(users), "--force-deletes")
+        self.assertEqual((resumed["state"], resumed["entities"]["users"]["deleted"]), ("finished", 1199))
+
+        # log and export: the log from its beginning; an export makes the same store again.
+        self.assertEqual(run("log", "stat")["records"], 250 + 1500 + 2 + 1)
+        self.assertEqual([row["id"] for row in run("log", "tail", "-n", "2", "--entity", "lead")], [248, 249])
+        run("log", "tail", "--after", "7", code=2)
+        dump = folder / "dump.ndjson"
+        self.assertEqual(run("export", "--file", str(dump))["lines"], 250 + 1500 + 2 + 1)
+        run("export", "nothing", code=3)
+        shops = folder / "shops.ndjson"
+        run("export", "shop", "--file", str(shops))
+        self.assertEqual([json.loads(line)["id"] for line in shops.read_text().splitlines()], ["a1", "b2"])
+        copy = folder / "copy"
+        subprocess.run([serving.TIDEMARK, "apply", "--data", str(copy), str(dump)], check=True, capture_output=True,
+                       env=serving.environment())
+        local = subprocess.run([serving.TIDEMARK, "scan", "lead", "--data", str(copy), "--output", "json", "--limit",
+                                "1000"], check=True, capture_output=True, env=serving.environment())
+        self.assertEqual([row["data"] for row in json.loads(local.stdout)],
+                         [row["data"] for row in run("scan", "lead", "--limit", "1000")])
+
     def test_health_and_metrics(self):
         server = self.serve()
         self.put(server, "lead", 1, {})

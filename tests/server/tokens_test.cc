@@ -53,6 +53,18 @@ class TokensTest : public testing::Test {
   ManualClock clock_;
 };
 
+TEST_F(TokensTest, ADataRootHasAHundredThousandTokensAndNotOneMore) {
+  Create();
+  std::string tokens;
+  for (int i = 0; i < 99'999; ++i) {
+    tokens += std::string(i == 0 ? "" : ",") + R"({"id":"t)" + std::to_string(i) +
+              R"(","sha256":")" + std::string(64, 'a') + R"(","instance":"i","role":"reader"})";
+  }
+  std::ofstream(TokenFilePath(root_)) << R"({"format":1,"tokens":[)" << tokens << "]}";
+  EXPECT_OK(CreateToken(root_, {}, *random_, clock_));
+  EXPECT_THAT(CreateToken(root_, {}, *random_, clock_), StatusIs(ErrorCode::kTooLarge));
+}
+
 TEST_F(TokensTest, WithoutTokensThisMachineMayDoEverything) {
   const auto tokens = Open();
   EXPECT_FALSE(tokens->required());

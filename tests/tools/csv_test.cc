@@ -63,6 +63,16 @@ TEST(CsvTest, LastLineMayLackItsEnd) {
   EXPECT_EQ(Parse("a\n\"1\"").rows, (std::vector<Row>{{"1"}}));
 }
 
+TEST(CsvTest, ColumnsAreBounded) {
+  const auto header = [](size_t columns) {
+    std::string text;
+    for (size_t i = 0; i < columns; ++i) text += (i == 0 ? "c" : ",c") + std::to_string(i);
+    return Parse(text + "\n", 64 * 1024, 64 * 1024);
+  };
+  EXPECT_EQ(header(kCsvColumnsMax).header.size(), kCsvColumnsMax);
+  EXPECT_THAT(header(kCsvColumnsMax + 1).status, StatusIs(ErrorCode::kInvalidArgument));
+}
+
 TEST(CsvTest, BlankLines) {
   EXPECT_EQ(Parse("a,b\n\n1,2\n\n").rows, (std::vector<Row>{{"1", "2"}}));
   // With one column, a blank line is a row with an empty cell.

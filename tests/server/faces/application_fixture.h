@@ -44,9 +44,13 @@ class ApplicationTest : public ::testing::Test {
     application_.reset();
   }
 
-  std::string Token(Role role, const std::string& device = {}) {
-    const auto made =
-        CreateToken(directory_.path(), {.role = role, .device = device}, *SystemRandom(), *clock_);
+  std::string Token(Role role,
+                    const std::string& device = {},
+                    const std::string& instance = "default") {
+    const auto made = CreateToken(directory_.path(),
+                                  {.instance = instance, .role = role, .device = device},
+                                  *SystemRandom(),
+                                  *clock_);
     EXPECT_OK(made);
     token_ids_[made->token] = made->record.id;
     return made->token;

@@ -341,6 +341,64 @@ TEST_F(ApplicationTest, ReadersSeeDevicesAndOnlyAdministratorsChangeThem) {
   EXPECT_THAT(Ask(Method::kDelete, "/v1/devices/d1", admin), HasStatus(200));
 }
 
+// --- Queries ---
+
+TEST_F(ApplicationTest, UnknownAndRepeatedQueryParametersAreRefusedByName) {
+  Open();
+  for (const Route& route : application_->router().routes()) {
+    if (route.open || route.for_foreign_clients) continue;
+    std::string path = route.pattern;  // its captures stand for themselves, but for the instance
+    if (const size_t at = path.find("{instance}"); at != std::string::npos) {
+      path.replace(at, std::string_view("{instance}").size(), "default");
+    }
+    const auto response = Ask(route.method, path + "?limlt=5");
+    EXPECT_THAT(response, IsError(400, "bad_request")) << route.pattern;
+    EXPECT_EQ(At(response.body, {"errors", "0", "error", "field"}), "limlt") << route.pattern;
+    for (const std::string_view name : route.query) {
+      const std::string once = std::string(name) + "=1";
+      const auto twice = Ask(route.method, path + "?" + once + "&" + once);
+      EXPECT_THAT(twice, IsError(400, "bad_request")) << route.pattern;
+      EXPECT_EQ(At(twice.body, {"errors", "0", "error", "field"}), name) << route.pattern;
+    }
+  }
+  EXPECT_THAT(Get("/livez?probe=1"), HasStatus(200));
+}
+
+TEST_F(ApplicationTest, WhatSellClientsAddToTheQueryIsIgnored) {
+  Open();
+  ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}})"), HasStatus(200));
+  const auto started = Sell(Method::kPost, "/v2/sync/start?client=x&client=y", {});
+  ASSERT_THAT(started, HasStatus(201));
+  const std::string queue = "/v2/sync/" + At(started.body, {"data", "id"}) + "/queues/main";
+  EXPECT_THAT(Sell(Method::kGet, queue + "?page=1&limit=5&limit=6", {}),
+              IsError(400, "bad_request"))
+      << "which of them counts?";
+  EXPECT_THAT(Sell(Method::kGet, queue + "?page=1&per_page=2", {}), HasStatus(200));
+}
+
+// --- Hellos ---
+
+// It holds what some history gave it, and cannot say which: contract 20.
+TEST_F(ApplicationTest, APositionThatCannotBeReadIsOfAnUnknownHistory) {
+  Open();
+  ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}})"), HasStatus(200));
+  for (const std::string position : {"x", "AAAA", "//////", "\\u0000"}) {
+    const std::string device = "d" + position;
+    const auto first = Sell(Method::kPost, "/v2/sync/start", {}, device);
+    ASSERT_THAT(first, HasStatus(201));
+    EXPECT_EQ(At(first.body, {"data", "reset"}), "false");
+    const auto again = Sell(Method::kPost,
+                            "/v2/sync/start",
+                            {},
+                            device,
+                            R"({"data":{"position":")" + position + R"("}})");
+    ASSERT_THAT(again, HasStatus(201)) << position;
+    EXPECT_EQ(At(again.body, {"data", "reset"}), "true") << position;
+  }
+  EXPECT_THAT(Sell(Method::kPost, "/v2/sync/start", {}, "d", R"({"data":{"position":7}})"),
+              IsError(422, "invalid_argument"));
+}
+
 // --- Health and metrics ---
 
 TEST_F(ApplicationTest, MetricsNeedAnAdministratorAsSoonAsThereAreTokens) {
@@ -357,13 +415,6 @@ TEST_F(ApplicationTest, MetricsAreOpenWhenTheConfigurationSaysSo) {
   Token(Role::kAdmin);
   Open({.metrics_without_token = true});
   EXPECT_THAT(Ask(Method::kGet, "/metrics", {}, {}, {}, "10.0.0.2"), HasStatus(200));
-}
-
-TEST_F(ApplicationTest, ReadyUntilItStops) {
-  Open();
-  EXPECT_THAT(Get("/readyz"), HasStatus(200));
-  application_->BeginStop();
-  EXPECT_THAT(Get("/readyz"), IsError(503, "not_ready"));
 }
 
 // Reads the exposition format 0.0.4 strictly: HELP, TYPE, then samples of that metric.
@@ -398,6 +449,54 @@ std::map<std::string, double> ReadExposition(const std::string& text) {
   return samples;
 }
 
+// Numbers of others tell about them, also in a sum.
+TEST_F(ApplicationTest, AnAdministratorReadsFiguresOfItsInstanceOnly) {
+  const std::string mine = Token(Role::kAdmin, {}, "mine");
+  const std::string theirs = Token(Role::kAdmin, {}, "theirs");
+  Open();
+  const std::string record = R"({"op":"put","entity":"lead","id":1,"data":{}})";
+  EXPECT_EQ(ReadExposition(Get("/metrics", mine).body).at("tidemark_instances_open"), 0)
+      << "looking opens nothing";
+  ASSERT_THAT(Write(record, theirs), HasStatus(200));
+  ASSERT_THAT(Write(record + "\n" + R"({"op":"put","entity":"lead","id":2,"data":{}})", mine),
+              HasStatus(200));
+  EXPECT_THAT(Sell(Method::kPost, "/v2/sync/start", theirs), HasStatus(201));
+  EXPECT_THAT(Get("/v1/entities/lead/records/7", theirs), IsError(404, "not_found"));
+  const auto samples = ReadExposition(Get("/metrics", mine).body);
+  EXPECT_EQ(samples.at("tidemark_instances_open"), 1);
+  EXPECT_EQ(samples.at("tidemark_records"), 2);
+  EXPECT_EQ(samples.at("tidemark_sessions_total"), 0);
+  EXPECT_EQ(samples.at("tidemark_devices"), 0);
+  EXPECT_EQ(samples.at(R"(tidemark_requests_total{route="/v1/changes",status="2xx"})"), 1);
+  EXPECT_FALSE(samples.contains(R"(tidemark_errors_total{code="not_found"})"));
+  EXPECT_FALSE(samples.contains("tidemark_connections"));
+  EXPECT_EQ(ReadExposition(Get("/metrics", theirs).body).at("tidemark_devices"), 1);
+}
+
+// A counter that goes back looks like a restart.
+TEST_F(ApplicationTest, CountersOutliveTheInstancesThatTheyCount) {
+  Open({.instances = {.idle_max = std::chrono::minutes(1)}});
+  const auto commits = [&] {
+    return ReadExposition(Get("/metrics").body).at("tidemark_commits_total");
+  };
+  ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}})"), HasStatus(200));
+  const double before = commits();
+  EXPECT_GT(before, 0);
+  clock_->Advance(std::chrono::minutes(2));
+  application_->Upkeep();
+  EXPECT_EQ(application_->instances().open_count(), 0U);
+  EXPECT_GE(commits(), before);
+  ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":2,"data":{}})"), HasStatus(200));
+  EXPECT_GT(commits(), before);
+}
+
+TEST_F(ApplicationTest, ReadyUntilItStops) {
+  Open();
+  EXPECT_THAT(Get("/readyz"), HasStatus(200));
+  application_->BeginStop();
+  EXPECT_THAT(Get("/readyz"), IsError(503, "not_ready"));
+}
+
 TEST_F(ApplicationTest, MetricsTellWhatHappened) {
   Open();
   ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}}
@@ -420,7 +519,7 @@ TEST_F(ApplicationTest, MetricsTellWhatHappened) {
   };
   EXPECT_EQ(Of("instances_open"), 1);
   EXPECT_EQ(Of("records"), 2);
-  EXPECT_GT(Of("commits"), 2);
+  EXPECT_GT(Of("commits_total"), 2);
   EXPECT_EQ(Of("devices"), 1);
   EXPECT_EQ(Of("device_backlog"), 1);
   EXPECT_EQ(Of("device_backlog_max"), 1);
@@ -436,9 +535,10 @@ TEST_F(ApplicationTest, MetricsTellWhatHappened) {
   EXPECT_EQ(Of(R"(requests_total{route="/v2/sync/start",status="2xx"})"), 1);
   EXPECT_EQ(Of("requests_total{route=\"(none)\",status=\"4xx\"}"), 1);
   EXPECT_EQ(Of(R"(errors_total{code="not_found"})"), 1);
-  for (const char* name : {"fsyncs",
-                           "fsync_microseconds",
-                           "commit_groups",
+  for (const char* name : {"fsyncs_total",
+                           "fsync_seconds_total",
+                           "commit_groups_total",
+                           "folds_total",
                            "tombstones",
                            "log_rows",
                            "store_bytes",

@@ -49,6 +49,33 @@ class FeedRoutesTest : public FacesTest {
   }
 };
 
+TEST_F(FeedRoutesTest, AStreamHoldsAHundredLinesOr256KiBAtATime) {
+  const auto lines_of_chunks = [&](int records, size_t bytes, std::vector<size_t> expected) {
+    WriteBatch batch;
+    for (int i = 0; i < records; ++i) {
+      batch.Put("e" + std::to_string(bytes),
+                std::to_string(i),
+                "\"" + std::string(bytes, 'x') + "\"",
+                ValueKind::kJson);
+    }
+    const std::string before = Header(Get("/v1/changes?limit=1000"), "X-Tidemark-Cursor");
+    ASSERT_OK(instance_->store().Commit(batch));
+    const auto response = Get("/v1/changes?after=" + before, {{"Accept", "text/event-stream"}});
+    for (const size_t lines : expected) {
+      const std::string chunk = NextEvents(response);
+      size_t found = 0;
+      for (size_t at = chunk.find("data: "); at != std::string::npos;
+           at = chunk.find("\ndata: ", at + 1)) {
+        ++found;
+      }
+      EXPECT_EQ(found, lines);
+    }
+  };
+  lines_of_chunks(100, 1, {100});
+  lines_of_chunks(101, 2, {100, 1});
+  lines_of_chunks(4, 100'000, {3, 1});
+}
+
 TEST_F(FeedRoutesTest, LinesHaveSevenMembers) {
   Write("1001", R"({"n":1})");
   const auto response = Get("/v1/changes");

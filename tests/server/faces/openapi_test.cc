@@ -44,7 +44,21 @@ struct Operation {
   std::string method;
   std::string role;
   std::set<std::string> statuses;
+  std::set<std::string> query = {};
 };
+
+// Those that stand in the operation itself; shared ones are parts of paths.
+std::set<std::string> QueryParametersOf(const std::string& parameters) {
+  std::set<std::string> names;
+  const auto listed = ReadJsonArray(parameters);
+  EXPECT_OK(listed);
+  for (const JsonField& parameter : *listed) {
+    const auto fields = ReadJsonFields(parameter.text, {"name", "in"});
+    EXPECT_OK(fields);
+    if ((*fields)[1] && (*fields)[1]->text == "query") names.insert((*fields)[0]->text);
+  }
+  return names;
+}
 
 std::vector<Operation> Operations() {
   std::vector<Operation> operations;
@@ -52,22 +66,30 @@ std::vector<Operation> Operations() {
     const auto methods = ReadJsonObject(path.text);
     EXPECT_OK(methods);
     for (const JsonField& method : *methods) {
-      const auto fields = ReadJsonFields(method.text, {"x-role", "responses"});
+      const auto fields = ReadJsonFields(method.text, {"x-role", "responses", "parameters"});
       EXPECT_TRUE(fields.ok() && (*fields)[0] && (*fields)[1]) << path.name;
       Operation operation{path.name, method.name, (*fields)[0]->text, {}};
       const auto responses = ReadJsonObject((*fields)[1]->text);
       EXPECT_OK(responses);
       for (const JsonField& response : *responses) operation.statuses.insert(response.name);
+      if ((*fields)[2]) operation.query = QueryParametersOf((*fields)[2]->text);
       operations.push_back(std::move(operation));
     }
   }
   return operations;
 }
 
+std::string Joined(const std::set<std::string>& query) {
+  std::string text;
+  for (const std::string& name : query) text += " ?" + name;
+  return text;
+}
+
 std::set<std::string> Listed() {
   std::set<std::string> listed;
   for (const Operation& operation : Operations()) {
-    listed.insert(operation.path + " " + operation.method + " by " + operation.role);
+    listed.insert(operation.path + " " + operation.method + " by " + operation.role +
+                  Joined(operation.query));
   }
   return listed;
 }
@@ -83,7 +105,8 @@ std::set<std::string> Served() {
       return static_cast<char>(std::tolower(c));
     });
     const std::string role(route.open ? "none" : RoleName(route.role));
-    served.insert(route.pattern + " " + method + " by " + role);
+    const std::set<std::string> query(route.query.begin(), route.query.end());
+    served.insert(route.pattern + " " + method + " by " + role + Joined(query));
   }
   (*application)->BeginStop();
   (*application)->Close();
@@ -97,7 +120,7 @@ TEST(OpenApiTest, ListsExactlyWhatIsServed) {
 // What the listener, the tokens and a full disk answer does not depend on the call.
 TEST(OpenApiTest, EachCallListsWhatAllCallsAnswer) {
   for (const Operation& operation : Operations()) {
-    std::set<std::string> shared = {"400", "408", "421", "431", "500", "503"};
+    std::set<std::string> shared = {"400", "405", "408", "421", "431", "500", "503"};
     if (operation.role != "none") shared.insert({"401", "403", "429"});
     if (operation.method != "get" && operation.method != "head") {
       shared.insert({"403", "413", "507"});

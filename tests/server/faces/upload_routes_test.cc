@@ -368,12 +368,23 @@ TEST_F(UploadRoutesTest, TheErrorReportIsCsv) {
   EXPECT_EQ(std::count(response.body.begin(), response.body.end(), '\n'), 2);
 }
 
+TEST_F(UploadRoutesTest, ARefusedDryRunLeavesNoTrace) {
+  const std::string sync = Start();
+  Snapshot(sync, Page("users", "1", User("a")));
+  EXPECT_THAT(Finish(sync, R"({"dry_run":true,"expected_pages":{"users":2}})"),
+              IsError(409, "missing_pages"));
+  EXPECT_EQ(At(Get(Path(sync)).body, {"data", "last_finish"}), "-");
+}
+
 TEST_F(UploadRoutesTest, ARefusedFinishSaysWhyUntilTheNext) {
   const std::string sync = Start();
   Snapshot(sync, Page("users", "1", User("a")));
   EXPECT_THAT(Finish(sync, R"({"expected_pages":{"users":2}})"), IsError(409, "missing_pages"));
   EXPECT_EQ(At(Get(Path(sync)).body, {"data", "last_finish", "code"}), "missing_pages");
   EXPECT_EQ(At(Get(Path(sync)).body, {"data", "state"}), "started");
+  // A dry run is no finish: neither what it finds nor what refuses it is told later.
+  EXPECT_THAT(Finish(sync, R"({"dry_run":true})"), HasStatus(200));
+  EXPECT_EQ(At(Get(Path(sync)).body, {"data", "last_finish", "code"}), "missing_pages");
   EXPECT_THAT(Finish(sync), HasStatus(200));
   EXPECT_EQ(At(Get(Path(sync)).body, {"data", "last_finish"}), "-");
 }
