@@ -309,7 +309,11 @@ void Verifier::ReportMissing(const EntityState& entity, SetWalker& heads, Sequen
   }
 }
 
-/// The index knows a current row by its id, number and content. Of its place it has a hint only.
+/// The index knows a current row by its id, number and content. Of its place it has a hint only,
+/// which is not compared: after a merge it may be the key that the segment had before, and after a
+/// merge that was cut off the one that it was to get. Readers that miss go by the number, and that
+/// leads to the row because rows increase through the log and none stands before its segment's key,
+/// which is checked.
 void Verifier::CheckIndexed(const EntityState& entity, const BatchRow& row, bool live) {
   const std::string where =
       entity.name + " " + std::string(row.id) + " at sequence " + ToText(row.sequence);

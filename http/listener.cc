@@ -137,7 +137,7 @@ void Listener::Impl::Forget(const std::shared_ptr<internal::Connection>& connect
 }
 
 bool Listener::Impl::Dispatch(std::shared_ptr<const Request> request,
-                              std::shared_ptr<Exchange> exchange) {
+                              const std::shared_ptr<Exchange>& exchange) {
   if (in_flight_.fetch_add(1) >= options_.limits.requests_in_flight) {
     --in_flight_;
     return false;

@@ -29,7 +29,7 @@ class LiveOverview : public std::enable_shared_from_this<LiveOverview> {
 
   /// Looks at once the first time, then at the pace of the options. Looking is not the business of
   /// the caller's thread, which moves bytes.
-  void Next(Ready ready) {
+  void Next(const Ready& ready) {
     const bool first = shown_.empty();
     WaitFor(kSequenceLimit, first ? milliseconds(0) : options_.pause, [ready](LiveOverview& self) {
       self.WaitForNews(ready);

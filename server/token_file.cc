@@ -34,8 +34,9 @@ std::string MakeSecret(Random& random) {
     std::array<uint8_t, kTokenLength> bytes{};
     random.Fill(bytes);
     for (const uint8_t byte : bytes) {
-      if (byte < kFair && secret.size() < kTokenLength)
+      if (byte < kFair && secret.size() < kTokenLength) {
         secret += kAlphabet[byte % kAlphabet.size()];
+      }
     }
   }
   return secret;

@@ -59,7 +59,7 @@ class Listener::Impl {
 
   /// Hands a request to a worker. False: too many are in flight.
   bool Dispatch(std::shared_ptr<const Request> request,
-                std::shared_ptr<internal::Exchange> exchange);
+                const std::shared_ptr<internal::Exchange>& exchange);
   Response Refuse(const internal::Fault& fault, std::string_view request_id);
   /// False: too many bytes of bodies are held.
   bool HoldBody(uint64_t bytes);

@@ -312,6 +312,21 @@ TEST_F(StoreTest, AWritersTimeIsKeptWhenNothingElseChanges) {
   EXPECT_THAT(test::Problems(*store_), IsEmpty());
 }
 
+TEST_F(StoreTest, WhatOneBatchMakesAndDeletesKeepsNoTime) {
+  Open();
+  const WriteBatch both = WriteBatch()
+                              .Put("users", "a", "x", ValueKind::kBytes, {.if_newer = 3})
+                              .Delete("users", "a", {.if_newer = 9});
+  ASSERT_OK(store_->Commit(both));
+  EXPECT_EQ(store_->last_sequence(), kSequenceZero) << "nothing came of it";
+  ASSERT_OK(Put("users", "a", "y", {.if_newer = 4})) << "as if it had never been there";
+  ASSERT_OK(store_->Commit(WriteBatch()
+                               .Put("users", "a", "z", ValueKind::kBytes, {.if_newer = 5})
+                               .Delete("users", "a", {.if_newer = 9})));
+  EXPECT_THAT(Put("users", "a", "y", {.if_newer = 9}), StatusIs(ErrorCode::kConditionFailed))
+      << "a record that was there has a tombstone";
+}
+
 TEST_F(StoreTest, KeptTimesOfOldVersionsAreRemovedWithThem) {
   Open();
   const auto kept = [this] {

@@ -5,7 +5,6 @@ namespace {
 
 using test::RawConnection;
 using test::RawExchange;
-using test::RawResponse;
 
 TEST_F(ListenerTest, AnswersOverAKeptConnection) {
   Begin();

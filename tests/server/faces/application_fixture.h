@@ -27,7 +27,7 @@ class StandingClock final : public Clock {
 
 class ApplicationTest : public ::testing::Test {
  protected:
-  ~ApplicationTest() override { Close(); }
+  void TearDown() override { Close(); }
 
   void Open(ApplicationOptions options = {}) {
     options.data = directory_.path();

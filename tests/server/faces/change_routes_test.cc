@@ -6,8 +6,6 @@
 namespace tidemark::server::test {
 namespace {
 
-using ::testing::HasSubstr;
-
 constexpr std::string_view kChanges = "/v1/changes";
 
 class ChangeRoutesTest : public FacesTest {

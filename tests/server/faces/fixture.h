@@ -140,7 +140,7 @@ class FacesTest : public ::testing::Test {
       : router_(FaceRoutes(uploads, feed)) {
     Open();
   }
-  ~FacesTest() override {
+  void TearDown() override {
     if (instance_) instance_->waiters().Stop();
   }
 
