@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "db/entity.h"
+#include "db/entity_keys.h"
 #include "db/write_batch.h"
 #include "format/batch.h"
 #include "format/sequence.h"
+#include "format/sequence_set.h"
 #include "format/status.h"
 
 namespace tidemark {
@@ -37,7 +39,8 @@ struct LogEntry {
   std::string_view id;
   std::string_view value;
   std::optional<int64_t> writer_time;
-  std::span<const EndedLife> ended;  ///< ended lives of the id that may still be held
+  std::span<const EndedStay> ended;  ///< ended stays of the id that still matter
+  std::span<const OpenStay> stays;   ///< values of declared keys that a live record has
 };
 
 /// What the log knows of one id, whether it lives or not.
@@ -45,7 +48,8 @@ struct IdHistory {
   SequenceNumber head;   ///< its last change
   SequenceNumber birth;  ///< of the life that lasts; live ids only
   bool live = false;
-  std::vector<EndedLife> ended;  ///< ended lives that a device may still hold, oldest first
+  std::vector<EndedStay> ended;  ///< ended stays that still matter, oldest first
+  std::vector<OpenStay> stays;   ///< values of declared keys that a live record has
 };
 
 /// Entries of one entity that follow each other in the log and lie in one segment of it.
@@ -53,6 +57,20 @@ struct LogRun {
   EntityNumber entity = 0;
   const BatchView* rows = nullptr;   ///< the segment
   std::span<const uint16_t> picked;  ///< rows of it that are entries, in increasing order
+  const EntityKeys* keys = nullptr;  ///< tell what the rows have of the entity's keys
+};
+
+/// A part, and the sequence number above which its rows are asked for.
+struct PartBound {
+  KeyValue in;
+  SequenceNumber after;
+};
+
+/// Where rows of some parts are, as far as the log is indexed: at or below `through` only `heads`
+/// concern them.
+struct PartRows {
+  SequenceSet heads;
+  SequenceNumber through;
 };
 
 /// What to read of one entity.
@@ -61,6 +79,7 @@ struct LogRange {
   SequenceNumber after;  ///< only heads above it
   bool live = true;
   bool tombstones = true;
+  std::shared_ptr<const PartRows> only = {};  ///< null: every row
 };
 
 /// Entries in increasing order of head, over several entities at once. The views of an entry are

@@ -262,6 +262,35 @@ Status ReadRetention(const JsonField& json, Retention* out) {
   return {};
 }
 
+// One key: a field, or a list of fields.
+Status ReadKey(const JsonField& json, std::string_view path, EntityKey* out) {
+  if (json.type == JsonType::kString) return ReadFieldName(json, path, &out->fields.emplace_back());
+  TIDEMARK_ASSIGN_OR_RETURN(const auto elements, ReadArray(json, path, kKeyFieldsMax));
+  if (elements.empty()) return Wrong(path, "a field, or a list of fields");
+  for (size_t i = 0; i < elements.size(); ++i) {
+    std::string name;
+    TIDEMARK_RETURN_IF_ERROR(ReadFieldName(elements[i], Element(path, i), &name));
+    if (std::find(out->fields.begin(), out->fields.end(), name) != out->fields.end()) {
+      return Wrong(Element(path, i), "a field not named before");
+    }
+    out->fields.push_back(std::move(name));
+  }
+  return {};
+}
+
+Status ReadKeys(const JsonField& json, std::vector<EntityKey>* out) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto elements, ReadArray(json, "keys", kEntityKeysMax));
+  for (size_t i = 0; i < elements.size(); ++i) {
+    EntityKey key;
+    TIDEMARK_RETURN_IF_ERROR(ReadKey(elements[i], Element("keys", i), &key));
+    if (std::find(out->begin(), out->end(), key) != out->end()) {
+      return Wrong(Element("keys", i), "a key not named before");
+    }
+    out->push_back(std::move(key));
+  }
+  return {};
+}
+
 Status ReadMember(const JsonField& member, EntityDeclaration* out) {
   const std::string& name = member.name;
   if (name == "kind") return ReadNamed(member, name, kKindNames, &out->kind);
@@ -283,6 +312,7 @@ Status ReadMember(const JsonField& member, EntityDeclaration* out) {
   }
   if (name == "time_field") return ReadFieldName(member, name, &out->time_field);
   if (name == "retention") return ReadRetention(member, &out->retention);
+  if (name == "keys") return ReadKeys(member, &out->keys);
   return Unknown(name);
 }
 
@@ -307,6 +337,17 @@ void WriteReferences(const std::vector<EntityReference>& references, JsonWriter*
   for (const EntityReference& reference : references) {
     writer->BeginObject().Key("field").String(reference.field);
     writer->Key("entity").String(reference.entity).EndObject();
+  }
+  writer->EndArray();
+}
+
+void WriteKeys(const std::vector<EntityKey>& keys, JsonWriter* writer) {
+  if (keys.empty()) return;
+  writer->Key("keys").BeginArray();
+  for (const EntityKey& key : keys) {
+    writer->BeginArray();
+    for (const std::string& field : key.fields) writer->String(field);
+    writer->EndArray();
   }
   writer->EndArray();
 }
@@ -339,6 +380,7 @@ std::string DeclarationToJson(const EntityDeclaration& declaration) {
   }
   writer.Key("time_field").String(declaration.time_field);
   WriteRetention(declaration.retention, &writer);
+  WriteKeys(declaration.keys, &writer);
   writer.EndObject();
   return writer.Take();
 }

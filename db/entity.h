@@ -51,6 +51,17 @@ struct EntityReference {
   bool operator==(const EntityReference&) const = default;
 };
 
+/// A key of an entity, for selections: one field, or a list of fields, by whose values a device may
+/// be shown some of the records (contract 7 and "part"). A record in which one of the fields is
+/// absent, null, an array or an object has no value of the key.
+struct EntityKey {
+  std::vector<std::string> fields;
+  bool operator==(const EntityKey&) const = default;
+};
+
+inline constexpr size_t kEntityKeysMax = 16;
+inline constexpr size_t kKeyFieldsMax = 4;
+
 /// What a finish does with rows whose references dangle (contract 32, decision B6).
 enum class ReferencePolicy : uint8_t { kWarn, kStrict, kOff };
 
@@ -75,6 +86,7 @@ struct EntityDeclaration {
   std::optional<double> delete_share_max = {};  ///< delete guard; applies from 100 deletions up
   std::string time_field = "timestamp";  ///< incremental: the event's time, for retention only
   Retention retention = {};
+  std::vector<EntityKey> keys = {};  ///< what selections may go by; may be declared at any time
   bool operator==(const EntityDeclaration&) const = default;
 };
 
@@ -88,6 +100,8 @@ struct EntityInfo {
   uint64_t tombstone_count = 0;    ///< deletions kept for devices
   SequenceNumber trimmed_through;  ///< incremental: events at or below are gone
   uint64_t trimmed_count = 0;      ///< incremental: how many are gone
+  /// With keys: the log up to here is indexed by all of them; what is above is read from the log.
+  SequenceNumber keys_indexed_through;
 };
 
 /// One text for a declaration: `{"kind":"snapshot","id":["id"],"fields":[...],...}`, the form that

@@ -12,6 +12,7 @@ namespace internal {
 RowCursor::RowCursor(const StoreState& state, EntityPtr entity, SequenceNumber cut)
     : state_(state),
       entity_(std::move(entity)),
+      keys_(KeysOf(state, *entity_)),
       cut_(cut),
       segments_(state.db->NewIterator(rocksdb::ReadOptions(), entity_->log.get())) {}
 
@@ -33,7 +34,8 @@ LogRun RowCursor::TakeRun(SequenceNumber limit) {
   if (!status_.ok()) picked_.clear();
   return {.entity = entity_->number,
           .rows = segment_.has_value() ? &*segment_ : nullptr,
-          .picked = picked_};
+          .picked = picked_,
+          .keys = &keys_};
 }
 
 CurrentCursor::CurrentCursor(const StoreState& state,
@@ -58,12 +60,32 @@ void CurrentCursor::PickRows(SequenceNumber limit) {
 
 bool CurrentCursor::FillHeads() {
   if (exhausted_) return false;
+  if (range_.only != nullptr && after_ < range_.only->through && FillFromParts()) return true;
   const std::shared_lock lock(state_.state_mutex);
   size_ =
       state_.liveness.Read(entity_->number, cut_, after_, range_.live, range_.tombstones, heads_);
   at_ = 0;
   exhausted_ = size_ < heads_.size();
   if (size_ > 0) after_ = heads_[size_ - 1];
+  return size_ > 0;
+}
+
+// What the index of parts names, as far as it goes; what lies beyond is read like any log.
+bool CurrentCursor::FillFromParts() {
+  const PartRows& only = *range_.only;
+  at_ = 0;
+  size_ = 0;
+  while (size_ == 0 && after_ < only.through) {
+    const size_t named = only.heads.Read(after_, only.through.Next(), heads_);
+    after_ = named == heads_.size() ? heads_[named - 1] : only.through;
+    const std::shared_lock lock(state_.state_mutex);
+    for (size_t i = 0; i < named; ++i) {
+      if (state_.liveness.IsVisibleAt(
+              entity_->number, heads_[i], cut_, range_.live, range_.tombstones)) {
+        heads_[size_++] = heads_[i];
+      }
+    }
+  }
   return size_ > 0;
 }
 
@@ -180,6 +202,7 @@ void LogCursor::Impl::FillEntry() {
   entry.value = row.value;
   entry.writer_time = row.writer_time;
   entry.ended = row.ended;
+  entry.stays = run.keys->StaysOf(row, &stays);
 }
 
 bool LogCursor::Next() {

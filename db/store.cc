@@ -39,6 +39,7 @@ EntityInfo MakeInfo(const StoreState& state, const EntityState& entity) {
     info.record_count = sets->live.Count();
     info.tombstone_count = sets->tombstones.Count();
   }
+  if (!entity.keys.empty()) info.keys_indexed_through = internal::IndexedThrough(state, entity);
   if (info.declaration.type_label.empty()) info.declaration.type_label = entity.name;
   return info;
 }
@@ -90,6 +91,7 @@ Store::Impl::~Impl() {
   state.rows.reset();
   state.folds.reset();
   state.stage.reset();
+  state.parts.reset();
   state.guard.reset();
 }
 
@@ -145,6 +147,8 @@ Result<std::unique_ptr<Store::Impl>> Store::OpenImpl(const std::filesystem::path
   // Compactions go by the liveness of a fold.
   if (state.window.size() >= options.window_records || internal::WantsCompaction(state)) {
     state.fold_wanted = true;
+    impl->upkeep->Wake();
+  } else if (internal::HasUnindexed(state)) {
     impl->upkeep->Wake();
   }
   return impl;
@@ -296,7 +300,7 @@ Result<EntityInfo> Store::Impl::Describe(
   EntityState entity;
   if (existing != nullptr) {
     entity = *existing;
-    entity.declaration = std::move(declaration);
+    entity.Declare(std::move(declaration), state.head.sequence);
   } else {
     if (catalog->CountOfKind(declaration.kind) >= kEntitiesOfAKindMax) {
       return {
@@ -304,16 +308,18 @@ Result<EntityInfo> Store::Impl::Describe(
           "there are " + std::to_string(kEntitiesOfAKindMax) + " entities of this kind already"};
     }
     if (const EntityPtr dropped = catalog->FindDropped(name)) {
-      entity = internal::Revived(*dropped, declaration);
+      entity = internal::Revived(*dropped, declaration, state.head.sequence);
     } else {
-      TIDEMARK_ASSIGN_OR_RETURN(
-          entity, internal::MakeEntity(state, catalog->next_number(), name, declaration));
+      TIDEMARK_ASSIGN_OR_RETURN(entity,
+                                internal::MakeEntity(state, catalog->next_number(), name, {}));
+      entity.Declare(std::move(declaration), kSequenceZero);  // every row will say all keys
     }
   }
   CommitGroup group(state);
   group.SetEntity(entity);
   TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));
   group.Publish();
+  if (!entity.keys.empty()) state.wake_upkeep();
   const std::shared_lock state_lock(state.state_mutex);
   return MakeInfo(state, *state.catalog->Find(name));
 }
@@ -330,6 +336,12 @@ std::optional<EntityInfo> Store::FindEntity(EntityNumber number) const {
   const EntityPtr entity = impl_->state.catalog->Find(number);
   if (entity == nullptr) return std::nullopt;
   return MakeInfo(impl_->state, *entity);
+}
+
+EntityKeys Store::KeysOf(EntityNumber number) const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  const EntityPtr entity = impl_->state.catalog->Find(number);
+  return entity == nullptr ? EntityKeys() : internal::KeysOf(impl_->state, *entity);
 }
 
 std::vector<EntityInfo> Store::ListEntities(bool dropped) const {
@@ -480,6 +492,11 @@ LogCursor Store::FollowLog(std::shared_ptr<const Cut> cut, SequenceNumber after)
   return LogCursor(std::move(impl));
 }
 
+Result<PartRows> Store::FindPartRows(EntityNumber entity,
+                                     const std::vector<PartBound>& parts) const {
+  return internal::FindPartRows(impl_->state, entity, parts);
+}
+
 uint64_t Store::CountLive(EntityNumber entity, SequenceNumber after) const {
   const std::shared_lock lock(impl_->state.state_mutex);
   const auto* sets = impl_->state.liveness.Find(entity);
@@ -523,10 +540,17 @@ Result<std::optional<IdHistory>> Store::FindHistory(EntityNumber number, const R
   TIDEMARK_ASSIGN_OR_RETURN(const auto entry, view->FindEntry(*entity, id.text()));
   if (!entry.has_value()) return std::optional<IdHistory>{};
   const bool live = view->IsLive(*entity, *entry);
+  std::vector<OpenStay> stays;
+  if (live) {
+    TIDEMARK_ASSIGN_OR_RETURN(stays, internal::StaysOf(state, *entity, *entry, id.text()));
+  }
   const std::shared_lock lock(state.state_mutex);
   if (!live && !state.liveness.IsTombstone(number, entry->head)) return std::optional<IdHistory>{};
-  return std::optional<IdHistory>(
-      {.head = entry->head, .birth = entry->birth, .live = live, .ended = entry->ended()});
+  return std::optional<IdHistory>({.head = entry->head,
+                                   .birth = entry->birth,
+                                   .live = live,
+                                   .ended = entry->ended(),
+                                   .stays = std::move(stays)});
 }
 
 bool Store::IsCurrent(EntityNumber entity, SequenceNumber head) const {

@@ -20,6 +20,7 @@
 
 #include "db/change_log.h"
 #include "db/entity.h"
+#include "db/entity_keys.h"
 #include "db/options.h"
 #include "db/runtime.h"
 #include "db/view.h"
@@ -64,9 +65,9 @@ struct StoreStatistics {
   uint64_t disk_bytes = 0;
 };
 
-/// Decides whether an ended life may still be held by a device. Called by the committer when the
-/// list of an id's ended lives grows long. Must be short and must not call the store.
-using LifeFilter = std::function<bool(EntityNumber entity, const EndedLife& life)>;
+/// Decides whether an ended stay may still matter to a device. Called by the committer when the
+/// list of an id's ended stays grows long. Must be short and must not call the store.
+using LifeFilter = std::function<bool(EntityNumber entity, const EndedStay& stay)>;
 
 /// Events that a trim is about to forget: the members of `live` at or below `through`.
 struct TrimmedEvents {
@@ -124,6 +125,8 @@ class Store {
   /// By name, local ones left out. `dropped` adds entities that were dropped and still owe
   /// deletions to devices.
   std::vector<EntityInfo> ListEntities(bool dropped = false) const;
+  /// What selections may go by; none for an entity that is not there.
+  EntityKeys KeysOf(EntityNumber entity) const;
   /// Of every entity that is not local, dropped ones included while they owe deletions.
   std::vector<EntityNumber> EntityNumbers() const;
   /// Deletes every record or event; devices are told (contract 25).
@@ -154,6 +157,8 @@ class Store {
 
   /// Pins the newest committed state without exposing it to a device.
   Result<std::shared_ptr<const Cut>> PinCut() const;
+  /// The rows of `entity` that concern any of `parts`, each above its own bound.
+  Result<PartRows> FindPartRows(EntityNumber entity, const std::vector<PartBound>& parts) const;
   /// The entries of `ranges` that are current at `cut`, in increasing order of head.
   LogCursor ReadLog(std::shared_ptr<const Cut> cut, const std::vector<LogRange>& ranges) const;
   /// Live records of `entity` at the newest committed state with heads above `after`.

@@ -26,6 +26,9 @@ inline constexpr size_t kEndedLivesSoftMax = 8;
 /// A new epoch begins this far above everything known: further than a lost future can have reached.
 inline constexpr uint64_t kEpochJump = uint64_t{1} << 36;
 
+/// Rows that one step of the index of parts takes: about 24 bytes of memory a row and key.
+inline constexpr size_t kPartIndexRows = 65'536;
+
 /// Operation ids kept for idempotency.
 inline constexpr uint64_t kOperationIds = 1'000'000;
 inline constexpr int64_t kOperationIdMilliseconds = int64_t{7} * 24 * 3600 * 1000;

@@ -334,9 +334,13 @@ void Verifier::CheckIndexed(const EntityState& entity, const BatchRow& row, bool
           KeyedHash128(state_.identity.secret, static_cast<uint8_t>(row.value_kind), row.value)) {
     Report(where + " has another content hash in the index");
   }
-  const std::vector<EndedLife> ended = entry.ended();
+  const std::vector<EndedStay> ended = entry.ended();
   if (!std::equal(row.ended.begin(), row.ended.end(), ended.begin(), ended.end())) {
-    Report(where + " has other ended lives in the index");
+    Report(where + " has other ended stays in the index");
+  }
+  const std::vector<OpenStay> stays = entry.stays();
+  if (!std::equal(row.stays.begin(), row.stays.end(), stays.begin(), stays.end())) {
+    Report(where + " has other values of keys in the index");
   }
 }
 

@@ -107,6 +107,13 @@ struct Columns {
         ended_row(ColumnOf(table.ended_row())),
         ended_birth(ColumnOf(table.ended_birth())),
         ended_death(ColumnOf(table.ended_death())),
+        ended_key(ColumnOf(table.ended_key())),
+        ended_value(ColumnOf(table.ended_value())),
+        ended_from(ColumnOf(table.ended_from())),
+        stay_row(ColumnOf(table.stay_row())),
+        stay_key(ColumnOf(table.stay_key())),
+        stay_value(ColumnOf(table.stay_value())),
+        stay_from(ColumnOf(table.stay_from())),
         id_end(ColumnOf(table.id_end())),
         ids(ColumnOf(table.ids())),
         value_end(ColumnOf(table.value_end())),
@@ -128,6 +135,13 @@ struct Columns {
   Column ended_row;
   Column ended_birth;
   Column ended_death;
+  Column ended_key;
+  Column ended_value;
+  Column ended_from;
+  Column stay_row;
+  Column stay_key;
+  Column stay_value;
+  Column stay_from;
   Column id_end;
   Column ids;
   Column value_end;
@@ -179,7 +193,16 @@ class ColumnChecker {
     }
     TIDEMARK_RETURN_IF_ERROR(
         CheckLength("ended_birth", columns_.ended_birth, columns_.ended_row.size));
-    return CheckLength("ended_death", columns_.ended_death, columns_.ended_row.size);
+    const size_t ended = columns_.ended_row.size;
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("ended_death", columns_.ended_death, ended));
+    const size_t keyed = columns_.ended_key.absent() ? 0 : ended;
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("ended_key", columns_.ended_key, keyed));
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("ended_value", columns_.ended_value, keyed));
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("ended_from", columns_.ended_from, keyed));
+    const size_t stays = columns_.stay_row.size;
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("stay_key", columns_.stay_key, stays));
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("stay_value", columns_.stay_value, stays));
+    return CheckLength("stay_from", columns_.stay_from, stays);
   }
 
  private:
@@ -325,13 +348,26 @@ class ColumnChecker {
   }
 
   Status CheckEnded() const {
-    return CheckAll(columns_.ended_row.size, "ended life", [this](size_t i) {
+    TIDEMARK_RETURN_IF_ERROR(CheckAll(columns_.ended_row.size, "ended stay", [this](size_t i) {
       const uint16_t before =
           i == 0 ? uint16_t{0} : Load<uint16_t>(columns_.ended_row.bytes, i - 1);
       const auto row = Load<uint16_t>(columns_.ended_row.bytes, i);
-      const auto death = Load<uint64_t>(columns_.ended_death.bytes, i);
-      const bool in_range = row < rows_ && death < kSequenceLimit.value();
-      return !in_range || row < before || Load<uint64_t>(columns_.ended_birth.bytes, i) >= death;
+      const auto until = Load<uint64_t>(columns_.ended_death.bytes, i);
+      const auto birth = Load<uint64_t>(columns_.ended_birth.bytes, i);
+      const bool in_range = row < rows_ && until < kSequenceLimit.value();
+      if (!in_range || row < before || birth >= until) return true;
+      if (columns_.ended_key.absent()) return false;
+      // A stay in a key begins within the life; the life itself says no beginning.
+      const auto from = Load<uint64_t>(columns_.ended_from.bytes, i);
+      const bool whole = Load<uint16_t>(columns_.ended_key.bytes, i) == 0;
+      return whole ? from != 0 || Load<uint64_t>(columns_.ended_value.bytes, i) != 0
+                   : from < birth || from >= until;
+    }));
+    return CheckAll(columns_.stay_row.size, "stay", [this](size_t i) {
+      const uint16_t before = i == 0 ? uint16_t{0} : Load<uint16_t>(columns_.stay_row.bytes, i - 1);
+      const auto row = Load<uint16_t>(columns_.stay_row.bytes, i);
+      return row >= rows_ || row < before || Load<uint16_t>(columns_.stay_key.bytes, i) == 0 ||
+             Load<uint64_t>(columns_.stay_from.bytes, i) >= BirthLimit(row);
     });
   }
 
@@ -365,6 +401,39 @@ std::vector<std::string_view> SplitNames(const Column& names, const Column& ends
     begin = end;
   }
   return split;
+}
+
+std::vector<EndedStay> ReadEnded(const Columns& columns) {
+  std::vector<EndedStay> ended(columns.ended_row.size);
+  for (size_t i = 0; i < ended.size(); ++i) {
+    ended[i].birth = SequenceNumber(Load<uint64_t>(columns.ended_birth.bytes, i));
+    ended[i].until = SequenceNumber(Load<uint64_t>(columns.ended_death.bytes, i));
+    if (columns.ended_key.absent()) continue;
+    ended[i].from = SequenceNumber(Load<uint64_t>(columns.ended_from.bytes, i));
+    ended[i].in = {Load<uint16_t>(columns.ended_key.bytes, i),
+                   Load<uint64_t>(columns.ended_value.bytes, i)};
+  }
+  return ended;
+}
+
+std::vector<OpenStay> ReadStays(const Columns& columns) {
+  std::vector<OpenStay> stays(columns.stay_row.size);
+  for (size_t i = 0; i < stays.size(); ++i) {
+    stays[i].in = {Load<uint16_t>(columns.stay_key.bytes, i),
+                   Load<uint64_t>(columns.stay_value.bytes, i)};
+    stays[i].from = SequenceNumber(Load<uint64_t>(columns.stay_from.bytes, i));
+  }
+  return stays;
+}
+
+// Where each row's elements begin in columns that are ordered by row; one entry more than rows.
+std::vector<uint32_t> RowBegins(const Column& row_column, size_t rows) {
+  std::vector<uint32_t> begins(rows + 1);
+  for (size_t i = 0; i < row_column.size; ++i) {
+    ++begins[Load<uint16_t>(row_column.bytes, i) + size_t{1}];
+  }
+  for (size_t i = 0; i < rows; ++i) begins[i + 1] += begins[i];
+  return begins;
 }
 
 // The `index`-th of `bytes`, cut at `ends`.
@@ -404,16 +473,14 @@ Result<BatchView> BatchView::Parse(std::string_view bytes, BatchKind kind, Trust
   view.ids_ = columns.ids.text();
   view.values_ = columns.values.text();
   view.first_ = columns.first;
-  if (columns.ended_row.size == 0) return view;
-
-  view.ended_.resize(columns.ended_row.size);
-  view.ended_begin_.resize(view.size_ + 1);
-  for (size_t i = 0; i < view.ended_.size(); ++i) {
-    view.ended_[i] = {SequenceNumber(Load<uint64_t>(columns.ended_birth.bytes, i)),
-                      SequenceNumber(Load<uint64_t>(columns.ended_death.bytes, i))};
-    ++view.ended_begin_[Load<uint16_t>(columns.ended_row.bytes, i) + size_t{1}];
+  if (columns.ended_row.size > 0) {
+    view.ended_ = ReadEnded(columns);
+    view.ended_begin_ = RowBegins(columns.ended_row, view.size_);
   }
-  for (size_t i = 0; i < view.size_; ++i) view.ended_begin_[i + 1] += view.ended_begin_[i];
+  if (columns.stay_row.size > 0) {
+    view.stays_ = ReadStays(columns);
+    view.stays_begin_ = RowBegins(columns.stay_row, view.size_);
+  }
   return view;
 }
 
@@ -545,6 +612,10 @@ BatchRow BatchView::row(size_t index) const {
   if (!ended_.empty()) {
     row.ended = std::span(ended_).subspan(ended_begin_[index],
                                           ended_begin_[index + 1] - ended_begin_[index]);
+  }
+  if (!stays_.empty()) {
+    row.stays = std::span(stays_).subspan(stays_begin_[index],
+                                          stays_begin_[index + 1] - stays_begin_[index]);
   }
   return row;
 }

@@ -19,6 +19,7 @@
 #include "format/record.h"
 #include "format/sequence.h"
 #include "format/status.h"
+#include "format/stay.h"
 
 namespace tidemark {
 
@@ -39,14 +40,6 @@ enum class RowOp : uint8_t {
   kUpdated = 4,  ///< page: it did
 };
 
-/// A life that ended: `[birth, death)`. Kept with a tombstone, and with a re-created record, while
-/// some device may still hold it.
-struct EndedLife {
-  SequenceNumber birth;
-  SequenceNumber death;
-  bool operator==(const EndedLife&) const = default;
-};
-
 /// One row, decoded. The views point into the batch, or, when building, into the caller's memory.
 struct BatchRow {
   uint16_t entity = 0;  ///< index into the batch's entity names
@@ -58,10 +51,11 @@ struct BatchRow {
   SequenceNumber superseded;  ///< log: the head that this row replaces, or zero
   std::string_view id;
   std::string_view value;
-  std::optional<int64_t> writer_time;  ///< the writer's timestamp, where one was given
-  std::span<const EndedLife> ended;    ///< log: ended lives of the id that may still be held
-  SequenceNumber origin_birth;         ///< log of a replica: the life at its source, or zero
-  SequenceNumber origin_head;          ///< log of a replica: the version at its source, or zero
+  std::optional<int64_t> writer_time;    ///< the writer's timestamp, where one was given
+  std::span<const EndedStay> ended;      ///< log: ended stays of the id that still matter
+  std::span<const OpenStay> stays = {};  ///< log: values of declared keys that a live row has
+  SequenceNumber origin_birth;           ///< log of a replica: the life at its source, or zero
+  SequenceNumber origin_head;            ///< log of a replica: the version at its source, or zero
 };
 
 /// What stands before the rows. Only the fields that a kind needs are set.
@@ -103,7 +97,7 @@ class BatchBuilder {
   /// Requires: fewer than 1,000 rows so far; sequences do not decrease.
   void Add(const BatchRow& row);
   /// Adds rows of `from`, in increasing order, with other ops: whole columns at a time. Superseded
-  /// heads, ended lives and origins stay behind; a page has none of them. Requires what `Add` does.
+  /// heads, stays and origins stay behind; a page has none of them. Requires what `Add` does.
   void AddPicked(const BatchView& from, std::span<const PickedRow> picked, uint16_t entity);
 
   size_t size() const;
@@ -145,7 +139,7 @@ class BatchView {
   SequenceNumber birth(size_t index) const;
   /// Of the id and the value.
   size_t payload_bytes(size_t index) const;
-  /// True if there may be rows with ended lives.
+  /// True if there may be rows with ended stays.
   bool has_ended() const { return !ended_.empty(); }
   /// Position of the row with this sequence, found by binary search; size() when absent.
   size_t Find(SequenceNumber sequence) const;
@@ -179,8 +173,10 @@ class BatchView {
   std::string_view ids_;
   std::string_view values_;
   uint64_t first_ = 0;
-  std::vector<EndedLife> ended_;
+  std::vector<EndedStay> ended_;
   std::vector<uint32_t> ended_begin_;  // by row, size_ + 1 entries, or empty
+  std::vector<OpenStay> stays_;
+  std::vector<uint32_t> stays_begin_;  // the same
 };
 
 /// The checksum that an encoded batch carries. Requires bytes that `BatchBuilder` made.
@@ -188,6 +184,6 @@ Hash128 BatchChecksum(std::string_view batch);
 
 /// Batch format written by this build, as `major.minor`; any minor of the same major is read.
 inline constexpr int kBatchFormatMajor = 1;
-inline constexpr int kBatchFormatMinor = 1;
+inline constexpr int kBatchFormatMinor = 2;
 
 }  // namespace tidemark

@@ -90,6 +90,13 @@ struct BatchBuilder::Columns {
   std::vector<uint16_t> ended_row;
   std::vector<uint64_t> ended_birth;
   std::vector<uint64_t> ended_death;
+  std::vector<uint16_t> ended_key;
+  std::vector<uint64_t> ended_value;
+  std::vector<uint64_t> ended_from;
+  std::vector<uint16_t> stay_row;
+  std::vector<uint16_t> stay_key;
+  std::vector<uint64_t> stay_value;
+  std::vector<uint64_t> stay_from;
   std::string ids;
   std::string values;
   std::string names;
@@ -106,6 +113,7 @@ struct BatchBuilder::Columns {
   bool any_entity = false;
   bool any_origin = false;
   bool any_kind = false;
+  bool any_ended_key = false;
 
   FlatBufferBuilder flat;
 
@@ -114,6 +122,7 @@ struct BatchBuilder::Columns {
   void AddTime(int64_t writer_time);
   void NoteSequence(uint64_t number, uint64_t born);
   void AddEnded(const BatchRow& row);
+  void AddStays(const BatchRow& row);
   bool IsSequenceImplied() const { return all_unnumbered || (contiguous && sequence[0] != 0); }
   void EncodeHead(const BatchHeader& header);
 };
@@ -147,6 +156,13 @@ void BatchBuilder::Columns::Clear() {
   ended_row.clear();
   ended_birth.clear();
   ended_death.clear();
+  ended_key.clear();
+  ended_value.clear();
+  ended_from.clear();
+  stay_row.clear();
+  stay_key.clear();
+  stay_value.clear();
+  stay_from.clear();
   ids.clear();
   values.clear();
   names.clear();
@@ -161,6 +177,7 @@ void BatchBuilder::Columns::Clear() {
   any_entity = false;
   any_origin = false;
   any_kind = false;
+  any_ended_key = false;
   flat.Clear();
 }
 
@@ -179,10 +196,23 @@ inline void BatchBuilder::Columns::NoteSequence(uint64_t number, uint64_t born) 
 }
 
 void BatchBuilder::Columns::AddEnded(const BatchRow& row) {
-  for (const EndedLife& life : row.ended) {
+  for (const EndedStay& stay : row.ended) {
     ended_row.push_back(static_cast<uint16_t>(rows));
-    ended_birth.push_back(life.birth.value());
-    ended_death.push_back(life.death.value());
+    ended_birth.push_back(stay.birth.value());
+    ended_death.push_back(stay.until.value());
+    ended_key.push_back(stay.in.key);
+    ended_value.push_back(stay.in.value);
+    ended_from.push_back(stay.from.value());
+    any_ended_key |= !stay.in.whole();
+  }
+}
+
+void BatchBuilder::Columns::AddStays(const BatchRow& row) {
+  for (const OpenStay& stay : row.stays) {
+    stay_row.push_back(static_cast<uint16_t>(rows));
+    stay_key.push_back(stay.in.key);
+    stay_value.push_back(stay.in.value);
+    stay_from.push_back(stay.from.value());
   }
 }
 
@@ -194,6 +224,14 @@ void BatchBuilder::Columns::EncodeHead(const BatchHeader& header) {
   const auto ids_field = EncodeBytes(&flat, ids);
   const auto value_end_field = EncodeRows(&flat, value_end, rows, true);
   const auto id_end_field = EncodeRows(&flat, id_end, rows, true);
+  const bool any_stay = !stay_row.empty();
+  const auto stay_from_field = Encode(&flat, stay_from, any_stay);
+  const auto stay_value_field = Encode(&flat, stay_value, any_stay);
+  const auto stay_key_field = Encode(&flat, stay_key, any_stay);
+  const auto stay_row_field = Encode(&flat, stay_row, any_stay);
+  const auto ended_from_field = Encode(&flat, ended_from, any_ended_key);
+  const auto ended_value_field = Encode(&flat, ended_value, any_ended_key);
+  const auto ended_key_field = Encode(&flat, ended_key, any_ended_key);
   const bool any_ended = !ended_row.empty();
   const auto ended_death_field = Encode(&flat, ended_death, any_ended);
   const auto ended_birth_field = Encode(&flat, ended_birth, any_ended);
@@ -251,6 +289,13 @@ void BatchBuilder::Columns::EncodeHead(const BatchHeader& header) {
   table.add_origin_birth(origin_birth_field);
   table.add_origin_head(origin_head_field);
   table.add_entity_kind(kind_field);
+  table.add_ended_key(ended_key_field);
+  table.add_ended_value(ended_value_field);
+  table.add_ended_from(ended_from_field);
+  table.add_stay_row(stay_row_field);
+  table.add_stay_key(stay_key_field);
+  table.add_stay_value(stay_value_field);
+  table.add_stay_from(stay_from_field);
   flat.Finish(table.Finish());
 }
 
@@ -292,6 +337,7 @@ void BatchBuilder::Add(const BatchRow& row) {
   }
   if (row.writer_time.has_value()) columns.AddTime(*row.writer_time);
   if (!row.ended.empty()) columns.AddEnded(row);
+  if (!row.stays.empty()) columns.AddStays(row);
   columns.ids.append(row.id);
   columns.values.append(row.value);
   columns.id_end[at] = static_cast<uint32_t>(columns.ids.size());

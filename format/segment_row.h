@@ -18,8 +18,8 @@ class SegmentRows {
   /// Checks what rows have in common; `kMalformedBatch`.
   static Result<SegmentRows> Open(std::string_view segment);
 
-  /// The row with this sequence. Views point into the bytes. Its ended lives and its origin are
-  /// left out. What `BatchView::Parse` checks of every row is checked of this one:
+  /// The row with this sequence. Views point into the bytes. Its stays and its origin are left
+  /// out. What `BatchView::Parse` checks of every row is checked of this one:
   /// `kMalformedBatch`, also when the row is not there.
   Result<BatchRow> Find(SequenceNumber sequence) const;
 

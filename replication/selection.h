@@ -1,43 +1,71 @@
 // What a device may see: an immutable set of parts.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "db/entity.h"
 #include "format/status.h"
+#include "format/stay.h"
 
 namespace tidemark {
 
-/// What a selection is made of. A part is an entity, by its number; a value of a declared field of
-/// one is to become a further kind of part.
-using Part = uint32_t;
+/// What a selection is made of: an entity, or the records of one that have a value of a declared
+/// key.
+struct Part {
+  EntityNumber entity = 0;
+  KeyValue in = {};  ///< whole: the entity
+
+  constexpr Part() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): an entity is a part
+  constexpr Part(EntityNumber whole, KeyValue value = {}) : entity(whole), in(value) {}
+  constexpr auto operator<=>(const Part&) const = default;  // NOLINT(modernize-use-nullptr)
+};
 
 /// Parts that one selection may name. Beyond it a caller is told `kTooLarge`.
 inline constexpr size_t kSelectionPartsMax = 4096;
 
-/// A set of parts, or everything but a set of parts: what is to come is part of everything. 24
-/// bytes; copies share the list. Immutable, so thread-safe. The default is everything.
+/// A set of entities, or every entity but a set of them (what is to come is part of everything),
+/// and beside them values of declared keys. 24 bytes; copies share the lists. Immutable, so
+/// thread-safe. The default is everything.
 class Selection {
  public:
   Selection() = default;
   static Selection Everything() { return {}; }
   static Selection Nothing() { return Of({}); }
   /// Any order, repeats allowed.
-  static Selection Of(std::vector<Part> parts);
-  static Selection EverythingBut(std::vector<Part> parts);
+  static Selection Of(const std::vector<Part>& parts);
+  /// Every entity but these.
+  static Selection EverythingBut(std::vector<EntityNumber> entities);
 
-  bool Contains(Part part) const;
-  bool everything() const { return complement_ && named_ == nullptr; }
-  bool nothing() const { return !complement_ && named_ == nullptr; }
-  /// False: the parts are `named()`; true: they are all but `named()`.
+  /// The whole of the entity.
+  bool Contains(EntityNumber entity) const;
+  /// Requires a value of a key.
+  bool ContainsValue(const Part& part) const;
+  bool Contains(const Part& part) const {
+    return part.in.whole() ? Contains(part.entity) : ContainsValue(part);
+  }
+  /// Some value of a key of the entity.
+  bool NamesValuesOf(EntityNumber entity) const { return !ValuesOf(entity).empty(); }
+  std::span<const Part> ValuesOf(EntityNumber entity) const;
+  /// The entity, or some of it.
+  bool Touches(EntityNumber entity) const { return Contains(entity) || NamesValuesOf(entity); }
+  bool names_values() const { return lists_ != nullptr && !lists_->values.empty(); }
+  bool everything() const { return complement_ && lists_ == nullptr; }
+  bool nothing() const { return !complement_ && lists_ == nullptr; }
+  /// False: the entities are `named()`; true: they are all but `named()`.
   bool complement() const { return complement_; }
   /// Increasing, without repeats.
-  const std::vector<Part>& named() const;
+  const std::vector<EntityNumber>& named() const;
+  /// The same.
+  const std::vector<Part>& values() const;
 
   /// Parts in one of the two, not in both.
   static Selection Difference(const Selection& left, const Selection& right);
@@ -53,9 +81,15 @@ class Selection {
   static Result<Selection> Decode(std::string_view* bytes);
 
  private:
-  Selection(std::vector<Part> named, bool complement);  // requires: increasing, no repeats
+  struct Lists {
+    std::vector<EntityNumber> named;
+    std::vector<Part> values;
+    bool operator==(const Lists&) const = default;
+  };
+  // Requires: increasing, no repeats.
+  Selection(std::vector<EntityNumber> named, bool complement, std::vector<Part> values);
 
-  std::shared_ptr<const std::vector<Part>> named_;  // null when there are none
+  std::shared_ptr<const Lists> lists_;  // null when both are empty
   bool complement_ = true;
 };
 

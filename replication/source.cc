@@ -63,12 +63,8 @@ Status Source::Forget(std::string_view device) {
   return impl_->Reset(device, /*forget=*/true);
 }
 
-Status Source::Select(std::string_view device, const std::vector<std::string>& entities) {
-  return impl_->Select(device, /*everything=*/false, entities);
-}
-
-Status Source::SelectEverything(std::string_view device) {
-  return impl_->Select(device, /*everything=*/true, {});
+Status Source::Select(std::string_view device, const SelectionRule& rule) {
+  return impl_->Select(device, rule);
 }
 
 Result<UpkeepResult> Source::Upkeep() {

@@ -15,6 +15,7 @@
 #include "format/batch.h"
 #include "format/status.h"
 #include "replication/selection.h"
+#include "replication/selection_rule.h"
 #include "replication/why.h"
 
 namespace tidemark {
@@ -94,8 +95,8 @@ struct DeviceInfo {
   bool reset_pending = false;   ///< its next start is a reset
   bool forgotten = false;
   bool session_open = false;
-  Selection selection;
-  std::vector<std::string> selected;  ///< entity names; empty when everything
+  SelectionRule rule;   ///< what it is granted
+  Selection selection;  ///< what that comes to now
 };
 
 struct PurgeResult {
@@ -147,9 +148,9 @@ class Source {
   Status Reset(std::string_view device);
   /// Releases what it holds back; its id stays with a mark, and its return is a reset.
   Status Forget(std::string_view device);
-  /// Replaces what the device may see, from now on; creates the device when it is new.
-  Status Select(std::string_view device, const std::vector<std::string>& entities);
-  Status SelectEverything(std::string_view device);
+  /// Replaces what the device may see, from now on; creates the device when it is new. Costs what
+  /// it changes, and needs no reset (contract 7 to 13). Errors: those of `CheckSelectionRule`.
+  Status Select(std::string_view device, const SelectionRule& rule);
 
   // Upkeep.
 

@@ -3,21 +3,6 @@
 #include "format/json.h"
 
 namespace tidemark::server {
-namespace {
-
-void WriteSelection(const DeviceInfo& device, JsonWriter* writer) {
-  writer->Key("selection").BeginObject();
-  if (device.selection.everything()) {
-    writer->Key("everything").Bool(true);
-  } else {
-    writer->Key("entities").BeginArray();
-    for (const std::string& entity : device.selected) writer->String(entity);
-    writer->EndArray();
-  }
-  writer->EndObject();
-}
-
-}  // namespace
 
 std::string DeviceToJson(const DeviceInfo& device, SequenceNumber last) {
   JsonWriter writer;
@@ -33,7 +18,7 @@ std::string DeviceToJson(const DeviceInfo& device, SequenceNumber last) {
   writer.Key("session_open").Bool(device.session_open);
   writer.Key("reset_pending").Bool(device.reset_pending);
   writer.Key("forgotten").Bool(device.forgotten);
-  WriteSelection(device, &writer);
+  writer.Key("selection").Raw(SelectionRuleToJson(device.rule));
   writer.EndObject();
   return writer.Take();
 }

@@ -92,45 +92,10 @@ http::Response ExplainRecord(const Call& call) {
 
 // --- Changing ---
 
-struct Wanted {
-  bool everything = false;
-  std::vector<std::string> entities;
-};
-
-// `{"entities":[...]}` or `{"everything":true}`
-Result<Wanted> ReadSelection(const http::Request& request) {
-  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> members, ReadJsonObject(request.body));
-  if (members.size() != 1) {
-    return Status(ErrorCode::kInvalidArgument, R"(give either "entities" or "everything")");
-  }
-  const JsonField& member = members.front();
-  Wanted wanted;
-  if (member.name == "everything") {
-    if (member.type != JsonType::kBool || !member.boolean) {
-      return FieldError(member.name, "must be true");
-    }
-    wanted.everything = true;
-    return wanted;
-  }
-  if (member.name != "entities") return FieldError(member.name, "is not known");
-  if (member.type != JsonType::kArray) return FieldError(member.name, "must be an array");
-  TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> names, ReadJsonArray(member.text));
-  for (const JsonField& name : names) {
-    if (name.type != JsonType::kString) return FieldError(member.name, "must hold names");
-    if (Status good = CheckName(name.text); !good.ok()) {
-      return good.WithContext("field \"entities\"");
-    }
-    wanted.entities.push_back(name.text);
-  }
-  return wanted;
-}
-
 http::Response SelectParts(const Call& call) {
-  const Result<Wanted> wanted = ReadSelection(*call.request);
-  if (!wanted.ok()) return Refuse(call, wanted.status());
-  const Status selected = wanted->everything
-                              ? SourceOf(call).SelectEverything(DeviceOf(call))
-                              : SourceOf(call).Select(DeviceOf(call), wanted->entities);
+  const Result<SelectionRule> rule = SelectionRuleFromJson(call.request->body);
+  if (!rule.ok()) return Refuse(call, rule.status());
+  const Status selected = SourceOf(call).Select(DeviceOf(call), *rule);
   if (!selected.ok()) return Refuse(call, selected);
   call.instance->waiters().WakeAll();
   return DeviceReply(call);

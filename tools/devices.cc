@@ -7,6 +7,7 @@
 #include "replication/source.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
+#include "tools/grants.h"
 #include "tools/remote.h"
 
 namespace tidemark::tools {
@@ -32,9 +33,11 @@ std::string_view StateOf(const DeviceInfo& device) {
 }
 
 Cell SelectionCell(const DeviceInfo& device) {
-  if (device.selection.everything()) return "everything";
-  if (device.selected.empty()) return "nothing";
-  return Cell::List(device.selected);
+  if (device.rule.everything) return "everything";
+  if (device.rule.grants.empty()) return "nothing";
+  std::vector<std::string> grants;
+  for (const Grant& grant : device.rule.grants) grants.push_back(DescribeGrant(grant));
+  return Cell::List(grants);
 }
 
 const std::vector<RemoteColumn> kRemoteDevice = {{"device", {"id"}},
@@ -150,6 +153,7 @@ Status RunReset(Context& context, const DeviceOptions& options) {
 struct SelectOptions {
   std::string device;
   std::vector<std::string> entities;
+  std::vector<std::string> where;
   bool everything = false;
   bool nothing = false;
 };
@@ -157,33 +161,33 @@ struct SelectOptions {
 void DeclareSelect(Arguments& arguments, SelectOptions& options) {
   arguments.RequiredText("device,--device", options.device, "Id of the device");
   arguments.List("--entity", options.entities, "What it may see; give it several times");
+  arguments.List("--where",
+                 options.where,
+                 "Records of an entity by values of a declared key, as "
+                 "ENTITY:FIELD=VALUE[,VALUE...][;FIELD=...]; give it several times");
   arguments.Flag("--everything", options.everything, "It may see everything");
   arguments.Flag("--nothing", options.nothing, "It may see nothing");
 }
 
 Status RunSelect(Context& context, const SelectOptions& options) {
-  const int given =
-      (options.entities.empty() ? 0 : 1) + (options.everything ? 1 : 0) + (options.nothing ? 1 : 0);
+  const bool parts = !options.entities.empty() || !options.where.empty();
+  const int given = (parts ? 1 : 0) + (options.everything ? 1 : 0) + (options.nothing ? 1 : 0);
   if (given != 1) {
-    return {ErrorCode::kInvalidArgument, "give --entity E, --everything or --nothing"};
+    return {ErrorCode::kInvalidArgument,
+            "give --entity E, --where E:FIELD=VALUE, --everything or --nothing"};
+  }
+  SelectionRule rule = SelectionRule::Entities(options.entities);
+  if (options.everything) rule = SelectionRule::Everything();
+  for (const std::string& text : options.where) {
+    TIDEMARK_ASSIGN_OR_RETURN(Grant grant, ParseGrant(text));
+    rule.grants.push_back(std::move(grant));
   }
   if (IsRemote(context)) {
-    JsonWriter body;
-    body.BeginObject();
-    if (options.everything) {
-      body.Key("everything").Bool(true);
-    } else {
-      body.Key("entities").BeginArray();
-      for (const std::string& entity : options.entities) body.String(entity);
-      body.EndArray();
-    }
-    body.EndObject();
-    return AskAbout(context, options.device, http::Method::kPut, "/selection", body.text());
+    return AskAbout(
+        context, options.device, http::Method::kPut, "/selection", SelectionRuleToJson(rule));
   }
   TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
-  TIDEMARK_RETURN_IF_ERROR(options.everything
-                               ? open.source->SelectEverything(options.device)
-                               : open.source->Select(options.device, options.entities));
+  TIDEMARK_RETURN_IF_ERROR(open.source->Select(options.device, rule));
   return PrintDevice(context, *open.source, options.device);
 }
 
@@ -225,6 +229,7 @@ void AddDeviceCommands(CommandTable& table) {
       {"devices select",
        "Set what a device may see, from now on",
        "  tidemark devices select --data ./data tablet-7 --entity contact --entity deal\n"
+       "  tidemark devices select --data ./data tablet-7 --where 'visit:owner=17,18'\n"
        "  tidemark devices select --data ./data tablet-7 --everything\n",
        /*over_http=*/true},
       &DeclareSelect,

@@ -66,6 +66,9 @@ void PrintEntity(Context& context, const EntityInfo& entity) {
     fields.emplace_back("trimmed_through", entity.trimmed_through.value());
     fields.emplace_back("trimmed", entity.trimmed_count);
   }
+  if (!entity.declaration.keys.empty()) {
+    fields.emplace_back("keys_indexed_through", entity.keys_indexed_through.value());
+  }
   fields.emplace_back("declaration", Cell::Json(DeclarationToJson(entity.declaration)));
   context.output.Object(fields);
 }
@@ -89,6 +92,7 @@ struct DeclareOptions {
   std::string schema_file;
   std::optional<std::string> label;
   std::vector<std::string> id_fields;
+  std::vector<std::string> keys;
   std::optional<double> delete_share_max;
   std::optional<std::string> retain_age;
   std::optional<uint64_t> retain_count;
@@ -102,6 +106,9 @@ void DeclareDeclare(Arguments& arguments, DeclareOptions& options) {
   arguments.Text("--file", options.schema_file, "The whole declaration, from a file or -");
   arguments.Text("--label", options.label, "Type label that devices see; the name by default");
   arguments.List("--id-field", options.id_fields, "Field that holds the id; several are composite");
+  arguments.List("--key",
+                 options.keys,
+                 "A key that selections may go by: FIELD, or FIELD+FIELD; give it several times");
   arguments.Share("--max-delete-share",
                   options.delete_share_max,
                   "Uploads that would delete more than this share are refused");
@@ -127,10 +134,24 @@ Result<EntityDeclaration> BaseDeclaration(const Store& store, const DeclareOptio
   return entity ? entity->declaration : EntityDeclaration();
 }
 
+std::vector<std::string> SplitFields(const std::string& key) {
+  std::vector<std::string> fields(1);
+  for (const char c : key) {
+    if (c == '+') {
+      fields.emplace_back();
+    } else {
+      fields.back().push_back(c);
+    }
+  }
+  return fields;
+}
+
 Status ApplyOptions(const DeclareOptions& options, EntityDeclaration& declaration) {
   if (const auto kind = KindFromName(options.kind)) declaration.kind = *kind;
   if (options.label) declaration.type_label = *options.label;
   if (!options.id_fields.empty()) declaration.id_fields = options.id_fields;
+  if (!options.keys.empty()) declaration.keys.clear();
+  for (const std::string& key : options.keys) declaration.keys.push_back({SplitFields(key)});
   if (options.delete_share_max) declaration.delete_share_max = options.delete_share_max;
   if (options.retain_age) {
     TIDEMARK_ASSIGN_OR_RETURN(declaration.retention.age_ms, ParseDuration(*options.retain_age));

@@ -81,7 +81,8 @@ Status BatchEvaluation::CollectSlots() {
                         .value_hash = {},
                         .writer_time = {},
                         .kept_time = {},
-                        .origin = {}});
+                        .origin = {},
+                        .stays = {}});
       at = static_cast<uint32_t>(slots_.size());
     }
     steps_[i].slot = at;
@@ -152,7 +153,21 @@ Status BatchEvaluation::LookUp() {
     slot.writer_time = slot.before.writer_time();
     slot.origin = slot.before.origin();
   }
+  TIDEMARK_RETURN_IF_ERROR(LoadStays());
   return LoadKeptTimes();
+}
+
+Status BatchEvaluation::LoadStays() {
+  for (Slot& slot : slots_) {
+    if (slot.entity->keys.empty() || !slot.before.live()) continue;
+    if (slot.before.head > group_.state_.head.sequence) {  // of this group, which says all keys
+      slot.stays = slot.before.stays();
+      continue;
+    }
+    TIDEMARK_ASSIGN_OR_RETURN(slot.stays,
+                              StaysOf(group_.state_, *slot.entity, slot.before, slot.id));
+  }
+  return {};
 }
 
 Status BatchEvaluation::LoadKeptTimes() {
@@ -339,23 +354,33 @@ GroupRow BatchEvaluation::MakeRow(const Step& step,
                                             : RowOp::kPut;
   IndexExtra extra{
       .writer_time = operation.condition.if_newer, .origin = operation.origin, .ended = {}};
+  std::vector<KeyValue> values;
+  if (operation.op != WriteOp::kDelete && !step.entity->keys.empty()) {
+    values = ReadKeyValues(
+        group_.state_.identity.secret, step.entity->keys, operation.value_kind, operation.value);
+  }
   if (step.slot == 0 || step.renamed) {
     row.id = group_.made_ids_.emplace_back(step.made_id);
     row.hash = KeyHash(step.entity->number, row.id);
+    for (const KeyValue& value : values) extra.stays.push_back({value, sequence});
   } else {
     const Slot& slot = slots_[step.slot - 1];
     row.hash = slot.hash;
     row.superseded = slot.before.head;
     if (slot.before.live()) row.entry.birth = slot.before.birth;
     if (operation.op != WriteOp::kAppend) extra.writer_time = slot.writer_time;
-    extra.ended = EndedLivesAfter(slot.before,
-                                  operation.op == WriteOp::kDelete,
-                                  sequence,
-                                  // The tombstone keeps the writer's time, so that there has to be
-                                  // one until the next purge.
-                                  slot.writer_time.has_value() ? sequence : group_.head_.exposed,
-                                  slot.entity->number,
-                                  group_.state_.life_filter);
+    const RecordChange change{.before = slot.before,
+                              .stays_before = slot.stays,
+                              .deleted = operation.op == WriteOp::kDelete,
+                              .values = std::move(values),
+                              .sequence = sequence,
+                              .exposed = group_.head_.exposed,
+                              // The tombstone keeps the writer's time, so that there has to be one
+                              // until the next purge.
+                              .keeps_life = slot.writer_time.has_value()};
+    StaysAfter stays = StaysAfterChange(change, *slot.entity, group_.state_.life_filter);
+    extra.stays = std::move(stays.open);
+    extra.ended = std::move(stays.ended);
     if (operation.op == WriteOp::kDelete) {
       row.entry.state = extra.ended.empty() ? IndexState::kAbsent : IndexState::kTombstone;
       row.value = {};

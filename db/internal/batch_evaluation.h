@@ -43,6 +43,7 @@ class BatchEvaluation {
     std::optional<int64_t> writer_time;
     std::optional<int64_t> kept_time;  // as loaded
     std::optional<OriginVersion> origin;
+    std::vector<OpenStay> stays;  // before, if the record lives and its entity has keys
     int64_t final_op = -1;
   };
   struct Step {
@@ -56,6 +57,8 @@ class BatchEvaluation {
 
   Status CollectSlots();
   Status LookUp();
+  /// Parts that records have been in.
+  Status LoadStays();
   /// Writers' times that came with writes that changed nothing.
   Status LoadKeptTimes();
   void KeepTimes();

@@ -7,14 +7,37 @@
 namespace tidemark::internal {
 namespace {
 
-constexpr uint8_t kEntityRowVersion = 1;
+constexpr uint8_t kEntityRowVersion = 2;
+constexpr uint8_t kEntityRowVersionWithoutKeys = 1;
+
+void ReadKeys(ByteReader* reader, EntityState* entity) {
+  entity->next_key = static_cast<uint16_t>(reader->Varint());
+  const uint64_t count = reader->Varint();
+  for (uint64_t i = 0; i < count && reader->ok(); ++i) {
+    DeclaredKey key;
+    key.number = static_cast<uint16_t>(reader->Varint());
+    key.since = reader->Sequence();
+    const uint64_t fields = reader->Varint();
+    for (uint64_t field = 0; field < fields && reader->ok(); ++field) {
+      key.key.fields.emplace_back(reader->Bytes());
+    }
+    entity->keys.push_back(std::move(key));
+  }
+}
 
 }  // namespace
 
-EntityState Revived(const EntityState& dropped, const EntityDeclaration& declaration) {
+void EntityState::Declare(EntityDeclaration declared, SequenceNumber now) {
+  declaration = std::move(declared);
+  keys = NumberKeys(keys, declaration.keys, now, &next_key);
+}
+
+EntityState Revived(const EntityState& dropped,
+                    const EntityDeclaration& declaration,
+                    SequenceNumber now) {
   EntityState entity = dropped;
   entity.dropped = false;
-  entity.declaration = declaration;
+  entity.Declare(declaration, now);
   entity.trimmed_count = 0;  // `trimmed_through` stays: events at or below it must not come back
   return entity;
 }
@@ -82,12 +105,21 @@ std::string EncodeEntity(const EntityState& entity) {
   AppendVarint(&out, entity.dropped ? 1 : 0);
   AppendVarint(&out, entity.trimmed_through.value());
   AppendVarint(&out, entity.trimmed_count);
+  AppendVarint(&out, entity.next_key);
+  AppendVarint(&out, entity.keys.size());
+  for (const DeclaredKey& key : entity.keys) {
+    AppendVarint(&out, key.number);
+    AppendVarint(&out, key.since.value());
+    AppendVarint(&out, key.key.fields.size());
+    for (const std::string& field : key.key.fields) AppendBytes(&out, field);
+  }
   return out;
 }
 
 Result<EntityState> DecodeEntity(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kEntityRowVersion) {
+  const uint8_t version = reader.Byte();
+  if (version != kEntityRowVersion && version != kEntityRowVersionWithoutKeys) {
     return {ErrorCode::kNewerFormat, "an entity's descriptor row has an unknown version"};
   }
   EntityState entity;
@@ -99,6 +131,7 @@ Result<EntityState> DecodeEntity(std::string_view bytes) {
   entity.dropped = reader.Varint() != 0;
   entity.trimmed_through = reader.Sequence();
   entity.trimmed_count = reader.Varint();
+  if (version != kEntityRowVersionWithoutKeys) ReadKeys(&reader, &entity);
   if (!reader.Finished()) {
     return {ErrorCode::kCorruption, "an entity's descriptor row is damaged"};
   }

@@ -6,9 +6,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "db/entity.h"
 #include "db/internal/column_families.h"
+#include "db/internal/declared_keys.h"
 #include "db/internal/segment_filter.h"
 #include "format/sequence.h"
 #include "format/status.h"
@@ -27,6 +29,11 @@ struct EntityState {
   bool dropped = false;            ///< its name is free; its tombstones may still be owed
   SequenceNumber trimmed_through;  ///< incremental: events at or below are gone
   uint64_t trimmed_count = 0;
+  std::vector<DeclaredKey> keys;  ///< those of the declaration, by number
+  uint16_t next_key = 1;
+
+  /// Replaces the declaration. `now`: the newest sequence number there is.
+  void Declare(EntityDeclaration declared, SequenceNumber now);
 
   Family log;
   Family index;
@@ -35,7 +42,9 @@ struct EntityState {
 
 /// `dropped`, declared anew: what it owes to devices goes on, so that a record created under an id
 /// of the old one ends the older life.
-EntityState Revived(const EntityState& dropped, const EntityDeclaration& declaration);
+EntityState Revived(const EntityState& dropped,
+                    const EntityDeclaration& declaration,
+                    SequenceNumber now);
 
 using EntityPtr = std::shared_ptr<const EntityState>;
 

@@ -103,6 +103,13 @@ rocksdb::ColumnFamilyOptions MakeRowOptions(Runtime& runtime) {
   return MakeBaseOptions(runtime, table);
 }
 
+rocksdb::ColumnFamilyOptions MakePartOptions(
+    Runtime& runtime, std::shared_ptr<rocksdb::CompactionFilterFactory> filter) {
+  rocksdb::ColumnFamilyOptions options = MakeRowOptions(runtime);
+  options.compaction_filter_factory = std::move(filter);
+  return options;
+}
+
 rocksdb::ColumnFamilyOptions MakeIndexOptions(
     Runtime& runtime, std::shared_ptr<rocksdb::CompactionFilterFactory> filter) {
   rocksdb::BlockBasedTableOptions table = MakeTableOptions(runtime);

@@ -3,6 +3,7 @@
 //   default              rows: of the store itself, and of upper layers
 //   fold                 the mark of the last fold, and liveness as of it
 //   stage                staged pages of upload syncs
+//   parts                which rows of the logs concern which values of declared keys
 //   l.<entity>           the log of an entity: first sequence -> segment
 //   i.<entity>.<gen>     the index of a generation: id -> entry
 #pragma once
@@ -27,6 +28,7 @@ class SegmentFilterFactory;
 
 inline const std::string kFoldFamily = "fold";
 inline const std::string kStageFamily = "stage";
+inline const std::string kPartsFamily = "parts";
 
 std::string LogFamilyName(EntityNumber entity);
 std::string IndexFamilyName(EntityNumber entity, uint64_t generation);
@@ -36,6 +38,8 @@ bool ParseIndexFamilyName(const std::string& name, EntityNumber* entity, uint64_
 
 rocksdb::DBOptions MakeDbOptions(const StoreOptions& options, Runtime& runtime);
 rocksdb::ColumnFamilyOptions MakeRowOptions(Runtime& runtime);
+rocksdb::ColumnFamilyOptions MakePartOptions(
+    Runtime& runtime, std::shared_ptr<rocksdb::CompactionFilterFactory> filter);
 rocksdb::ColumnFamilyOptions MakeIndexOptions(
     Runtime& runtime, std::shared_ptr<rocksdb::CompactionFilterFactory> filter = nullptr);
 rocksdb::ColumnFamilyOptions MakeLogOptions(

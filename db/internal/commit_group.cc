@@ -142,7 +142,7 @@ Result<const EntityState*> CommitGroup::ResolveEntity(std::string_view name, Wri
   declaration.kind = kind;
   if (const EntityPtr dropped = catalog_->FindDropped(name)) {
     const auto& revived = provisional_[std::string(name)] =
-        std::make_shared<const EntityState>(Revived(*dropped, declaration));
+        std::make_shared<const EntityState>(Revived(*dropped, declaration, head_.sequence));
     return revived.get();
   }
   return MakeProvisional(catalog_->next_number(), name, declaration);
@@ -335,6 +335,7 @@ void CommitGroup::EncodeSegments(rocksdb::WriteBatch* write) {
         if (extra != nullptr) {
           encoded.writer_time = extra->writer_time;
           encoded.ended = extra->ended;
+          encoded.stays = extra->stays;
           if (extra->origin.has_value()) {
             encoded.origin_birth = extra->origin->birth;
             encoded.origin_head = extra->origin->head;

@@ -30,7 +30,8 @@ EventAppend::EventAppend(StoreState& state,
       progress_(progress),
       change_(*change),
       entity_(change->before),
-      liveness_(base.LivenessOf(change->before)) {}
+      liveness_(base.LivenessOf(change->before)),
+      values_(reader) {}
 
 Status EventAppend::Run(StagedInput& staged) {
   TIDEMARK_RETURN_IF_ERROR(Compare(staged));
@@ -158,12 +159,20 @@ Status EventAppend::WriteRow(const StagedId& id) {
   row.sequence = place.sequence;
   row.birth = place.sequence;
   row.superseded = before.head;
-  row.ended = EndedLivesAfter(before,
-                              /*deleted=*/false,
-                              place.sequence,
-                              base_.exposed,
-                              entity_->number,
-                              base_.life_filter);
+  RecordChange change{.before = before,
+                      .stays_before = {},
+                      .deleted = false,
+                      .values = {},
+                      .sequence = place.sequence,
+                      .exposed = base_.exposed};
+  if (!entity_->keys.empty()) {
+    TIDEMARK_ASSIGN_OR_RETURN(const BatchRow staged, values_.Read(plan_.entity, id.place));
+    change.values =
+        ReadKeyValues(state_.identity.secret, entity_->keys, staged.value_kind, staged.value);
+  }
+  StaysAfter stays = StaysAfterChange(change, *entity_, base_.life_filter);
+  row.ended = std::move(stays.ended);
+  row.stays = std::move(stays.open);
   row.place = id.place;
   log_->Add(row);
 
@@ -173,7 +182,10 @@ Status EventAppend::WriteRow(const StagedId& id) {
   entry.hash = id.hash;
   entry.distance = place.distance;
   entry.state = IndexState::kLive;
-  entry.extra = MakeExtra({.writer_time = {}, .origin = {}, .ended = std::move(row.ended)});
+  entry.extra = MakeExtra({.writer_time = {},
+                           .origin = {},
+                           .ended = std::move(row.ended),
+                           .stays = std::move(row.stays)});
   if (before.head != kSequenceZero) change_.superseded.emplace_back(before.head, place.sequence);
   change_.AddLive(place.sequence);
   return Index(std::move(text), std::move(entry));

@@ -10,6 +10,7 @@
 #include "db/internal/entity_change.h"
 #include "db/internal/hidden_log.h"
 #include "db/internal/staged_merge.h"
+#include "db/internal/staged_values.h"
 
 namespace tidemark::internal {
 
@@ -61,6 +62,7 @@ class EventAppend {
   bool staged_looks_made_ = false;  // some staged id could be one that the store makes
   std::shared_ptr<StagedRun> staged_ids_;
   std::map<uint32_t, std::vector<Outcome>> outcomes_;  // by page, then by place
+  StagedValues values_;
   bool to_window_ = true;
   std::vector<std::pair<std::string, std::string>> file_rows_;  // entries of the next file
 };

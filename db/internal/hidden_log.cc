@@ -183,6 +183,7 @@ Status HiddenLog::WriteSegments() {
     row.id = IdOf(pending);
     row.value = std::string_view(values_).substr(pending.value_begin, pending.value_size);
     row.ended = pending.row.ended;
+    row.stays = pending.row.stays;
     builder.Add(row);
   }
   if (!builder.empty()) TIDEMARK_RETURN_IF_ERROR(finish());

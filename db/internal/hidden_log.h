@@ -22,7 +22,8 @@ struct HiddenRow {
   SequenceNumber birth;
   SequenceNumber superseded;
   std::string_view id;
-  std::vector<EndedLife> ended;
+  std::vector<EndedStay> ended;
+  std::vector<OpenStay> stays;
   /// Where its value is staged. Deletions have none.
   std::optional<StagedPlace> place;
 };

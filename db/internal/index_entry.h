@@ -19,14 +19,15 @@ namespace tidemark::internal {
 enum class IndexState : uint8_t {
   kAbsent = 0,  ///< no row: the id never was, or nobody needs to know that it was
   kLive = 1,
-  kTombstone = 2,  ///< deleted, and a device may still hold one of the ended lives
+  kTombstone = 2,  ///< deleted, and a device may still hold one of its lives
 };
 
 /// The rare parts of an entry.
 struct IndexExtra {
   std::optional<int64_t> writer_time;
   std::optional<OriginVersion> origin;
-  std::vector<EndedLife> ended;  ///< ended lives of the id that may still be held
+  std::vector<EndedStay> ended;      ///< ended stays of the id that still matter
+  std::vector<OpenStay> stays = {};  ///< live: values of declared keys
   bool operator==(const IndexExtra&) const = default;
 };
 
@@ -42,8 +43,11 @@ struct IndexEntry {
 
   bool live() const { return state == IndexState::kLive; }
   SequenceNumber segment() const { return SequenceNumber(head.value() - distance); }
-  std::vector<EndedLife> ended() const {
-    return extra == nullptr ? std::vector<EndedLife>{} : extra->ended;
+  std::vector<EndedStay> ended() const {
+    return extra == nullptr ? std::vector<EndedStay>{} : extra->ended;
+  }
+  std::vector<OpenStay> stays() const {
+    return extra == nullptr ? std::vector<OpenStay>{} : extra->stays;
   }
   std::optional<int64_t> writer_time() const {
     return extra == nullptr ? std::nullopt : extra->writer_time;

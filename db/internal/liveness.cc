@@ -101,6 +101,20 @@ uint64_t Liveness::CountLiveAt(EntityNumber entity,
   return count;
 }
 
+bool Liveness::IsVisibleAt(EntityNumber entity,
+                           SequenceNumber head,
+                           SequenceNumber cut,
+                           bool live,
+                           bool tombstones) const {
+  const Sets* sets = Find(entity);
+  if (sets == nullptr || head > cut) return false;
+  if (live && sets->live.Contains(head)) return true;
+  if (tombstones && sets->tombstones.Contains(head)) return true;
+  const auto died = sets->died_at.find(head.value());
+  if (died == sets->died_at.end() || died->second.at <= cut.value()) return false;
+  return died->second.was_live ? live : tombstones;
+}
+
 size_t Liveness::Read(EntityNumber entity,
                       SequenceNumber cut,
                       SequenceNumber after,

@@ -66,6 +66,12 @@ class Liveness {
     return !pinned() || (oldest_pin() >= through && oldest_pin().value() > trimmed_pin_);
   }
 
+  /// The head is visible at `cut`, and of a kind that is wanted.
+  bool IsVisibleAt(EntityNumber entity,
+                   SequenceNumber head,
+                   SequenceNumber cut,
+                   bool live,
+                   bool tombstones) const;
   /// Live heads above `after` that were live at `cut`.
   uint64_t CountLiveAt(EntityNumber entity, SequenceNumber cut, SequenceNumber after) const;
 

@@ -9,6 +9,7 @@
 #include <rocksdb/iterator.h>
 
 #include "db/change_log.h"
+#include "db/internal/entity_keys_data.h"
 #include "db/internal/store_state.h"
 #include "db/tuning.h"
 #include "format/batch.h"
@@ -38,6 +39,7 @@ class RowCursor {
 
   const StoreState& state_;
   const EntityPtr entity_;
+  const EntityKeys keys_;
   const SequenceNumber cut_;
   std::unique_ptr<rocksdb::Iterator> segments_;
   std::optional<BatchView> segment_;  // at segments_, when set
@@ -60,6 +62,7 @@ class CurrentCursor final : public RowCursor {
  private:
   void PickRows(SequenceNumber limit) override;
   bool FillHeads();
+  bool FillFromParts();
   bool FindInSegment();
   bool LoadSegment();
 
@@ -100,6 +103,7 @@ class LogCursor::Impl {
   LogRun run;
   size_t at = 0;  // of the run's entries, the present one
   LogEntry entry;
+  std::vector<OpenStay> stays;  // of the entry, where its row does not say
   Status status;
 };
 

@@ -12,19 +12,37 @@ constexpr char kMadeIdMark = '~';
 
 }  // namespace
 
-std::vector<EndedLife> EndedLivesAfter(const IndexEntry& before,
-                                       bool deleted,
-                                       SequenceNumber sequence,
-                                       SequenceNumber exposed,
-                                       EntityNumber entity,
-                                       const LifeFilter& filter) {
-  if (IsLocal(entity)) return {};
-  std::vector<EndedLife> ended = before.ended();
-  if (deleted && before.birth <= exposed) ended.push_back({before.birth, sequence});
-  if (ended.size() > tuning::kEndedLivesSoftMax && filter) {
-    std::erase_if(ended, [&](const EndedLife& life) { return !filter(entity, life); });
+StaysAfter StaysAfterChange(const RecordChange& change,
+                            const EntityState& entity,
+                            const LifeFilter& filter) {
+  if (IsLocal(entity.number)) return {};
+  const IndexEntry& before = change.before;
+  StaysAfter after{.open = {}, .ended = before.ended()};
+  if (!change.deleted) {
+    for (const KeyValue& value : change.values) after.open.push_back({value, change.sequence});
   }
-  return ended;
+  for (const OpenStay& stay : change.stays_before) {
+    const auto goes_on = std::find_if(after.open.begin(),
+                                      after.open.end(),
+                                      [&](const OpenStay& now) { return now.in == stay.in; });
+    if (goes_on != after.open.end()) {
+      goes_on->from = stay.from;
+    } else if (stay.from <= change.exposed) {
+      after.ended.push_back({before.birth, change.sequence, stay.from, stay.in});
+    } else {
+      after.lowest_unexposed = std::min(after.lowest_unexposed, stay.from);
+    }
+  }
+  if (change.deleted && (change.keeps_life || before.birth <= change.exposed)) {
+    after.ended.push_back({before.birth, change.sequence});
+  } else if (change.deleted) {
+    after.lowest_unexposed = std::min(after.lowest_unexposed, before.birth);
+  }
+  const size_t soft_max = tuning::kEndedLivesSoftMax * (1 + entity.keys.size());
+  if (after.ended.size() > soft_max && filter) {
+    std::erase_if(after.ended, [&](const EndedStay& stay) { return !filter(entity.number, stay); });
+  }
+  return after;
 }
 
 bool LooksMade(std::string_view id) {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "db/internal/catalog.h"
 #include "db/internal/index_entry.h"
 #include "db/store.h"
 #include "format/batch.h"
@@ -17,14 +18,29 @@ inline Hash128 ValueHash(const HashSecret& secret, ValueKind kind, std::string_v
   return KeyedHash128(secret, static_cast<uint8_t>(kind), value);
 }
 
-/// The ended lives of an id after a change at `sequence`; `before` is its valid entry. A life that
-/// was born above `exposed` was seen by nobody and leaves nothing behind.
-std::vector<EndedLife> EndedLivesAfter(const IndexEntry& before,
-                                       bool deleted,
-                                       SequenceNumber sequence,
-                                       SequenceNumber exposed,
-                                       EntityNumber entity,
-                                       const LifeFilter& filter);
+/// A change of a record: what its stays become is decided by it.
+struct RecordChange {
+  const IndexEntry& before;            ///< the valid entry
+  std::vector<OpenStay> stays_before;  ///< of the live record, those that its row does not say too
+  bool deleted = false;
+  std::vector<KeyValue> values;  ///< what the record has of each key from now on
+  SequenceNumber sequence;
+  SequenceNumber exposed;  ///< what began above it was seen by nobody, and leaves nothing behind
+  /// The life leaves a tombstone even so.
+  bool keeps_life = false;
+};
+
+/// The stays of an id after a change. `ended` has those of one life together.
+struct StaysAfter {
+  std::vector<OpenStay> open;
+  std::vector<EndedStay> ended;
+  /// The lowest beginning of what left nothing behind because nobody saw it; kSequenceLimit if
+  /// nothing did.
+  SequenceNumber lowest_unexposed = kSequenceLimit;
+};
+StaysAfter StaysAfterChange(const RecordChange& change,
+                            const EntityState& entity,
+                            const LifeFilter& filter);
 
 /// False if `MadeEventId` never answers `id`.
 bool LooksMade(std::string_view id);

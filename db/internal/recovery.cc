@@ -38,7 +38,10 @@ class FamilyOpener {
   /// One for the log and the index of an entity.
   std::shared_ptr<SegmentFilterFactory> filter(EntityNumber entity) {
     auto& filter = filters_[entity];
-    if (filter == nullptr) filter = std::make_shared<SegmentFilterFactory>();
+    if (filter == nullptr) {
+      filter = std::make_shared<SegmentFilterFactory>();
+      state_.part_filter->Add(entity, filter);
+    }
     return filter;
   }
   /// The families that nobody took: left over from a crash between two steps.
@@ -63,6 +66,8 @@ std::vector<rocksdb::ColumnFamilyDescriptor> FamilyOpener::Describe(
     } else if (ParseIndexFamilyName(name, &entity, &generation)) {
       auto index_filter = std::make_shared<IndexFilterFactory>(filter(entity));
       descriptors.emplace_back(name, MakeIndexOptions(*state_.runtime, std::move(index_filter)));
+    } else if (name == kPartsFamily) {
+      descriptors.emplace_back(name, MakePartOptions(*state_.runtime, state_.part_filter));
     } else if (name == kFoldFamily) {
       descriptors.emplace_back(name, MakeIndexOptions(*state_.runtime));
     } else {
@@ -253,8 +258,10 @@ IndexEntry ReplayedEntry(const StoreState& state,
   entry.head = row.sequence;
   entry.birth = row.birth;
   entry.distance = static_cast<uint32_t>(row.sequence - segment);
-  IndexExtra extra{
-      .writer_time = row.writer_time, .origin = {}, .ended = {row.ended.begin(), row.ended.end()}};
+  IndexExtra extra{.writer_time = row.writer_time,
+                   .origin = {},
+                   .ended = {row.ended.begin(), row.ended.end()},
+                   .stays = {row.stays.begin(), row.stays.end()}};
   if (row.origin_head != kSequenceZero) {
     extra.origin = OriginVersion{row.origin_birth, row.origin_head};
   }
@@ -447,6 +454,12 @@ Status Recover(StoreState& state) {
       TakeOrMake(state, opener, kFoldFamily, MakeIndexOptions(runtime), &state.folds));
   TIDEMARK_RETURN_IF_ERROR(
       TakeOrMake(state, opener, kStageFamily, MakeRowOptions(runtime), &state.stage));
+  if (state.options.read_only) {
+    state.parts = opener.Take(kPartsFamily);
+  } else {
+    TIDEMARK_RETURN_IF_ERROR(TakeOrMake(
+        state, opener, kPartsFamily, MakePartOptions(runtime, state.part_filter), &state.parts));
+  }
   TIDEMARK_ASSIGN_OR_RETURN(const auto known, ReadRow(state, row_key::kIdentity));
   // Early in its life a store has everything in its log: without that it must not pass for new.
   if (!known.has_value() && guard.has_value() && guard->durable.value() > 0 &&
@@ -464,6 +477,7 @@ Status Recover(StoreState& state) {
   for (const auto& [number, entity] : state.catalog->all()) {
     TIDEMARK_RETURN_IF_ERROR(ReplayLog(state, *entity, folded));
   }
+  TIDEMARK_RETURN_IF_ERROR(LoadPartMarks(state));
   state.visible = state.head.sequence;
   state.visible_chain = state.head.chain;
   // Opening wrote what the log had into files, and synced them.

@@ -218,7 +218,7 @@ Status Replacement::MergeEntity(const ReplacePlan& plan) {
   change.before = entity;
   TIDEMARK_ASSIGN_OR_RETURN(const auto staged, StagedMerge::Open(reader_, plan.entity, plan.skip));
   if (kind == EntityKind::kSnapshot) {
-    SnapshotMerge merge(state_, base_, commits_, plan, log_.get(), progress_, &change);
+    SnapshotMerge merge(state_, base_, commits_, reader_, plan, log_.get(), progress_, &change);
     TIDEMARK_RETURN_IF_ERROR(merge.Run(*staged));
   } else {
     EventAppend append(state_, base_, reader_, plan, log_.get(), progress_, &change);

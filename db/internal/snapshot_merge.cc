@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "db/internal/record_rules.h"
 #include "db/internal/rocks_status.h"
 
 namespace tidemark::internal {
@@ -27,6 +26,7 @@ std::string_view ToView(const rocksdb::Slice& slice) {
 SnapshotMerge::SnapshotMerge(StoreState& state,
                              const MergeBase& base,
                              CommitHold& commits,
+                             const StagingReader& reader,
                              const ReplacePlan& plan,
                              HiddenLog* log,
                              ReplaceProgress& progress,
@@ -41,7 +41,8 @@ SnapshotMerge::SnapshotMerge(StoreState& state,
       entity_(change->before),
       liveness_(base.LivenessOf(change->before)),
       live_before_(liveness_.live.Count()),
-      keep_(plan.keep) {
+      keep_(plan.keep),
+      values_(reader) {
   std::sort(keep_.begin(), keep_.end());
 }
 
@@ -162,11 +163,17 @@ Status SnapshotMerge::Change(RowOp op, std::string_view id, bool indexed) {
   row.sequence = place.sequence;
   row.birth = before.live() ? before.birth : place.sequence;
   row.superseded = before.head;
-  row.ended = EndedLivesAfter(
-      before, deleted, place.sequence, base_.exposed, entity_->number, base_.life_filter);
-  if (deleted && before.birth > base_.exposed) {
-    change_.lowest_unexposed = std::min(change_.lowest_unexposed, before.birth);
-  }
+  RecordChange change{.before = before,
+                      .stays_before = {},
+                      .deleted = deleted,
+                      .values = {},
+                      .sequence = place.sequence,
+                      .exposed = base_.exposed};
+  TIDEMARK_RETURN_IF_ERROR(FindStays(id, &change));
+  StaysAfter stays = StaysAfterChange(change, *entity_, base_.life_filter);
+  row.ended = std::move(stays.ended);
+  row.stays = std::move(stays.open);
+  change_.lowest_unexposed = std::min(change_.lowest_unexposed, stays.lowest_unexposed);
   if (!deleted) row.place = staged_.place;
   log_->Add(row);
 
@@ -178,7 +185,10 @@ Status SnapshotMerge::Change(RowOp op, std::string_view id, bool indexed) {
   after.state = !deleted            ? IndexState::kLive
                 : row.ended.empty() ? IndexState::kAbsent
                                     : IndexState::kTombstone;
-  after.extra = MakeExtra({.writer_time = {}, .origin = {}, .ended = std::move(row.ended)});
+  after.extra = MakeExtra({.writer_time = {},
+                           .origin = {},
+                           .ended = std::move(row.ended),
+                           .stays = std::move(row.stays)});
   if (row.superseded != kSequenceZero) {
     change_.superseded.emplace_back(row.superseded, row.sequence);
   }
@@ -190,6 +200,19 @@ Status SnapshotMerge::Change(RowOp op, std::string_view id, bool indexed) {
     file_->Put(id, encoded_);
   }
   return FromRocks(file_->status(), "writing the index of " + entity_->name);
+}
+
+/// What a record that changes was in, and what it is in from now on.
+Status SnapshotMerge::FindStays(std::string_view id, RecordChange* change) {
+  if (entity_->keys.empty()) return {};
+  if (change->before.live()) {
+    TIDEMARK_ASSIGN_OR_RETURN(change->stays_before, StaysOf(state_, *entity_, change->before, id));
+  }
+  if (change->deleted) return {};
+  TIDEMARK_ASSIGN_OR_RETURN(const BatchRow staged, values_.Read(plan_.entity, staged_.place));
+  change->values =
+      ReadKeyValues(state_.identity.secret, entity_->keys, staged.value_kind, staged.value);
+  return {};
 }
 
 Status SnapshotMerge::CheckGuard() const {

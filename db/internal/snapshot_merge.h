@@ -10,7 +10,9 @@
 
 #include "db/internal/entity_change.h"
 #include "db/internal/hidden_log.h"
+#include "db/internal/record_rules.h"
 #include "db/internal/staged_merge.h"
+#include "db/internal/staged_values.h"
 
 namespace tidemark::internal {
 
@@ -22,6 +24,7 @@ class SnapshotMerge {
   SnapshotMerge(StoreState& state,
                 const MergeBase& base,
                 CommitHold& commits,
+                const StagingReader& reader,
                 const ReplacePlan& plan,
                 HiddenLog* log,
                 ReplaceProgress& progress,
@@ -50,6 +53,7 @@ class SnapshotMerge {
   Status MergeUnlisted();
   /// `indexed`: the id has an entry, at index_.
   Status Change(RowOp op, std::string_view id, bool indexed);
+  Status FindStays(std::string_view id, RecordChange* change);
   Status CheckGuard() const;
 
   // The next generation begins at the first difference: an identical snapshot writes nothing.
@@ -80,6 +84,7 @@ class SnapshotMerge {
   bool valid_ = false;  // the entry at index_, by liveness
   IndexEntry entry_;
 
+  StagedValues values_;
   std::unique_ptr<SortedFile> file_;
   std::string encoded_;
 };

@@ -180,6 +180,7 @@ Result<EntityState> MakeEntity(StoreState& state,
   entity.name = name;
   entity.declaration = declaration;
   entity.filter = std::make_shared<SegmentFilterFactory>();
+  state.part_filter->Add(number, entity.filter);
   // Both at once: RocksDB writes the options of all families after each call.
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   const rocksdb::Status made = state.db->CreateColumnFamilies(
@@ -219,6 +220,18 @@ std::unique_ptr<rocksdb::Iterator> SeekSegment(const StoreState& state,
       state.db->NewIterator(rocksdb::ReadOptions(), entity.log.get()));
   segments->SeekForPrev(key);
   return segments;
+}
+
+Result<std::vector<OpenStay>> StaysOf(const StoreState& state,
+                                      const EntityState& entity,
+                                      const IndexEntry& entry,
+                                      std::string_view id) {
+  std::vector<OpenStay> stays = entry.stays();
+  if (!LacksStays(entity.keys, entry.head)) return stays;
+  TIDEMARK_ASSIGN_OR_RETURN(const Record record, ReadRecord(state, entity, entry, id));
+  AddUnsaidStays(
+      state.identity.secret, entity.keys, entry.head, record.value_kind, record.value, &stays);
+  return stays;
 }
 
 Result<Record> ReadRecord(const StoreState& state,

@@ -23,6 +23,7 @@
 #include "db/internal/directory_lock.h"
 #include "db/internal/guard.h"
 #include "db/internal/liveness.h"
+#include "db/internal/part_index.h"
 #include "db/internal/window.h"
 #include "db/options.h"
 #include "db/runtime.h"
@@ -109,6 +110,8 @@ struct StoreState {
   Family rows;  // default
   Family folds;
   Family stage;
+  Family parts;  // null when read-only, in a store that has none
+  const std::shared_ptr<PartFilterFactory> part_filter = std::make_shared<PartFilterFactory>();
   std::unique_ptr<GuardWriter> guard;  // null when read-only
 
   // One fold, replacement or compaction request at a time.
@@ -136,6 +139,7 @@ struct StoreState {
   FollowerClock follower_clock;
   std::map<EntityNumber, uint64_t> dead_rows;  // since the entity's log was last compacted
   std::map<EntityNumber, SmallSegments> small_segments;
+  std::map<EntityNumber, PartMark> part_marks;  // written by the upkeep thread
   uint64_t forgotten = 0;  // tombstones purged and logs compacted that no fold has written down
 
   // Commit notification.
@@ -185,6 +189,13 @@ IndexEntry Validated(const StoreState& state, EntityNumber entity, IndexEntry en
 std::unique_ptr<rocksdb::Iterator> SeekSegment(const StoreState& state,
                                                const EntityState& entity,
                                                SequenceNumber head);
+
+/// The values of keys that the live record of `entry` has. Reads the row only if it does not say
+/// all of them.
+Result<std::vector<OpenStay>> StaysOf(const StoreState& state,
+                                      const EntityState& entity,
+                                      const IndexEntry& entry,
+                                      std::string_view id);
 
 /// Reads the row of `entry` out of its segment.
 Result<Record> ReadRecord(const StoreState& state,

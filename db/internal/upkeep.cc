@@ -1,6 +1,7 @@
 #include "db/internal/upkeep.h"
 
 #include "db/internal/fold.h"
+#include "db/internal/part_index.h"
 
 namespace tidemark::internal {
 
@@ -45,6 +46,12 @@ void Upkeep::Run() {
     Work();
     lock.lock();
     worked_.notify_all();
+    while (!stop_ && !wake_) {
+      lock.unlock();
+      const bool more = IndexSome();
+      lock.lock();
+      if (!more) break;
+    }
   }
 }
 
@@ -57,6 +64,13 @@ void Upkeep::Work() {
   state_.Log("background work failed: " + status.ToString());
   const std::lock_guard commit_lock(state_.commit_mutex);
   if (state_.write_error.ok()) state_.write_error = status;
+}
+
+// What fails here stops nobody: the log has what the index lacks.
+bool Upkeep::IndexSome() {
+  const auto more = IndexParts(state_);
+  if (!more.ok()) state_.Log("indexing of parts failed: " + more.status().ToString());
+  return more.ok() && *more;
 }
 
 }  // namespace tidemark::internal

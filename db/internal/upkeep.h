@@ -1,4 +1,5 @@
-// Background work of one store: folds when the window is full, and compaction of logs.
+// Background work of one store: folds when the window is full, compaction of logs, and the index of
+// parts.
 #pragma once
 
 #include <condition_variable>
@@ -25,6 +26,7 @@ class Upkeep {
  private:
   void Run();
   void Work();
+  bool IndexSome();
 
   StoreState& state_;
   std::mutex mutex_;

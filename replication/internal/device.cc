@@ -5,11 +5,18 @@
 namespace tidemark {
 namespace {
 
-constexpr uint8_t kDescriptorVersion = 1;
+constexpr uint8_t kDescriptorVersion = 2;
+constexpr uint8_t kDescriptorVersionOfNames = 1;  // entities only
 constexpr uint8_t kGapVersion = 1;
 constexpr uint64_t kForgotten = 1;
 constexpr uint64_t kEverything = 2;
-constexpr uint64_t kSelectedMax = 4096;
+
+SelectionRule ReadNames(ByteReader* reader, bool everything) {
+  std::vector<std::string> names;
+  const uint64_t count = reader->Varint();
+  for (uint64_t i = 0; i < count && reader->ok(); ++i) names.emplace_back(reader->Bytes());
+  return everything ? SelectionRule::Everything() : SelectionRule::Entities(names);
+}
 
 }  // namespace
 
@@ -18,10 +25,8 @@ std::string EncodeDescriptor(const DeviceDescriptor& descriptor) {
   AppendBytes(&out, descriptor.id);
   AppendVarint(&out, descriptor.number);
   AppendVarint(&out, descriptor.epoch);
-  AppendVarint(&out,
-               (descriptor.forgotten ? kForgotten : 0) | (descriptor.everything ? kEverything : 0));
-  AppendVarint(&out, descriptor.selected.size());
-  for (const std::string& name : descriptor.selected) AppendBytes(&out, name);
+  AppendVarint(&out, descriptor.forgotten ? kForgotten : 0);
+  AppendBytes(&out, SelectionRuleToJson(descriptor.rule));
   AppendBytes(&out, descriptor.incarnation);
   AppendVarint(&out, descriptor.acked_session);
   AppendVarint(&out, descriptor.acked_page);
@@ -30,7 +35,8 @@ std::string EncodeDescriptor(const DeviceDescriptor& descriptor) {
 
 Result<DeviceDescriptor> DecodeDescriptor(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kDescriptorVersion) {
+  const uint8_t version = reader.Byte();
+  if (version != kDescriptorVersion && version != kDescriptorVersionOfNames) {
     return {ErrorCode::kNewerFormat, "a device's descriptor has an unknown version"};
   }
   DeviceDescriptor descriptor;
@@ -39,13 +45,10 @@ Result<DeviceDescriptor> DecodeDescriptor(std::string_view bytes) {
   descriptor.epoch = reader.Varint();
   const uint64_t flags = reader.Varint();
   descriptor.forgotten = (flags & kForgotten) != 0;
-  descriptor.everything = (flags & kEverything) != 0;
-  const uint64_t selected = reader.Varint();
-  if (selected > kSelectedMax) {
-    return {ErrorCode::kCorruption, "a device's descriptor is damaged"};
-  }
-  for (uint64_t i = 0; i < selected && reader.ok(); ++i) {
-    descriptor.selected.emplace_back(reader.Bytes());
+  if (version == kDescriptorVersion) {
+    TIDEMARK_ASSIGN_OR_RETURN(descriptor.rule, SelectionRuleFromJson(reader.Bytes()));
+  } else {
+    descriptor.rule = ReadNames(&reader, (flags & kEverything) != 0);
   }
   descriptor.incarnation = reader.Bytes();
   descriptor.acked_session = reader.Varint();

@@ -17,6 +17,8 @@
 #include "db/runtime.h"
 #include "db/write_batch.h"
 #include "replication/internal/marks.h"
+#include "replication/internal/session_view.h"
+#include "replication/selection_rule.h"
 
 namespace tidemark {
 
@@ -26,10 +28,9 @@ struct DeviceDescriptor {
   uint32_t number = 0;  ///< names the device in tokens and row keys; never reused
   uint64_t epoch = 0;   ///< `EpochTag` of the epoch that its marks belong to
   bool forgotten = false;
-  bool everything = true;             ///< sees every entity; else those of `selected`
-  std::vector<std::string> selected;  ///< names, which may not exist yet
-  std::string incarnation;            ///< of the replica that started last; empty on plain wires
-  uint64_t acked_session = 0;         ///< newest page that a page token acknowledged
+  SelectionRule rule;          ///< what it is granted; entities may not exist yet
+  std::string incarnation;     ///< of the replica that started last; empty on plain wires
+  uint64_t acked_session = 0;  ///< newest page that a page token acknowledged
   uint64_t acked_page = 0;
 };
 
@@ -83,6 +84,7 @@ class DeviceMutex {
 /// What exists only while a session's view is open.
 struct OpenSession {
   std::shared_ptr<const Cut> cut;  ///< null once the session is drained
+  RowsToRead rows;                 ///< of entities of which only parts are read
   SequenceNumber position;         ///< entries at or below it were handed out, or need not be
   uint64_t pages = 0;
   uint64_t left = 0;  ///< of what start counted

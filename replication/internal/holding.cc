@@ -1,13 +1,15 @@
 #include "replication/internal/holding.h"
 
 #include <algorithm>
+#include <span>
 #include <unordered_map>
+#include <utility>
 
 namespace tidemark {
 namespace {
 
-/// Devices at rest of one selection: an ended life is held by those whose floor it covers. Floors
-/// are sorted, so a life adds one to a run of them, noted at the run's two ends.
+/// Devices at rest of one selection: an ended stay tells of a life that those hold whose floor it
+/// covers. Floors are sorted, so a stay adds one to a run of them, noted at the run's two ends.
 class RestingGroup {
  public:
   void Add(SequenceNumber floor, size_t device) { members_.push_back({floor, device}); }
@@ -17,12 +19,24 @@ class RestingGroup {
     });
     steps_.resize(members_.size() + 1);
   }
-  void Count(const EndedLife& life) {
-    const size_t begin = FirstFrom(life.birth);
-    const size_t end = FirstFrom(life.death);
-    if (begin >= end) return;
-    ++steps_[begin];
-    --steps_[end];
+  // Once for each device, through however many of the stays it holds something.
+  void Count(const Selection& selection, EntityNumber entity, std::span<const EndedStay> ended) {
+    runs_.clear();
+    for (const EndedStay& stay : ended) {
+      if (!selection.Contains(Part(entity, stay.in))) continue;
+      const size_t begin = FirstFrom(stay.begin());
+      const size_t end = FirstFrom(stay.until);
+      if (begin < end) runs_.emplace_back(begin, end);
+    }
+    std::sort(runs_.begin(), runs_.end());
+    size_t counted = 0;
+    for (const auto& [begin, end] : runs_) {
+      const size_t from = std::max(begin, counted);
+      if (from >= end) continue;
+      ++steps_[from];
+      --steps_[end];
+      counted = end;
+    }
   }
   void AddTo(std::vector<uint64_t>* holding) const {
     int64_t covering = 0;
@@ -48,6 +62,7 @@ class RestingGroup {
 
   std::vector<Member> members_;
   std::vector<int64_t> steps_;
+  std::vector<std::pair<size_t, size_t>> runs_;  // of members, while one entry is counted
 };
 
 }  // namespace
@@ -80,13 +95,12 @@ Result<std::vector<uint64_t>> CountHolding(Store& store, const std::vector<Devic
   while (cursor.Next()) {
     const LogEntry& entry = cursor.entry();
     for (auto& [selection, group] : resting) {
-      if (!selection.Contains(entry.entity)) continue;
-      for (const EndedLife& life : entry.ended) group.Count(life);
+      group.Count(selection, entry.entity, entry.ended);
     }
     for (const size_t i : restless) {
       if (marks[i].drained_through() >= entry.head) continue;
-      holding[i] += std::any_of(entry.ended.begin(), entry.ended.end(), [&](const EndedLife& life) {
-        return marks[i].Keeps(entry.entity, life);
+      holding[i] += std::any_of(entry.ended.begin(), entry.ended.end(), [&](const EndedStay& stay) {
+        return marks[i].Keeps(entry.entity, stay);
       });
     }
   }

@@ -10,7 +10,7 @@
 namespace tidemark {
 namespace {
 
-EndedLife Lasting(SequenceNumber birth) {
+EndedStay Lasting(SequenceNumber birth) {
   return {birth, kSequenceLimit};
 }
 
@@ -20,6 +20,15 @@ bool IsPlain(const Instruction& row) {
 }
 
 }  // namespace
+
+bool Shows(const Selection& selection, const EntryState& entry) {
+  if (!entry.live) return false;
+  if (selection.Contains(entry.entity)) return true;
+  return selection.names_values() &&
+         std::any_of(entry.stays.begin(), entry.stays.end(), [&](const OpenStay& stay) {
+           return selection.ContainsValue(Part(entry.entity, stay.in));
+         });
+}
 
 void OwedTally::Add(const Instruction& instruction) {
   ++count_;
@@ -112,13 +121,13 @@ uint64_t DeviceMarks::StartSession(SequenceNumber cut) {
   return session_;
 }
 
-std::optional<ReadRange> DeviceMarks::Range(Part part) const {
+std::optional<ReadRange> DeviceMarks::Range(EntityNumber entity) const {
   if (AtRest()) return std::nullopt;
-  const bool selected = open_->cut_selection.Contains(part);
-  const bool seen = open_->seen.Contains(part);
-  const bool floor_selected = floor_selection_.Contains(part);
+  const bool selected = open_->cut_selection.Touches(entity);
+  const bool seen = open_->seen.Touches(entity);
+  const bool floor_selected = floor_selection_.Touches(entity);
   const bool may_hold = floor_selected || !open_->served.empty();
-  ReadRange range{.part = part,
+  ReadRange range{.entity = entity,
                   .live_after = seen ? kSequenceZero : drained_through_,
                   .tombstones_after = drained_through_,
                   .live = selected || (seen && may_hold),
@@ -127,28 +136,87 @@ std::optional<ReadRange> DeviceMarks::Range(Part part) const {
 
   // No version above drained_through is acknowledged. In a part that the floor says nothing about,
   // no version is acknowledged at all once no life is.
-  range.all_live_owed = selected && open_->heads.empty() &&
+  range.all_live_owed = open_->cut_selection.Contains(entity) && !SeesValuesOf(entity) &&
+                        open_->heads.empty() &&
                         (!seen || (!floor_selected && open_->acknowledged.empty()));
   range.holds_floor = !seen || !open_->served.empty();
   return range;
 }
 
-bool DeviceMarks::FloorSpeaksFor(Part part, const EndedLife& life) const {
-  return life.birth <= floor_ && floor_ < life.death && floor_selection_.Contains(part) &&
-         (AtRest() ||
-          (!open_->served.Contains(life.birth) && !open_->discharged.Contains(life.birth)));
+std::optional<std::vector<PartBound>> DeviceMarks::PartsToRead(EntityNumber entity) const {
+  if (AtRest() || open_->cut_selection.Contains(entity) || open_->seen.Contains(entity) ||
+      floor_selection_.Contains(entity)) {
+    return std::nullopt;
+  }
+  const Selection all =
+      Selection::Union(open_->seen, Selection::Union(open_->cut_selection, floor_selection_));
+  std::vector<PartBound> bounds;
+  for (const Part& part : all.ValuesOf(entity)) {
+    bounds.push_back({part.in, open_->seen.ContainsValue(part) ? kSequenceZero : drained_through_});
+  }
+  return bounds;
 }
 
-bool DeviceMarks::Held(Part part, const EndedLife& life) const {
-  MergeBacklog();
-  if (!AtRest() && open_->served.Contains(life.birth)) return true;
-  return FloorSpeaksFor(part, life);
+// Some selection that matters is about values of this entity's keys.
+bool DeviceMarks::SeesValuesOf(EntityNumber entity) const {
+  return selection_.NamesValuesOf(entity) || floor_selection_.NamesValuesOf(entity) ||
+         open_->cut_selection.NamesValuesOf(entity) || open_->seen.NamesValuesOf(entity);
 }
 
-bool DeviceMarks::Acknowledged(Part part, const EndedLife& life) const {
+bool DeviceMarks::IsException(SequenceNumber birth) const {
+  return !AtRest() && (open_->served.Contains(birth) || open_->discharged.Contains(birth));
+}
+
+bool DeviceMarks::FloorSpeaksThrough(EntityNumber entity, const EndedStay& stay) const {
+  return stay.begin() <= floor_ && floor_ < stay.until &&
+         floor_selection_.Contains(Part(entity, stay.in)) && !IsException(stay.birth);
+}
+
+bool DeviceMarks::Held(EntityNumber entity, const EndedStay& stay) const {
   MergeBacklog();
-  if (!AtRest() && open_->acknowledged.Contains(life.birth)) return true;
-  return FloorSpeaksFor(part, life);
+  if (!AtRest() && open_->served.Contains(stay.birth)) return true;
+  return FloorSpeaksThrough(entity, stay);
+}
+
+bool DeviceMarks::Acknowledged(EntityNumber entity, const EndedStay& stay) const {
+  MergeBacklog();
+  if (!AtRest() && open_->acknowledged.Contains(stay.birth)) return true;
+  return FloorSpeaksThrough(entity, stay);
+}
+
+// Of a live entry's own life, whose stays are partly open and partly ended.
+bool DeviceMarks::FloorSpeaksForLasting(const EntryState& entry) const {
+  if (entry.birth > floor_ || IsException(entry.birth)) return false;
+  if (floor_selection_.Contains(entry.entity)) return true;
+  if (!floor_selection_.NamesValuesOf(entry.entity)) return false;
+  const auto covers = [&](const OpenStay& stay) {
+    return stay.from <= floor_ && floor_selection_.Contains(Part(entry.entity, stay.in));
+  };
+  const auto covered = [&](const EndedStay& stay) {
+    return stay.birth == entry.birth && FloorSpeaksThrough(entry.entity, stay);
+  };
+  return std::any_of(entry.stays.begin(), entry.stays.end(), covers) ||
+         std::any_of(entry.ended.begin(), entry.ended.end(), covered);
+}
+
+bool DeviceMarks::HoldsLasting(const EntryState& entry) const {
+  MergeBacklog();
+  return (!AtRest() && open_->served.Contains(entry.birth)) || FloorSpeaksForLasting(entry);
+}
+
+bool DeviceMarks::HasLasting(const EntryState& entry) const {
+  MergeBacklog();
+  return (!AtRest() && open_->acknowledged.Contains(entry.birth)) || FloorSpeaksForLasting(entry);
+}
+
+// Lives that ended, each once.
+void DeviceMarks::CollectEndedHeld(const EntryState& entry,
+                                   std::vector<SequenceNumber>* births) const {
+  for (const EndedStay& stay : entry.ended) {
+    if (entry.live && stay.birth == entry.birth) continue;
+    if (!births->empty() && births->back() == stay.birth) continue;
+    if (Held(entry.entity, stay)) births->push_back(stay.birth);
+  }
 }
 
 std::optional<Instruction> DeviceMarks::Owed(const EntryState& entry) const {
@@ -160,25 +228,24 @@ std::optional<Instruction> DeviceMarks::Owed(const EntryState& entry) const {
 
 bool DeviceMarks::FindOwed(const EntryState& entry, Instruction* instruction) const {
   if (AtRest()) return false;
-  const Part part = entry.part;
   instruction->place = entry.head;
   instruction->older.clear();
-  for (const EndedLife& life : entry.ended) {
-    if (Held(part, life)) instruction->older.push_back(life.birth);
-  }
+  CollectEndedHeld(entry, &instruction->older);
 
-  if (entry.live && open_->cut_selection.Contains(part)) {
-    const auto label = LiveExaminer(*this, part).Label(entry.head, entry.birth);
+  if (Shows(open_->cut_selection, entry)) {
+    const bool acknowledged =
+        open_->acknowledged.Contains(entry.birth) || FloorSpeaksForLasting(entry);
+    const auto label = LabelOf(acknowledged, entry.head, open_->heads.Contains(entry.head));
     if (!label.has_value()) return false;
     instruction->op = *label;
     instruction->birth = entry.birth;
     // What is unknown to the device in a part of `seen` is found again from the part's beginning.
-    instruction->holds_floor = !open_->seen.Contains(part) || !instruction->older.empty() ||
-                               Held(part, Lasting(entry.birth));
+    instruction->holds_floor =
+        IsShownOutsideSeen(entry) || !instruction->older.empty() || HoldsLasting(entry);
     return true;
   }
 
-  if (entry.live && Held(part, Lasting(entry.birth))) instruction->older.push_back(entry.birth);
+  if (entry.live && HoldsLasting(entry)) instruction->older.push_back(entry.birth);
   if (instruction->older.empty()) return false;
   const auto newest = std::max_element(instruction->older.begin(), instruction->older.end());
   instruction->op = RowOp::kDelete;
@@ -186,6 +253,26 @@ bool DeviceMarks::FindOwed(const EntryState& entry, Instruction* instruction) co
   instruction->older.erase(newest);
   instruction->holds_floor = true;
   return true;
+}
+
+// What is to be said of a live version, if anything.
+std::optional<RowOp> DeviceMarks::LabelOf(bool acknowledged,
+                                          SequenceNumber head,
+                                          bool head_acknowledged) const {
+  const bool current = head_acknowledged || head <= drained_through_;
+  if (acknowledged ? current : head_acknowledged) return std::nullopt;
+  return acknowledged ? RowOp::kUpdated : RowOp::kCreated;
+}
+
+// The cut's selection has the entry in some part that no session since the floor saw otherwise.
+bool DeviceMarks::IsShownOutsideSeen(const EntryState& entry) const {
+  const auto plain = [&](const Part& part) {
+    return open_->cut_selection.Contains(part) && !open_->seen.Contains(part);
+  };
+  return plain(Part(entry.entity)) ||
+         std::any_of(entry.stays.begin(), entry.stays.end(), [&](const OpenStay& stay) {
+           return plain(Part(entry.entity, stay.in));
+         });
 }
 
 void DeviceMarks::AdvanceFloor(const OwedTally& tally) {
@@ -203,41 +290,38 @@ void DeviceMarks::AdvanceFloor(const OwedTally& tally) {
 Verdict DeviceMarks::Examine(const EntryState& entry, Instruction* instruction) const {
   if (!FindOwed(entry, instruction)) return Verdict::kNothing;
   // What would be said under the selection in force: the same, or the session cannot say it.
-  const bool live_now = entry.live && selection_.Contains(entry.part);
+  const bool live_now = Shows(selection_, entry);
   return live_now == instruction->deleted() ? Verdict::kWithheld : Verdict::kHandOut;
 }
 
-DeviceMarks::LiveExaminer::LiveExaminer(const DeviceMarks& marks, Part part)
-    : open_(*marks.open_),
-      floor_(marks.floor_selection_.Contains(part) ? marks.floor_ : kSequenceZero),
-      drained_through_(marks.drained_through_),
+DeviceMarks::LiveExaminer::LiveExaminer(const DeviceMarks& marks, EntityNumber entity)
+    : marks_(marks),
+      open_(*marks.open_),
+      floor_(marks.floor_selection_.Contains(entity) ? marks.floor_ : kSequenceZero),
       last_head_(open_.heads.Last().value_or(kSequenceZero)),
       last_birth_(open_.acknowledged.Last().value_or(kSequenceZero)),
-      selected_now_(marks.selection_.Contains(part)) {}
+      selected_now_(marks.selection_.Contains(entity)) {}
 
-std::optional<RowOp> DeviceMarks::LiveExaminer::Label(SequenceNumber head,
-                                                      SequenceNumber birth) const {
-  const bool acknowledged =
-      (birth <= last_birth_ && open_.acknowledged.Contains(birth)) ||
-      (birth <= floor_ && !open_.served.Contains(birth) && !open_.discharged.Contains(birth));
-  const bool head_acknowledged = head <= last_head_ && open_.heads.Contains(head);
-  const bool current = head_acknowledged || head <= drained_through_;
-  if (acknowledged ? current : head_acknowledged) return std::nullopt;
-  return acknowledged ? RowOp::kUpdated : RowOp::kCreated;
+bool DeviceMarks::LiveExaminer::IsAcknowledged(SequenceNumber birth) const {
+  return (birth <= last_birth_ && open_.acknowledged.Contains(birth)) ||
+         (birth <= floor_ && !open_.served.Contains(birth) && !open_.discharged.Contains(birth));
 }
 
 Verdict DeviceMarks::LiveExaminer::operator()(SequenceNumber head,
                                               SequenceNumber birth,
                                               RowOp* op) const {
-  const auto label = Label(head, birth);
+  const auto label =
+      marks_.LabelOf(IsAcknowledged(birth), head, head <= last_head_ && open_.heads.Contains(head));
   if (!label.has_value()) return Verdict::kNothing;
   *op = *label;
   return selected_now_ ? Verdict::kHandOut : Verdict::kWithheld;
 }
 
-std::optional<DeviceMarks::LiveExaminer> DeviceMarks::ExamineLive(Part part) const {
-  if (AtRest() || !open_->cut_selection.Contains(part)) return std::nullopt;
-  return LiveExaminer(*this, part);
+std::optional<DeviceMarks::LiveExaminer> DeviceMarks::ExamineLive(EntityNumber entity) const {
+  if (AtRest() || !open_->cut_selection.Contains(entity) || SeesValuesOf(entity)) {
+    return std::nullopt;
+  }
+  return LiveExaminer(*this, entity);
 }
 
 void DeviceMarks::NoteWithheld() {
@@ -438,19 +522,23 @@ void DeviceMarks::ForgetExceptions() {
   open_->at_rest = true;
 }
 
-bool DeviceMarks::Keeps(Part part, const EndedLife& life) const {
-  if (Held(part, life)) return true;
-  if (!session_open() || open_->drained || !open_->cut_selection.Contains(part)) return false;
-  return life.birth <= open_->cut && open_->cut < life.death;
+bool DeviceMarks::Keeps(EntityNumber entity, const EndedStay& stay) const {
+  if (Held(entity, stay)) return true;
+  if (AtRest()) return false;
+  // What is not handed out yet is to be; what was not, for the device has it through another stay,
+  // the floor will speak for through this one once the session settles.
+  const bool claims = open_->drained ? !open_->withheld : open_->view_open;
+  return claims && stay.begin() <= open_->cut && open_->cut < stay.until &&
+         open_->cut_selection.Contains(Part(entity, stay.in));
 }
 
-DeviceMarks::Lack DeviceMarks::Lacks(Part part,
+DeviceMarks::Lack DeviceMarks::Lacks(EntityNumber entity,
                                      const SequenceSet& events,
                                      SequenceNumber through) const {
   Lack lack;
   if (session_ == 0) return lack;
   if (AtRest()) {
-    const SequenceNumber after = floor_selection_.Contains(part) ? floor_ : kSequenceZero;
+    const SequenceNumber after = floor_selection_.Contains(entity) ? floor_ : kSequenceZero;
     if (after >= through) return lack;
     lack.count = events.CountRange({after.Next(), through.Next()});
     if (lack.count > 0) lack.first = *events.NextAfter(after);
@@ -459,10 +547,10 @@ DeviceMarks::Lack DeviceMarks::Lacks(Part part,
   MergeBacklog();
   constexpr size_t kBlock = 512;
   std::array<SequenceNumber, kBlock> block;
-  SequenceNumber after = open_->seen.Contains(part) ? kSequenceZero : drained_through_;
+  SequenceNumber after = open_->seen.Contains(entity) ? kSequenceZero : drained_through_;
   while (const size_t size = events.Read(after, through.Next(), block)) {
     for (size_t i = 0; i < size; ++i) {
-      if (Acknowledged(part, Lasting(block[i]))) continue;
+      if (Acknowledged(entity, Lasting(block[i]))) continue;
       if (lack.count++ == 0) lack.first = block[i];
     }
     after = block[size - 1];
@@ -497,12 +585,12 @@ void RestingFloors::Seal() {
   }
 }
 
-bool RestingFloors::Keeps(Part part, const EndedLife& life) const {
+bool RestingFloors::Keeps(EntityNumber entity, const EndedStay& stay) const {
   return std::any_of(floors_.begin(), floors_.end(), [&](const auto& entry) {
     const auto& [selection, floors] = entry;
-    if (!selection.Contains(part)) return false;
-    const auto at = std::lower_bound(floors.begin(), floors.end(), life.birth);
-    return at != floors.end() && *at < life.death;
+    if (!selection.Contains(Part(entity, stay.in))) return false;
+    const auto at = std::lower_bound(floors.begin(), floors.end(), stay.begin());
+    return at != floors.end() && *at < stay.until;
   });
 }
 

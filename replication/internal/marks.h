@@ -15,6 +15,12 @@
 // speaks for it: the device may have it. It is *acknowledged* if it is in `acknowledged` or the
 // floor speaks for it: the device surely has it.
 //
+// A part is an entity, or a value of a declared key of one. A life is in its entity from birth to
+// death, and in a value while it has it: a *stay* [from, until) within the life. So the floor
+// speaks for a life through any of its stays that covers the floor, in a part of the floor's
+// selection. The ended stays of an id are noted with its newest row, as ended lives are, and so
+// found in the order of heads, wherever the record is now.
+//
 // A selection is state, not marks: `seen` collects the parts in which any session since the floor
 // differed from the floor's selection. Granting and revoking costs one reference.
 //
@@ -28,7 +34,7 @@
 //     *settles*: its cut and the cut's selection become the floor, and the exceptions go.
 //
 // A device's own writes will enter `served`, `acknowledged` and `heads` at once, and settling will
-// keep those above the cut; a part will be (entity, key, value). Neither changes what is below.
+// keep those above the cut. That changes nothing of what is below.
 #pragma once
 
 #include <cstddef>
@@ -41,6 +47,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "db/change_log.h"
 #include "format/batch.h"
 #include "format/sequence.h"
 #include "format/sequence_set.h"
@@ -54,13 +61,17 @@ namespace tidemark {
 
 /// What the log holds for one id at a cut: its live version, or the tombstone of its last life.
 struct EntryState {
-  Part part = 0;
+  EntityNumber entity = 0;
   SequenceNumber head;
   bool live = false;
-  SequenceNumber birth;              ///< of the life that lasts; live entries only
-  std::span<const EndedLife> ended;  ///< lives that ended and may still be held, in any order; a
-                                     ///< tombstone's own life is one of them
+  SequenceNumber birth;                   ///< of the life that lasts; live entries only
+  std::span<const EndedStay> ended = {};  ///< stays that ended and may still matter, those of one
+                                          ///< life together; a tombstone's own life is among them
+  std::span<const OpenStay> stays = {};   ///< values of keys that the record has; live entries only
 };
+
+/// The entry is live in some part of the selection.
+bool Shows(const Selection& selection, const EntryState& entry);
 
 /// What may be done with an entry of a session's view right now.
 enum class Verdict : uint8_t {
@@ -77,9 +88,9 @@ enum class AckOutcome : uint8_t {
   kUnknown,    ///< never handed out
 };
 
-/// What to read of one part for a session, in order of heads.
+/// What to read of one entity for a session, in order of heads.
 struct ReadRange {
-  Part part = 0;
+  EntityNumber entity = 0;
   SequenceNumber live_after;        ///< live entries with heads above it; see `live`
   SequenceNumber tombstones_after;  ///< tombstones with heads above it; see `tombstones`
   bool live = false;                ///< live entries are needed
@@ -137,9 +148,12 @@ class DeviceMarks {
   /// Begins a session, which fences the older one, and returns its number. The cut must be pinned
   /// and durable, and no lower than any earlier one.
   uint64_t StartSession(SequenceNumber cut);
-  /// What to read for the newest session; nullopt: nothing of this part. Ask for every part there
-  /// is or was, dropped entities included.
-  std::optional<ReadRange> Range(Part part) const;
+  /// What to read for the newest session; nullopt: nothing of this entity. Ask for every entity
+  /// there is or was, dropped ones included.
+  std::optional<ReadRange> Range(EntityNumber entity) const;
+  /// The parts of an entity of which alone the newest session may owe anything; nullopt: all of
+  /// `Range` has to be read.
+  std::optional<std::vector<PartBound>> PartsToRead(EntityNumber entity) const;
   /// What the newest session owes about an entry of its view; nullopt: nothing.
   std::optional<Instruction> Owed(const EntryState& entry) const;
   /// Moves `drained_through` up to what was found at the session's start, before the first page.
@@ -154,8 +168,8 @@ class DeviceMarks {
   struct Open;  // whatever a device at rest does not have
 
  public:
-  /// `Examine` for many live entries of one part that have no ended lives. Valid until the marks
-  /// change.
+  /// `Examine` for many live entries of one entity that have no ended stays, for a device that sees
+  /// it as a whole. Valid until the marks change.
   class LiveExaminer {
    public:
     /// `*op` is the label, and means something for `kHandOut` only.
@@ -163,19 +177,18 @@ class DeviceMarks {
 
    private:
     friend class DeviceMarks;
-    LiveExaminer(const DeviceMarks& marks, Part part);
-    // What is owed about it, if anything.
-    std::optional<RowOp> Label(SequenceNumber head, SequenceNumber birth) const;
+    LiveExaminer(const DeviceMarks& marks, EntityNumber entity);
+    bool IsAcknowledged(SequenceNumber birth) const;
 
+    const DeviceMarks& marks_;
     const Open& open_;
-    SequenceNumber floor_;  // zero where the floor says nothing
-    SequenceNumber drained_through_;
+    SequenceNumber floor_;       // zero where the floor says nothing
     SequenceNumber last_head_;   // above it none is acknowledged
     SequenceNumber last_birth_;  // the same
     bool selected_now_;
   };
-  /// nullopt: the session does not show the part, so that each entry has to be looked at.
-  std::optional<LiveExaminer> ExamineLive(Part part) const;
+  /// nullopt: the session does not show the whole entity, so that each entry has to be looked at.
+  std::optional<LiveExaminer> ExamineLive(EntityNumber entity) const;
 
   void NoteWithheld();
   /// Records a page of instructions, just examined under the same lock, as served. Errors:
@@ -210,17 +223,21 @@ class DeviceMarks {
   bool session_open() const;
   SequenceNumber session_cut() const;
   uint64_t outstanding() const;  ///< instructions handed out and not acknowledged
-  bool Held(Part part, const EndedLife& life) const;
-  bool Acknowledged(Part part, const EndedLife& life) const;
-  /// True if a tombstone, or the note of an ended life on a live entry, is still needed for `life`.
-  bool Keeps(Part part, const EndedLife& life) const;
-  /// Of the events of `part` at or below `through`, all of them in `events`: how many the device is
-  /// not known to have, and the first of them. Zero for a device without a session.
+  /// The device may have the life of which this is a stay, as far as the stay tells.
+  bool Held(EntityNumber entity, const EndedStay& stay) const;
+  bool Acknowledged(EntityNumber entity, const EndedStay& stay) const;
+  /// The same of a live entry's own life, by all of its stays.
+  bool HoldsLasting(const EntryState& entry) const;
+  bool HasLasting(const EntryState& entry) const;
+  /// True if a tombstone, or the note on a live entry, is still needed for `stay`.
+  bool Keeps(EntityNumber entity, const EndedStay& stay) const;
+  /// Of the events of `entity` at or below `through`, all of them in `events`: how many the device
+  /// is not known to have, and the first of them. Zero for a device without a session.
   struct Lack {
     uint64_t count = 0;
     SequenceNumber first;
   };
-  Lack Lacks(Part part, const SequenceSet& events, SequenceNumber through) const;
+  Lack Lacks(EntityNumber entity, const SequenceSet& events, SequenceNumber through) const;
   /// What was handed out about these lives and is not acknowledged, oldest first. `births`
   /// increase.
   std::vector<OutstandingPages::Place> Unacknowledged(std::span<const SequenceNumber> births) const;
@@ -237,9 +254,17 @@ class DeviceMarks {
  private:
   Open& Exceptions();
   bool FindOwed(const EntryState& entry, Instruction* instruction) const;
-  bool FloorSpeaksFor(Part part, const EndedLife& life) const;
   // Questions too bring the sets up to date: they need the device's lock like any other call.
   void MergeBacklog() const;
+  bool SeesValuesOf(EntityNumber entity) const;
+  bool IsException(SequenceNumber birth) const;
+  bool FloorSpeaksThrough(EntityNumber entity, const EndedStay& stay) const;
+  bool FloorSpeaksForLasting(const EntryState& entry) const;
+  void CollectEndedHeld(const EntryState& entry, std::vector<SequenceNumber>* births) const;
+  bool IsShownOutsideSeen(const EntryState& entry) const;
+  std::optional<RowOp> LabelOf(bool acknowledged,
+                               SequenceNumber head,
+                               bool head_acknowledged) const;
   void VoidOvertaken(std::span<const Instruction> instructions);
   void HandOutLater(uint64_t session, uint64_t page);
   void HandOutNow(std::span<const Instruction> instructions);
@@ -276,8 +301,8 @@ class RestingFloors {
   void Add(const DeviceMarks& marks);
   /// Call once, after the last `Add`.
   void Seal();
-  /// True if some device at rest surely holds `life`.
-  bool Keeps(Part part, const EndedLife& life) const;
+  /// True if some device at rest surely holds the life of which this is a stay.
+  bool Keeps(EntityNumber entity, const EndedStay& stay) const;
 
  private:
   std::unordered_map<Selection, std::vector<SequenceNumber>> floors_;

@@ -24,9 +24,13 @@ Status PageFiller::TakeRun(const LogRun& run, uint64_t left) {
       verdict = (*examine)(head, birth, &op);
     } else {
       whole = rows.row(row);
-      verdict = marks_.Examine(
-          {.part = run.entity, .head = head, .live = live, .birth = birth, .ended = whole->ended},
-          &instruction_);
+      verdict = marks_.Examine({.entity = run.entity,
+                                .head = head,
+                                .live = live,
+                                .birth = birth,
+                                .ended = whole->ended,
+                                .stays = run.keys->StaysOf(*whole, &stays_)},
+                               &instruction_);
       op = instruction_.op;
     }
     if (verdict == Verdict::kHandOut) {
@@ -88,7 +92,10 @@ void PageFiller::AddAny(const BatchRow& row) {
                           .superseded = {},
                           .id = row.id,
                           .value = value,
-                          .writer_time = row.writer_time,
+                          // Of a record that left the selection nothing is told but its id.
+                          .writer_time = instruction_.deleted() && row.op != RowOp::kDelete
+                                             ? std::nullopt
+                                             : row.writer_time,
                           .ended = {},
                           .origin_birth = {},
                           .origin_head = {}});

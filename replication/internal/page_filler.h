@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "db/change_log.h"
 #include "db/store.h"
@@ -46,6 +47,7 @@ class PageFiller {
   DeviceMarks& marks_;
   PageWorkspace& workspace_;
   Instruction instruction_;
+  std::vector<OpenStay> stays_;
   EntityNumber named_entity_ = 0;
   uint16_t name_ = 0;
   size_t bytes_ = 0;  // of ids and values, picked ones included

@@ -1,20 +1,55 @@
 #include "replication/internal/session_view.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tidemark {
+namespace {
+
+std::shared_ptr<const PartRows> RowsOf(const RowsToRead& rows, EntityNumber entity) {
+  const auto found = rows.find(entity);
+  return found == rows.end() ? nullptr : found->second;
+}
+
+// True if something newer than `floor` is, or may be, in these parts.
+bool HasNewer(const Store& store,
+              EntityNumber entity,
+              std::span<const Part> parts,
+              SequenceNumber floor) {
+  std::vector<PartBound> bounds;
+  for (const Part& part : parts) bounds.push_back({part.in, floor});
+  const auto rows = store.FindPartRows(entity, bounds);
+  if (!rows.ok() || !rows->heads.empty()) return true;
+  const SequenceNumber unindexed = std::max(floor, rows->through);
+  return store.CountLive(entity, unindexed) > 0 || store.CountTombstones(entity, unindexed) > 0;
+}
+
+}  // namespace
 
 EntryState ToEntryState(const LogEntry& entry) {
-  return {.part = entry.entity,
+  return {.entity = entry.entity,
           .head = entry.head,
           .live = entry.live,
           .birth = entry.birth,
-          .ended = entry.ended};
+          .ended = entry.ended,
+          .stays = entry.stays};
+}
+
+Result<RowsToRead> FindRowsToRead(const Store& store, const DeviceMarks& marks) {
+  RowsToRead rows;
+  for (const EntityNumber entity : store.EntityNumbers()) {
+    const auto parts = marks.PartsToRead(entity);
+    if (!parts.has_value() || parts->empty()) continue;
+    TIDEMARK_ASSIGN_OR_RETURN(PartRows found, store.FindPartRows(entity, *parts));
+    rows[entity] = std::make_shared<const PartRows>(std::move(found));
+  }
+  return rows;
 }
 
 LogCursor ReadOwed(const Store& store,
                    const std::shared_ptr<const Cut>& cut,
                    const DeviceMarks& marks,
+                   const RowsToRead& rows,
                    SequenceNumber position) {
   std::vector<LogRange> ranges;
   for (const EntityNumber entity : store.EntityNumbers()) {
@@ -23,14 +58,20 @@ LogCursor ReadOwed(const Store& store,
     const SequenceNumber live_after = std::max(range->live_after, position);
     const SequenceNumber tombstones_after = std::max(range->tombstones_after, position);
     if (range->live && range->tombstones && live_after == tombstones_after) {
-      ranges.push_back({.entity = entity, .after = live_after});
+      ranges.push_back({.entity = entity, .after = live_after, .only = RowsOf(rows, entity)});
       continue;
     }
     if (range->live) {
-      ranges.push_back({.entity = entity, .after = live_after, .tombstones = false});
+      ranges.push_back({.entity = entity,
+                        .after = live_after,
+                        .tombstones = false,
+                        .only = RowsOf(rows, entity)});
     }
     if (range->tombstones) {
-      ranges.push_back({.entity = entity, .after = tombstones_after, .live = false});
+      ranges.push_back({.entity = entity,
+                        .after = tombstones_after,
+                        .live = false,
+                        .only = RowsOf(rows, entity)});
     }
   }
   return store.ReadLog(cut, ranges);
@@ -38,7 +79,8 @@ LogCursor ReadOwed(const Store& store,
 
 Result<OwedTally> CountOwed(const Store& store,
                             const std::shared_ptr<const Cut>& cut,
-                            const DeviceMarks& marks) {
+                            const DeviceMarks& marks,
+                            const RowsToRead& rows) {
   OwedTally tally;
   std::vector<LogRange> to_read;
   for (const EntityNumber entity : store.EntityNumbers()) {
@@ -49,10 +91,16 @@ Result<OwedTally> CountOwed(const Store& store,
       const auto lowest = store.FirstLiveAt(*cut, entity, range->live_after);
       tally.AddWhole(*range, count, lowest.value_or(kSequenceLimit));
     } else if (range->live) {
-      to_read.push_back({.entity = entity, .after = range->live_after, .tombstones = false});
+      to_read.push_back({.entity = entity,
+                         .after = range->live_after,
+                         .tombstones = false,
+                         .only = RowsOf(rows, entity)});
     }
     if (range->tombstones) {
-      to_read.push_back({.entity = entity, .after = range->tombstones_after, .live = false});
+      to_read.push_back({.entity = entity,
+                         .after = range->tombstones_after,
+                         .live = false,
+                         .only = RowsOf(rows, entity)});
     }
   }
   LogCursor cursor = store.ReadLog(cut, to_read);
@@ -71,9 +119,12 @@ bool MayOwe(const Store& store, const DeviceMarks& marks, const Selection& selec
   const SequenceNumber floor = holds_nothing ? kSequenceZero : marks.floor();
   const std::vector<EntityNumber> entities = store.EntityNumbers();
   return std::any_of(entities.begin(), entities.end(), [&](EntityNumber entity) {
-    return selection.Contains(entity) &&
-           (store.CountLive(entity, floor) > 0 ||
-            (!holds_nothing && store.CountTombstones(entity, floor) > 0));
+    if (!selection.Contains(entity)) {
+      const std::span<const Part> parts = selection.ValuesOf(entity);
+      return !parts.empty() && HasNewer(store, entity, parts, floor);
+    }
+    return store.CountLive(entity, floor) > 0 ||
+           (!holds_nothing && store.CountTombstones(entity, floor) > 0);
   });
 }
 

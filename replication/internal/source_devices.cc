@@ -77,7 +77,7 @@ Status Source::Impl::Load() {
       }));
   TIDEMARK_RETURN_IF_ERROR(failed);
   store_.SetLifeFilter(
-      [this](EntityNumber entity, const EndedLife& life) { return KeepsLife(entity, life); });
+      [this](EntityNumber entity, const EndedStay& stay) { return KeepsStay(entity, stay); });
   return {};
 }
 
@@ -97,7 +97,7 @@ Result<DevicePtr> Source::Impl::FindOrMake(std::string_view id) {
   if (DevicePtr device = Find(id)) return device;
   const uint64_t epoch = CurrentEpoch().tag;
   // One device is made at a time. The list is not locked meanwhile: the committer asks it whether
-  // ended lives are still held, and this commit waits for the committer.
+  // ended stays still matter, and this commit waits for the committer.
   const std::lock_guard making(making_mutex_);
   if (DevicePtr device = Find(id)) return device;
   if (CountDevices() >= kDevicesMax) {
@@ -184,15 +184,6 @@ Status Source::Impl::Save(Device& device, bool with_descriptor, bool sync) {
   return committed.status();
 }
 
-Selection Source::Impl::Resolve(const DeviceDescriptor& descriptor) const {
-  if (descriptor.everything) return Selection::Everything();
-  std::vector<Part> parts;
-  for (const std::string& name : descriptor.selected) {
-    if (const auto info = store_.FindEntity(name)) parts.push_back(info->number);
-  }
-  return Selection::Of(std::move(parts));
-}
-
 bool Source::Impl::IsExpired(const Device& device) const {
   return device.session.has_value() &&
          store_.runtime().clock().Now() - device.session->last_used > options_.session_idle_max;
@@ -221,13 +212,14 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device) {
       device.marks.reset_pending() || device.descriptor.epoch != CurrentEpoch().tag;
   info.forgotten = device.descriptor.forgotten;
   info.session_open = IsReading(device);
-  info.selection = Resolve(device.descriptor);
-  if (!device.descriptor.everything) info.selected = device.descriptor.selected;
+  info.rule = device.descriptor.rule;
+  info.selection = Resolve(store_, info.rule);
   DeviceMarks next = device.marks;
   next.Select(info.selection);
   if (info.reset_pending) next.Reset();
   next.StartSession(cut->sequence());
-  TIDEMARK_ASSIGN_OR_RETURN(const OwedTally tally, CountOwed(store_, cut, next));
+  TIDEMARK_ASSIGN_OR_RETURN(const RowsToRead rows, FindRowsToRead(store_, next));
+  TIDEMARK_ASSIGN_OR_RETURN(const OwedTally tally, CountOwed(store_, cut, next, rows));
   info.owed = tally.count();
   return info;
 }
@@ -302,20 +294,14 @@ Status Source::Impl::Reset(std::string_view id, bool forget) {
   return Save(*device, /*with_descriptor=*/true, /*sync=*/true);
 }
 
-Status Source::Impl::Select(std::string_view id,
-                            bool everything,
-                            const std::vector<std::string>& names) {
+Status Source::Impl::Select(std::string_view id, const SelectionRule& rule) {
   TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(id));
-  if (names.size() > kSelectionPartsMax) {
-    return {ErrorCode::kTooLarge, "a selection has at most 4,096 entities"};
-  }
-  for (const std::string& name : names) TIDEMARK_RETURN_IF_ERROR(CheckName(name));
+  TIDEMARK_RETURN_IF_ERROR(CheckSelectionRule(store_, rule));
   TIDEMARK_ASSIGN_OR_RETURN(const DevicePtr device, FindOrMake(id));
   const std::lock_guard lock(device->mutex);
   TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
-  device->descriptor.everything = everything;
-  device->descriptor.selected = names;
-  device->marks.Select(Resolve(device->descriptor));
+  device->descriptor.rule = rule;
+  device->marks.Select(Resolve(store_, rule));
   return Save(*device, /*with_descriptor=*/true, /*sync=*/true);
 }
 

@@ -47,7 +47,7 @@ class Source::Impl {
                                       std::string_view entity,
                                       const RecordId& id);
   Status Reset(std::string_view id, bool forget);
-  Status Select(std::string_view id, bool everything, const std::vector<std::string>& names);
+  Status Select(std::string_view id, const SelectionRule& rule);
   Result<PurgeResult> Purge();
   Result<uint64_t> Trim(std::string_view name, SequenceNumber through);
   Result<UpkeepResult> Upkeep();
@@ -77,7 +77,6 @@ class Source::Impl {
   Status Refresh(Device& device);
   /// Commits what changed; on an error the device is stale. Requires the device's mutex.
   Status Save(Device& device, bool with_descriptor, bool sync);
-  Selection Resolve(const DeviceDescriptor& descriptor) const;
   /// True if the hello names a session that this history never had: the store was rewound
   /// unnoticed.
   static bool ShowsLostHistory(const Device& device, const Hello& hello, const Epochs& epoch);
@@ -94,14 +93,18 @@ class Source::Impl {
   bool IsReading(const Device& device) const;
   void CloseSession(Device& device);
   void ExpireSessions();
-  bool KeepsLife(EntityNumber entity, const EndedLife& life) const;
+  bool KeepsStay(EntityNumber entity, const EndedStay& stay) const;
   Status AcknowledgeOne(Device& device, const Token& token, AckResult* result);
   Result<DeviceInfo> Describe(Device& device);
   void NoteReleased(uint64_t acknowledged, bool settled);
   Result<PurgeResult> PurgeNow();  // requires upkeep_mutex_
   Result<uint64_t> TrimNow(std::string_view name,
                            SequenceNumber through);  // requires upkeep_mutex_
-  static bool IsSelected(const Device& device, std::string_view name);
+  /// What a device that sees only some events of `entity` lacks of those at or below `through`.
+  Result<DeviceMarks::Lack> CountLacking(const DeviceMarks& marks,
+                                         const Selection& selection,
+                                         EntityNumber entity,
+                                         SequenceNumber through);
   static void TellGaps(Device& device, SessionInfo* info);
   /// Resets the absent devices that hold back more than `held_tombstones_max`.
   Status ResetBeyondBound();

@@ -101,7 +101,7 @@ Result<std::optional<SessionInfo>> Source::Impl::StartSession(const Hello& hello
     epoch = CurrentEpoch();
   }
   const bool descriptor_changed = CheckWitness(*device, hello, epoch);
-  const Selection selection = Resolve(device->descriptor);
+  const Selection selection = Resolve(store_, device->descriptor.rule);
   if (!descriptor_changed && device->gaps.empty() && !MayOwe(store_, device->marks, selection)) {
     return std::optional<SessionInfo>{};
   }
@@ -145,7 +145,9 @@ Result<SessionInfo> Source::Impl::Begin(Device& device, const Epochs& epoch, boo
   session.cut = committed->cut;
   session.reset = reset;
   session.last_used = store_.runtime().clock().Now();
-  TIDEMARK_ASSIGN_OR_RETURN(const OwedTally tally, CountOwed(store_, session.cut, device.marks));
+  TIDEMARK_ASSIGN_OR_RETURN(session.rows, FindRowsToRead(store_, device.marks));
+  TIDEMARK_ASSIGN_OR_RETURN(const OwedTally tally,
+                            CountOwed(store_, session.cut, device.marks, session.rows));
   device.marks.AdvanceFloor(tally);
   session.left = tally.count();
 
@@ -168,7 +170,7 @@ Result<SessionInfo> Source::Impl::Begin(Device& device, const Epochs& epoch, boo
 
 void Source::Impl::TellGaps(Device& device, SessionInfo* info) {
   for (const auto& [entity, gap] : device.gaps) {
-    if (!IsSelected(device, gap.entity)) continue;  // told once it is selected again
+    if (!device.marks.selection().Touches(entity)) continue;  // told once it is selected again
     info->gaps.push_back({gap.entity, gap.range, gap.count});
     device.session->told[entity] = gap;
   }
@@ -195,7 +197,7 @@ Result<std::optional<Page>> Source::Impl::NextPage(std::string_view session_id,
   device->session->last_used = store_.runtime().clock().Now();
   if (!device->session->told.empty()) device->ForgetToldGaps();
   if (device->session->cut == nullptr) return std::optional<Page>{};  // drained, for every worker
-  device->marks.Select(Resolve(device->descriptor));
+  device->marks.Select(Resolve(store_, device->descriptor.rule));
   return BuildPage(*device, epoch, options);
 }
 
@@ -205,7 +207,7 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
   OpenSession& session = *device.session;
   PageWorkspaces::Loan workspace(workspaces_);
   BatchBuilder& builder = workspace->builder;
-  LogCursor cursor = ReadOwed(store_, session.cut, device.marks, session.position);
+  LogCursor cursor = ReadOwed(store_, session.cut, device.marks, session.rows, session.position);
   internal::PageFiller filler(store_, options, &device.marks, workspace.get());
   TIDEMARK_RETURN_IF_ERROR(filler.Fill(&cursor, session.left));
 

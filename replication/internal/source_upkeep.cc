@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "replication/internal/holding.h"
+#include "replication/internal/session_view.h"
 #include "replication/internal/source_impl.h"
 
 namespace tidemark {
@@ -34,12 +35,12 @@ void Source::Impl::ExpireSessions() {
   CloseSession(*oldest);
 }
 
-bool Source::Impl::KeepsLife(EntityNumber entity, const EndedLife& life) const {
+bool Source::Impl::KeepsStay(EntityNumber entity, const EndedStay& stay) const {
   // Called inside a commit, so a device that is busy is taken to need it.
   const std::vector<DevicePtr> devices = All();
   return std::any_of(devices.begin(), devices.end(), [&](const DevicePtr& device) {
     const std::unique_lock lock(device->mutex, std::try_to_lock);
-    return !lock.owns_lock() || device->stale || device->marks.Keeps(entity, life);
+    return !lock.owns_lock() || device->stale || device->marks.Keeps(entity, stay);
   });
 }
 
@@ -91,7 +92,7 @@ Result<PurgeResult> Source::Impl::PurgeNow() {
     }
   }
   resting.Seal();
-  const auto is_needed = [&](EntityNumber entity, const EndedLife& life) {
+  const auto is_needed = [&](EntityNumber entity, const EndedStay& life) {
     return resting.Keeps(entity, life) ||
            std::any_of(restless.begin(), restless.end(), [&](const DeviceMarks& marks) {
              return marks.Keeps(entity, life);
@@ -107,7 +108,7 @@ Result<PurgeResult> Source::Impl::PurgeNow() {
       const LogEntry& entry = cursor.entry();
       ++result.examined;
       const bool needed =
-          std::any_of(entry.ended.begin(), entry.ended.end(), [&](const EndedLife& life) {
+          std::any_of(entry.ended.begin(), entry.ended.end(), [&](const EndedStay& life) {
             return is_needed(entity, life);
           });
       if (!needed) heads.push_back(entry.head);
@@ -153,11 +154,29 @@ Result<uint64_t> Source::Impl::TrimNow(std::string_view name, SequenceNumber thr
     locks.emplace_back(device->mutex);
     TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
   }
+  struct Concerned {
+    Device* device;
+    std::optional<DeviceMarks::Lack> lack;  // of whoever sees only some events
+  };
+  std::vector<Concerned> concerned;
+  const auto entity = store_.FindEntity(name);
+  for (const DevicePtr& device : devices) {
+    const Selection selection = Resolve(store_, device->descriptor.rule);
+    if (device->descriptor.forgotten || !entity.has_value()) continue;
+    if (selection.Contains(entity->number)) {
+      concerned.push_back({device.get(), std::nullopt});
+    } else if (selection.NamesValuesOf(entity->number)) {
+      TIDEMARK_ASSIGN_OR_RETURN(const DeviceMarks::Lack lack,
+                                CountLacking(device->marks, selection, entity->number, through));
+      concerned.push_back({device.get(), lack});
+    }
+  }
   std::vector<Device*> changed;
   const auto note_gaps = [&](const TrimmedEvents& events, WriteBatch* rows) {
-    for (const DevicePtr& device : devices) {
-      if (device->descriptor.forgotten || !IsSelected(*device, name)) continue;
-      const auto lack = device->marks.Lacks(events.entity, events.live, events.through);
+    for (const auto& [device, some] : concerned) {
+      const DeviceMarks::Lack lack =
+          some.has_value() ? *some
+                           : device->marks.Lacks(events.entity, events.live, events.through);
       if (lack.count == 0) continue;
       PendingGap& gap = device->gaps[events.entity];
       if (gap.count == 0) gap.range.first = lack.first;
@@ -165,7 +184,7 @@ Result<uint64_t> Source::Impl::TrimNow(std::string_view name, SequenceNumber thr
       gap.range.limit = events.through.Next();
       gap.count += lack.count;
       rows->SetRow(GapKey(device->descriptor.number, events.entity), EncodeGap(gap));
-      changed.push_back(device.get());
+      changed.push_back(device);
     }
   };
   Result<uint64_t> trimmed = store_.Trim(name, through, note_gaps);
@@ -175,10 +194,21 @@ Result<uint64_t> Source::Impl::TrimNow(std::string_view name, SequenceNumber thr
   return trimmed;
 }
 
-bool Source::Impl::IsSelected(const Device& device, std::string_view name) {
-  const std::vector<std::string>& selected = device.descriptor.selected;
-  return device.descriptor.everything ||
-         std::find(selected.begin(), selected.end(), name) != selected.end();
+Result<DeviceMarks::Lack> Source::Impl::CountLacking(const DeviceMarks& marks,
+                                                     const Selection& selection,
+                                                     EntityNumber entity,
+                                                     SequenceNumber through) {
+  DeviceMarks::Lack lack;
+  if (marks.session() == 0) return lack;
+  TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store_.PinCut());
+  LogCursor cursor = store_.ReadLog(cut, {{.entity = entity, .tombstones = false}});
+  while (cursor.Next() && cursor.entry().head <= through) {
+    const EntryState event = ToEntryState(cursor.entry());
+    if (!Shows(selection, event) || marks.HasLasting(event)) continue;
+    if (lack.count++ == 0) lack.first = event.head;
+  }
+  TIDEMARK_RETURN_IF_ERROR(cursor.status());
+  return lack;
 }
 
 Result<UpkeepResult> Source::Impl::Upkeep() {

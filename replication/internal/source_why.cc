@@ -12,7 +12,7 @@ namespace {
 /// Every life of the id that a device may hold, increasing.
 std::vector<SequenceNumber> LivesOf(const IdHistory& history) {
   std::vector<SequenceNumber> births;
-  for (const EndedLife& life : history.ended) births.push_back(life.birth);
+  for (const EndedStay& life : history.ended) births.push_back(life.birth);
   if (history.live) births.push_back(history.birth);
   std::sort(births.begin(), births.end());
   return births;
@@ -50,24 +50,26 @@ Result<DeliveryExplanation> Source::Impl::Explain(std::string_view device_id,
   facts.sessions = marks.session();
   facts.floor = marks.floor();
   DeviceMarks next = marks;
-  next.Select(Resolve(device->descriptor));
-  facts.selected = next.selection().Contains(number);
+  next.Select(Resolve(store_, device->descriptor.rule));
+  const Selection selection = next.selection();
+  facts.selected = selection.Touches(number);
   if (facts.reset_pending) next.Reset();
   next.StartSession(cut->sequence());
   if (history.has_value()) {
-    const EntryState entry{.part = number,
+    const EntryState entry{.entity = number,
                            .head = history->head,
                            .live = history->live,
                            .birth = history->birth,
-                           .ended = history->ended};
+                           .ended = history->ended,
+                           .stays = history->stays};
+    facts.selected = Shows(selection, entry) || (!entry.live && selection.Touches(number));
     facts.history = *history;
     facts.next = next.Owed(entry);
-    const EndedLife lasting{history->birth, kSequenceLimit};
-    facts.acknowledged = history->live && next.Acknowledged(number, lasting);
-    facts.held = (history->live && next.Held(number, lasting)) ||
+    facts.acknowledged = history->live && next.HasLasting(entry);
+    facts.held = (history->live && next.HoldsLasting(entry)) ||
                  std::any_of(history->ended.begin(),
                              history->ended.end(),
-                             [&](const EndedLife& life) { return next.Held(number, life); });
+                             [&](const EndedStay& life) { return next.Held(number, life); });
     facts.unconfirmed = marks.Unacknowledged(LivesOf(*history));
     facts.changed_after_cut = IsReading(*device) && history->head > marks.session_cut();
     facts.to_be_read = IsReading(*device) && !facts.changed_after_cut &&

@@ -48,8 +48,8 @@ std::string TellDevice(const WhyFacts& facts) {
 }
 
 std::string TellSelection(bool selected) {
-  return selected ? "The device's selection has the entity."
-                  : "The device's selection does not have the entity.";
+  return selected ? "The device's selection has the record."
+                  : "The device's selection does not have the record.";
 }
 
 std::string TellUnconfirmed(const OutstandingPages::Place& place) {

@@ -100,7 +100,7 @@ TEST_F(ChangeLogTest, EndedLivesAreKeptAcrossARebirth) {
   LogCursor cursor = store_->ReadLog(Pin(), {{.entity = store_->FindEntity("users")->number}});
   ASSERT_TRUE(cursor.Next());
   ASSERT_EQ(cursor.entry().ended.size(), 1U);
-  EXPECT_EQ(cursor.entry().ended[0], (EndedLife{SequenceNumber(1), SequenceNumber(2)}));
+  EXPECT_EQ(cursor.entry().ended[0], (EndedStay{SequenceNumber(1), SequenceNumber(2)}));
   EXPECT_EQ(cursor.entry().birth, SequenceNumber(3));
 }
 

@@ -256,11 +256,12 @@ TEST_F(RecoveryTest, ANewerFormatIsRefused) {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   const std::string database = path() / "db";
   ASSERT_TRUE(
-      rocksdb::DB::Open({},
-                        database,
-                        {{rocksdb::kDefaultColumnFamilyName, {}}, {"fold", {}}, {"stage", {}}},
-                        &handles,
-                        &db)
+      rocksdb::DB::Open(
+          {},
+          database,
+          {{rocksdb::kDefaultColumnFamilyName, {}}, {"fold", {}}, {"parts", {}}, {"stage", {}}},
+          &handles,
+          &db)
           .ok());
   ASSERT_TRUE(db->Put({}, internal::row_key::kIdentity, newer).ok());
   for (auto* handle : handles) db->DestroyColumnFamilyHandle(handle).PermitUncheckedError();

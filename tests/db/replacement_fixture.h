@@ -76,8 +76,8 @@ inline Log ReadAll(const Store& store, const std::shared_ptr<const Cut>& cut) {
     entry.birth = read.birth.value();
     entry.live = read.live;
     entry.value = read.value;
-    for (const EndedLife& life : read.ended) {
-      entry.ended.emplace_back(life.birth.value(), life.death.value());
+    for (const EndedStay& life : read.ended) {
+      entry.ended.emplace_back(life.birth.value(), life.until.value());
     }
   }
   EXPECT_OK(cursor.status());
@@ -132,7 +132,8 @@ inline std::set<std::string> FamiliesOnDisk(const Store& store) {
 }
 
 inline std::set<std::string> FamiliesInUse(Store& store) {
-  std::set<std::string> names = {"default", internal::kFoldFamily, internal::kStageFamily};
+  std::set<std::string> names = {
+      "default", internal::kFoldFamily, internal::kPartsFamily, internal::kStageFamily};
   for (const auto& [number, entity] : store.impl().state.GetCatalog()->all()) {
     names.insert(internal::LogFamilyName(number));
     names.insert(internal::IndexFamilyName(number, entity->generation));

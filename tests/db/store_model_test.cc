@@ -351,8 +351,8 @@ class History {
               entry.live,
               std::string(entry.value),
               {}};
-      for (const EndedLife& life : entry.ended) {
-        copy.ended.emplace_back(life.birth.value(), life.death.value());
+      for (const EndedStay& life : entry.ended) {
+        copy.ended.emplace_back(life.birth.value(), life.until.value());
       }
     }
     EXPECT_OK(cursor.status());

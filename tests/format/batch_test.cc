@@ -25,7 +25,7 @@ struct OwnedRow {
   BatchRow row;
   std::string id;
   std::string value;
-  std::vector<EndedLife> ended;
+  std::vector<EndedStay> ended;
 
   BatchRow View() const {
     BatchRow view = row;
@@ -295,7 +295,7 @@ TEST(BatchTest, RefusesMeaningsThatCannotBe) {
   const std::string longer_id(kIdBytesMax + 1, 'i');
   const std::string long_value(kValueBytesMax, 'v');
   const std::string longer_value(kValueBytesMax + 1, 'v');
-  const EndedLife empty_life[] = {{SequenceNumber(5), SequenceNumber(5)}};
+  const EndedStay empty_life[] = {{SequenceNumber(5), SequenceNumber(5)}};
   constexpr auto kBad = ErrorCode::kMalformedBatch;
   constexpr auto kSegment = BatchKind::kSegment;
   EXPECT_EQ(parse(kSegment, [](BatchRow*) {}), ErrorCode::kOk);

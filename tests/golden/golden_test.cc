@@ -158,7 +158,7 @@ TEST_P(GoldenTest, TheBatchesAreRead) {
   EXPECT_EQ(segment->row(1).writer_time, -5);
   EXPECT_EQ(segment->row(1).superseded, SequenceNumber(4));
   ASSERT_EQ(segment->row(2).ended.size(), 1U);
-  EXPECT_EQ(segment->row(2).ended[0].death, SequenceNumber(5));
+  EXPECT_EQ(segment->row(2).ended[0].until, SequenceNumber(5));
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, GoldenTest, testing::ValuesIn(Formats()), [](const auto& tested) {

@@ -49,7 +49,7 @@ void Serve(Source& source, const std::filesystem::path& directory) {
 // One of each kind of row that a page does not have: for readers of segments and files.
 void WriteSegment(const std::filesystem::path& directory) {
   BatchBuilder builder;
-  const EndedLife ended[] = {{SequenceNumber(2), SequenceNumber(5)}};
+  const EndedStay ended[] = {{SequenceNumber(2), SequenceNumber(5)}};
   builder.Add({.op = RowOp::kPut,
                .sequence = SequenceNumber(7),
                .birth = SequenceNumber(7),

@@ -63,7 +63,7 @@ void ScriptedDevice::Step() {
 /// between.
 void ScriptedDevice::Flicker() {
   const PlainSelection before = world_.judge(id_).selection();
-  world_.Grant(id_, PlainSelection{std::set<std::string>{}});
+  world_.Grant(id_, PlainSelection{std::set<std::string>{}, {}});
   Start();
   Read();
   Apply();

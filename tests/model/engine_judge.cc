@@ -11,7 +11,7 @@ namespace tidemark::model {
 std::map<RecordKey, std::string> Select(const RecordMap& records, const PlainSelection& selection) {
   std::map<RecordKey, std::string> selected;
   for (const auto& [key, state] : records) {
-    if (selection.Contains(key)) selected[key] = state.value;
+    if (selection.Contains(key, state.value)) selected[key] = state.value;
   }
   return selected;
 }
@@ -140,12 +140,14 @@ void DeviceJudge::ReadRow(const BatchRow& row, std::string_view entity, uint64_t
                                 << static_cast<int>(row.op);
   EXPECT_EQ(static_cast<int>(row.op), static_cast<int>(*owed)) << what << ": wrong label";
   if (row.op == RowOp::kDelete) {
-    EXPECT_FALSE(live && selection_.Contains(key)) << what << ": selected and told deleted";
+    EXPECT_FALSE(live && selection_.Contains(key, found->second.value))
+        << what << ": selected and told deleted";
     EXPECT_TRUE(row.value.empty());
     EXPECT_EQ(row.birth, oracle_.HeldLives(key).back()) << what;
   } else {
-    EXPECT_TRUE(selection_.Contains(key)) << what << ": outside the selection in force";
     ASSERT_TRUE(live) << what;
+    EXPECT_TRUE(selection_.Contains(key, found->second.value))
+        << what << ": outside the selection in force";
     EXPECT_EQ(row.birth, found->second.birth) << what;
     EXPECT_EQ(row.sequence, found->second.head) << what;
     EXPECT_EQ(row.value, found->second.value) << what;
@@ -209,10 +211,11 @@ uint64_t DeviceJudge::OwedNow() const {
   return Select(records_.live, selection_).size();
 }
 
-bool DeviceJudge::Needs(const RecordKey& key, const EndedLife& life) const {
+bool DeviceJudge::Needs(const RecordKey& key, const EndedStay& life) const {
   if (oracle_.Holds(key, life.birth)) return true;
-  return session_open() && current_.selection.Contains(key) && life.birth <= current_.cut &&
-         current_.cut < life.death;
+  if (!session_open() || current_.cut < life.birth || life.until <= current_.cut) return false;
+  const auto found = current_.view.find(key);
+  return found != current_.view.end() && current_.selection.Contains(key, found->second.value);
 }
 
 bool DeviceJudge::MustHaveSettled() const {

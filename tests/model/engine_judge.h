@@ -43,7 +43,7 @@ class DeviceJudge {
   /// Instructions that a session would be owed if it started now.
   uint64_t OwedNow() const;
   /// A tombstone of this ended life is needed for the device.
-  bool Needs(const RecordKey& key, const EndedLife& life) const;
+  bool Needs(const RecordKey& key, const EndedStay& life) const;
   /// The newest session was read to its end and everything it handed out is acknowledged.
   bool MustHaveSettled() const;
   /// What the device holds if the newest session settled.

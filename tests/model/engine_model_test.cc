@@ -100,6 +100,9 @@ class EngineHistory {
       case 10:
         if (OneIn(2)) Upload();
         return;
+      case 11:
+        if (OneIn(4)) world_.DeclareKeys(kEntities[Below(kEntities.size())]);
+        return;
       default:
         if (OneIn(3)) return Write();
         return AnyDevice().Step();
@@ -108,7 +111,16 @@ class EngineHistory {
 
   EntityKind AnyKind() { return OneIn(2) ? EntityKind::kSnapshot : EntityKind::kIncremental; }
   std::string AnyId() { return "id" + std::to_string(Below(kIds)); }
-  std::string AnyValue() { return "value" + std::to_string(Below(4)); }
+  // Some have an owner, some an area, some both.
+  std::string AnyValue() { return ValueOf(Below(3 * 4 * 3)); }
+  static std::string ValueOf(uint64_t which) {
+    std::string value = R"({"value":)" + std::to_string(which % 3);
+    const uint64_t owner = which / 3 % 4;
+    const uint64_t area = which / 12;
+    if (owner > 0) value += R"(,"owner":)" + std::to_string(owner);
+    if (area > 0) value += std::string(R"(,"area":)") + (area == 1 ? R"("a")" : R"("b")");
+    return value + "}";
+  }
 
   void Write() {
     std::vector<PlainWrite> writes;
@@ -116,10 +128,11 @@ class EngineHistory {
     for (uint64_t count = 1 + Below(4); count > 0; --count) {
       PlainWrite write;
       write.key = {kEntities[Below(kEntities.size())], AnyId()};
-      write.value = AnyValue();
+      const uint64_t which = Below(3 * 4 * 3);
+      write.value = ValueOf(which);
       if (world_.KindOf(write.key.first) == EntityKind::kIncremental) {
         write.op = WriteOp::kAppend;
-        write.key.second += write.value;  // an event of equal id has equal content
+        write.key.second += "-" + std::to_string(which);  // an event of equal id is equal
       } else {
         write.op = OneIn(3) ? WriteOp::kDelete : WriteOp::kPut;
       }
@@ -135,8 +148,8 @@ class EngineHistory {
       auto& rows = upload[entity];
       const bool is_event = world_.KindOf(entity) == EntityKind::kIncremental;
       for (uint64_t count = Below(6); count > 0; --count) {
-        const std::string value = AnyValue();
-        rows.emplace_back(AnyId() + (is_event ? "up" + value : ""), value);
+        const uint64_t which = Below(3 * 4 * 3);
+        rows.emplace_back(AnyId() + (is_event ? "up" + std::to_string(which) : ""), ValueOf(which));
       }
     }
     world_.Upload(upload);
@@ -153,10 +166,21 @@ class EngineHistory {
     if (!OneIn(3)) {
       selection.entities.emplace();
       for (const std::string& entity : kEntities) {
-        if (OneIn(2)) selection.entities->insert(entity);
+        if (OneIn(world_.HasKeys(entity) ? 5 : 2)) selection.entities->insert(entity);
+        if (world_.HasKeys(entity)) GrantParts(entity, &selection);
       }
     }
     world_.Grant(AnyDevice().id(), selection);
+  }
+
+  void GrantParts(const std::string& entity, PlainSelection* selection) {
+    for (int owner = 1; owner <= 3; ++owner) {
+      const std::string text = std::to_string(owner);
+      if (OneIn(4)) selection->parts.insert({entity, {{"owner", text}}});
+      for (const char* area : {R"("a")", R"("b")"}) {
+        if (OneIn(6)) selection->parts.insert({entity, {{"owner", text}, {"area", area}}});
+      }
+    }
   }
 
   std::mt19937_64 random_;

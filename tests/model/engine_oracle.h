@@ -30,7 +30,7 @@ using RecordMap = std::map<RecordKey, RecordState>;
 /// The live records, and every life that ever ended.
 struct PlainStore {
   RecordMap live;
-  std::map<RecordKey, std::vector<EndedLife>> ended;
+  std::map<RecordKey, std::vector<EndedStay>> ended;
 
   void Put(const RecordKey& key, std::string value, SequenceNumber head) {
     const auto found = live.find(key);
@@ -44,12 +44,31 @@ struct PlainStore {
   }
 };
 
-/// What a device may see: everything, or the entities named.
+/// The records of an entity whose values say all of this: fields, and what they are in JSON.
+struct PlainPart {
+  std::string entity;
+  std::map<std::string, std::string> where;
+
+  bool Contains(const RecordKey& key, const std::string& value) const {
+    return key.first == entity && std::all_of(where.begin(), where.end(), [&](const auto& field) {
+             const std::string member = "\"" + field.first + "\":" + field.second;
+             return value.find(member + ",") != std::string::npos ||
+                    value.find(member + "}") != std::string::npos;
+           });
+  }
+  auto operator<=>(const PlainPart&) const = default;  // NOLINT(modernize-use-nullptr)
+};
+
+/// What a device may see: everything, or the entities named and parts of others.
 struct PlainSelection {
   std::optional<std::set<std::string>> entities;
+  std::set<PlainPart> parts = {};
 
-  bool Contains(const RecordKey& key) const {
-    return !entities.has_value() || entities->contains(key.first);
+  bool Contains(const RecordKey& key, const std::string& value) const {
+    return !entities.has_value() || entities->contains(key.first) ||
+           std::any_of(parts.begin(), parts.end(), [&](const PlainPart& part) {
+             return part.Contains(key, value);
+           });
   }
   bool operator==(const PlainSelection&) const = default;
 };
@@ -76,7 +95,7 @@ class DeviceOracle {
   std::optional<RowOp> Owed(const RecordKey& key,
                             const RecordState* state,
                             const PlainSelection& selection) const {
-    if (state == nullptr || !selection.Contains(key)) {
+    if (state == nullptr || !selection.Contains(key, state->value)) {
       return HeldLives(key).empty() ? std::nullopt : std::optional(RowOp::kDelete);
     }
     const Life* life = Find(key, state->birth);

@@ -105,13 +105,13 @@ void EngineWorld::Write(const std::vector<PlainWrite>& writes) {
     const auto& [entity, id] = write.key;
     switch (write.op) {
       case WriteOp::kPut:
-        batch.Put(entity, id, write.value);
+        batch.Put(entity, id, write.value, ValueKind::kJson);
         break;
       case WriteOp::kDelete:
         batch.Delete(entity, id);
         break;
       case WriteOp::kAppend:
-        batch.Append(entity, id, write.value);
+        batch.Append(entity, id, write.value, ValueKind::kJson);
         break;
     }
   }
@@ -183,7 +183,7 @@ void EngineWorld::Upload(const PlainUpload& upload) {
     std::map<std::string, std::string>& records = uploaded[entity];
     UploadPage page{.entity = entity, .kind = KindOf(entity)};
     for (const auto& [id, value] : rows) {
-      page.records.push_back(R"({"id":")" + id + R"(","value":")" + value + R"("})");
+      page.records.push_back(R"({"id":")" + id + R"(",)" + value.substr(1));
       records[id] = page.records.back();
       if (page.records.size() < 2) continue;
       ASSERT_OK(uploads_->PutPage(*sync, page));
@@ -250,6 +250,17 @@ void EngineWorld::Redeclare(const std::string& entity, EntityKind kind) {
     NoteEnded(entity, dropped->sequence);
   }
   ASSERT_OK(store_->Declare(entity, {.kind = kind}));
+  if (HasKeys(entity)) DeclareKeys(entity);
+}
+
+void EngineWorld::DeclareKeys(const std::string& entity) {
+  const auto info = store_->FindEntity(entity);
+  EntityDeclaration declaration;
+  declaration.kind = KindOf(entity);
+  if (info.has_value()) declaration = info->declaration;
+  declaration.keys = {{{"owner"}}, {{"area", "owner"}}};
+  ASSERT_OK(store_->Declare(entity, declaration));
+  keyed_.insert(entity);
 }
 
 EntityKind EngineWorld::KindOf(const std::string& entity) const {
@@ -294,12 +305,16 @@ Result<AckResult> EngineWorld::Acknowledge(const std::string& device,
 }
 
 void EngineWorld::Grant(const std::string& device, const PlainSelection& selection) {
+  SelectionRule rule;
   if (selection.entities.has_value()) {
-    const std::set<std::string>& names = *selection.entities;
-    ASSERT_OK(source_->Select(device, std::vector<std::string>(names.begin(), names.end())));
-  } else {
-    ASSERT_OK(source_->SelectEverything(device));
+    rule = SelectionRule::Entities({selection.entities->begin(), selection.entities->end()});
+    for (const PlainPart& part : selection.parts) {
+      tidemark::Grant grant{.entity = part.entity};
+      for (const auto& [field, value] : part.where) grant.where.push_back({field, {value}});
+      rule.grants.push_back(grant);
+    }
   }
+  ASSERT_OK(source_->Select(device, rule));
   judges_.at(device).Selected(selection);
 }
 
@@ -329,7 +344,7 @@ uint64_t EngineWorld::CountNeeded(const std::string& entity, const DeviceJudge* 
   for (const auto& [ended_key, lives] : records_.ended) {
     const RecordKey& key = ended_key;  // a lambda cannot capture the binding itself
     if (key.first != entity || records_.live.contains(key)) continue;
-    needed += std::any_of(lives.begin(), lives.end(), [&](const EndedLife& life) {
+    needed += std::any_of(lives.begin(), lives.end(), [&](const EndedStay& life) {
       if (only != nullptr) return only->Needs(key, life);
       return std::any_of(judges_.begin(), judges_.end(), [&](const auto& judge) {
         return judge.second.Needs(key, life);

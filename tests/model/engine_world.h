@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,9 @@ class EngineWorld {
   void Upload(const PlainUpload& upload);
   /// Drops the entity and declares its name anew.
   void Redeclare(const std::string& entity, EntityKind kind);
+  /// Declares what selections may go by, with records in the entity or without. Once is for ever.
+  void DeclareKeys(const std::string& entity);
+  bool HasKeys(const std::string& entity) const { return keyed_.contains(entity); }
   EntityKind KindOf(const std::string& entity) const;
 
   // Devices. `device` must have been added.
@@ -102,6 +106,7 @@ class EngineWorld {
   std::unique_ptr<Source> source_;
   std::unique_ptr<Uploads> uploads_;
   PlainStore records_;
+  std::set<std::string> keyed_;
   std::map<std::string, DeviceJudge> judges_;
 };
 

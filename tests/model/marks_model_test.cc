@@ -32,6 +32,7 @@ enum class Mutant {
   kPurgeBlindToViews,
   kPurgeBlindToExceptions,
   kEndedLivesForgotten,
+  kMovesForgotten,
   kWithheldNotNoted,
   kSelectionInForceIgnored,
   kFloorFollowsCut,
@@ -54,6 +55,7 @@ const char* Name(Mutant mutant) {
                                        "PurgeBlindToViews",
                                        "PurgeBlindToExceptions",
                                        "EndedLivesForgotten",
+                                       "MovesForgotten",
                                        "WithheldNotNoted",
                                        "SelectionInForceIgnored",
                                        "FloorFollowsCut",
@@ -110,6 +112,8 @@ class History {
     loss_ = Pick(3) * 15;
     // NOLINTNEXTLINE(cppcoreguidelines-prefer-member-initializer): drawn in this order
     changes_ = 1 + Pick(3) * 4;
+    // NOLINTNEXTLINE(cppcoreguidelines-prefer-member-initializer): drawn in this order
+    with_values_ = Chance(75);
     for (Device& device : devices_) {
       device.marks = DeviceMarks(RandomSelection());
       Commit(device);
@@ -140,11 +144,29 @@ class History {
 
   Selection RandomSelection() {
     if (Chance(30)) return Selection::Everything();
-    std::vector<Part> parts;
-    for (Part part = 0; part < kParts; ++part) {
-      if (Chance(55)) parts.push_back(part);
+    std::vector<EntityNumber> entities;
+    for (EntityNumber entity = 0; entity < kEntities; ++entity) {
+      if (Chance(with_values_ ? 15 : 55)) entities.push_back(entity);
     }
-    return Chance(15) ? Selection::EverythingBut(parts) : Selection::Of(parts);
+    if (Chance(15)) return Selection::EverythingBut(entities);
+    std::vector<Part> parts(entities.begin(), entities.end());
+    for (EntityNumber entity = 0; entity < kEntities && with_values_; ++entity) {
+      for (uint16_t key = 1; key <= kKeys; ++key) {
+        for (uint64_t value = 1; value <= kValuesMax; ++value) {
+          if (Chance(25)) parts.push_back(Part(entity, {key, value}));
+        }
+      }
+    }
+    return Selection::Of(parts);
+  }
+
+  ToyValues RandomValues() {
+    ToyValues values;
+    for (uint16_t key = 1; key <= kKeys && with_values_; ++key) {
+      const uint64_t value = Pick(kValuesMax + 1);
+      if (value > 0) values.push_back({key, value});
+    }
+    return values;
   }
 
   void Step() {
@@ -175,48 +197,49 @@ class History {
   void Write() {
     const int id = static_cast<int>(Pick(kIds));
     const bool filter = Chance(50);
-    const auto keeps = [&](Part part, const EndedLife& life) {
+    const auto keeps = [&](EntityNumber entity, const EndedStay& stay) {
       if (mutant_ == Mutant::kEndedLivesForgotten) return false;
-      return !filter || Needed(part, life);
+      if (mutant_ == Mutant::kMovesForgotten && !stay.in.whole()) return false;
+      return !filter || Needed(entity, stay);
     };
     if (Chance(35)) {
       log_.Delete(id, keeps);
     } else {
-      log_.Put(id, keeps);
+      log_.Put(id, RandomValues(), keeps);
     }
   }
 
-  bool Needed(Part part, const EndedLife& life) {
+  bool Needed(EntityNumber entity, const EndedStay& stay) {
     bool needed = false;
     RestingFloors resting;
     for (const Device& device : devices_) {
       if (device.marks.AtRest()) {
         resting.Add(device.marks);
       } else if (mutant_ != Mutant::kPurgeBlindToExceptions) {
-        needed |= mutant_ == Mutant::kPurgeBlindToViews ? device.marks.Held(part, life)
-                                                        : device.marks.Keeps(part, life);
+        needed |= mutant_ == Mutant::kPurgeBlindToViews ? device.marks.Held(entity, stay)
+                                                        : device.marks.Keeps(entity, stay);
       }
     }
     resting.Seal();
-    return needed || resting.Keeps(part, life);
+    return needed || resting.Keeps(entity, stay);
   }
 
   void Purge() {
-    const std::vector<ToyEntry> kept =
-        log_.Purge([this](Part part, const EndedLife& life) { return Needed(part, life); });
+    const std::vector<ToyEntry> kept = log_.Purge(
+        [this](EntityNumber entity, const EndedStay& stay) { return Needed(entity, stay); });
     for (const ToyEntry& tombstone : kept) {
       bool needed = false;
-      for (const EndedLife& life : tombstone.ended) needed |= MayBeNeeded(tombstone.id, life);
+      for (const EndedStay& life : tombstone.ended) needed |= MayBeNeeded(tombstone.id, life);
       Check(needed, "a tombstone is kept that nobody needs");
     }
     for (int id = 0; id < kIds; ++id) CheckHeldLivesAreKnown(id);
   }
 
-  bool MayBeNeeded(int id, const EndedLife& life) const {
+  bool MayBeNeeded(int id, const EndedStay& life) const {
     return std::any_of(std::begin(devices_), std::end(devices_), [&](const Device& device) {
       if (device.oracle.Holds(id, life.birth)) return true;
-      return device.marks.session_open() && !device.drained && life.birth <= device.cut &&
-             device.cut < life.death && device.cut_selection.Contains(PartOf(id));
+      return device.marks.session_open() && !device.drained && life.begin() <= device.cut &&
+             device.cut < life.until && device.cut_selection.Contains(Part(EntityOf(id), life.in));
     });
   }
 
@@ -226,7 +249,7 @@ class History {
       for (const SequenceNumber birth : device.oracle.HeldLives(id)) {
         bool known = entry != nullptr && entry->live && entry->birth == birth;
         if (entry != nullptr) {
-          for (const EndedLife& life : entry->ended) known |= life.birth == birth;
+          for (const EndedStay& life : entry->ended) known |= life.birth == birth;
         }
         Check(known, "a life that a device may hold was forgotten");
       }
@@ -288,13 +311,13 @@ class History {
     device.cut = log_.last();
     device.cut_selection = device.marks.selection();
     device.ranges.clear();
-    for (Part part = 0; part < kParts; ++part) {
-      device.ranges.push_back(device.marks.Range(part));
+    for (EntityNumber entity = 0; entity < kEntities; ++entity) {
+      device.ranges.push_back(device.marks.Range(entity));
       std::optional<ReadRange>& range = device.ranges.back();
       if (!range.has_value()) continue;
       if (mutant_ == Mutant::kBackfillAboveFloorOnly) range->live_after = range->tombstones_after;
       if (mutant_ == Mutant::kTombstonesNotRead) range->tombstones = false;
-      if (mutant_ == Mutant::kEvictionsNotRead && !device.cut_selection.Contains(part)) {
+      if (mutant_ == Mutant::kEvictionsNotRead && !device.cut_selection.Contains(entity)) {
         range->live = false;
       }
     }
@@ -303,7 +326,7 @@ class History {
   }
 
   bool InRange(const Device& device, const ToyEntry& entry) const {
-    const std::optional<ReadRange>& range = device.ranges[PartOf(entry.id)];
+    const std::optional<ReadRange>& range = device.ranges[EntityOf(entry.id)];
     if (!range.has_value()) return false;
     return entry.live ? range->live && entry.head > range->live_after
                       : range->tombstones && entry.head > range->tombstones_after;
@@ -313,7 +336,7 @@ class History {
   void CountOwed(Device& device) {
     OwedTally tally;
     uint64_t expected = 0;
-    std::map<Part, std::pair<uint64_t, SequenceNumber>> whole;  // count and first head
+    std::map<EntityNumber, std::pair<uint64_t, SequenceNumber>> whole;  // count and first head
     std::set<int> visible;
     for (const ToyEntry& entry : log_.View(device.cut)) {
       visible.insert(entry.id);
@@ -323,15 +346,15 @@ class History {
       const std::optional<Instruction> owed =
           read ? device.marks.Owed(entry.state()) : std::nullopt;
       CheckInstruction(entry, owed, right);
-      if (read && entry.live && device.ranges[PartOf(entry.id)]->all_live_owed) {
-        auto& [count, first] = whole[PartOf(entry.id)];
+      if (read && entry.live && device.ranges[EntityOf(entry.id)]->all_live_owed) {
+        auto& [count, first] = whole[EntityOf(entry.id)];
         if (count++ == 0) first = entry.head;
       } else if (owed.has_value()) {
         tally.Add(*owed);
       }
     }
-    for (const auto& [part, found] : whole) {
-      tally.AddWhole(*device.ranges[part], found.first, found.second);
+    for (const auto& [entity, found] : whole) {
+      tally.AddWhole(*device.ranges[entity], found.first, found.second);
     }
     for (int id = 0; id < kIds; ++id) {
       Check(visible.contains(id) || !device.oracle.Holds(id), "an owed deletion has no tombstone");
@@ -355,7 +378,7 @@ class History {
       return Fail("owed, and not sent: " + Describe(entry));
     }
     if (!owed.has_value()) return;
-    Check(owed->op == *right, "wrong label");
+    if (owed->op != *right) Fail("wrong label: " + Describe(entry));
     Check(owed->place == entry.head, "wrong place");
   }
 
@@ -408,10 +431,9 @@ class History {
       Check(!right.has_value(), "owed, and passed over");
       return std::nullopt;
     }
-    const bool selected = device.marks.selection().Contains(PartOf(entry.id));
+    const bool selected = entry.IsIn(device.marks.selection());
     if (verdict == Verdict::kWithheld) {
-      Check(entry.live && selected != device.cut_selection.Contains(PartOf(entry.id)),
-            "withheld without need");
+      Check(entry.live && selected != entry.IsIn(device.cut_selection), "withheld without need");
       device.withheld = true;
       if (mutant_ != Mutant::kWithheldNotNoted) device.marks.NoteWithheld();
       return std::nullopt;
@@ -487,7 +509,7 @@ class History {
     }
     std::map<int, Copy> right;
     for (const ToyEntry& entry : log_.View(device.cut)) {
-      if (entry.live && device.cut_selection.Contains(PartOf(entry.id))) {
+      if (entry.IsIn(device.cut_selection)) {
         right[entry.id] = {entry.birth, entry.head};
       }
     }
@@ -514,8 +536,9 @@ class History {
 
   std::mt19937_64 random_;
   Mutant mutant_;
-  uint64_t loss_ = 0;     // percent
-  uint64_t changes_ = 0;  // of a selection, percent of the steps
+  uint64_t loss_ = 0;         // percent
+  uint64_t changes_ = 0;      // of a selection, percent of the steps
+  bool with_values_ = false;  // records have values of keys, and selections name them
   ToyLog log_;
   std::vector<Device> devices_ = std::vector<Device>(kDevices);
   uint64_t settled_ = 0;

@@ -32,7 +32,7 @@ class Oracle {
 
   /// What the contract says about an entry under a selection.
   std::optional<RowOp> Owed(const ToyEntry& entry, const Selection& selection) const {
-    if (entry.live && selection.Contains(PartOf(entry.id))) {
+    if (entry.IsIn(selection)) {
       const Life* life = Find(entry.id, entry.birth);
       if (life == nullptr || !life->acknowledged) return RowOp::kCreated;
       if (life->versions.contains(entry.head)) return std::nullopt;

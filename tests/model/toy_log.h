@@ -13,11 +13,16 @@
 namespace tidemark::model {
 
 inline constexpr int kIds = 9;
-inline constexpr Part kParts = 3;
+inline constexpr EntityNumber kEntities = 3;
+inline constexpr uint16_t kKeys = 2;       // declared in each entity
+inline constexpr uint64_t kValuesMax = 3;  // of a key; a record may also have none
 
-inline Part PartOf(int id) {
-  return static_cast<Part>(id) % kParts;
+inline EntityNumber EntityOf(int id) {
+  return static_cast<EntityNumber>(id) % kEntities;
 }
+
+/// What a record has of each key.
+using ToyValues = std::vector<KeyValue>;
 
 /// An entry as a view shows it.
 struct ToyEntry {
@@ -25,35 +30,66 @@ struct ToyEntry {
   SequenceNumber head;
   bool live = false;
   SequenceNumber birth;
-  std::vector<EndedLife> ended;
+  std::vector<EndedStay> ended;
+  std::vector<OpenStay> stays;
 
   EntryState state() const {
-    return {.part = PartOf(id), .head = head, .live = live, .birth = birth, .ended = ended};
+    return {.entity = EntityOf(id),
+            .head = head,
+            .live = live,
+            .birth = birth,
+            .ended = ended,
+            .stays = stays};
+  }
+  /// Some part of the selection has the record.
+  bool IsIn(const Selection& selection) const {
+    return live && (selection.Contains(EntityOf(id)) ||
+                    std::any_of(stays.begin(), stays.end(), [&](const OpenStay& stay) {
+                      return selection.Contains(Part(EntityOf(id), stay.in));
+                    }));
   }
 };
 
 class ToyLog {
  public:
-  /// Decides whether an ended life is still needed.
-  using Keeps = std::function<bool(Part, const EndedLife&)>;
+  /// Decides whether an ended stay is still needed.
+  using Keeps = std::function<bool(EntityNumber, const EndedStay&)>;
 
   SequenceNumber last() const { return last_; }
 
-  /// Creates or updates. Lives that nobody needs are forgotten on the way.
-  void Put(int id, const Keeps& keeps) {
-    ToyEntry entry = Next(id, keeps);
+  /// Creates or updates. Stays that nobody needs are forgotten on the way.
+  void Put(int id, const ToyValues& values, const Keeps& keeps) {
+    ToyEntry entry = Next(id, [](EntityNumber, const EndedStay&) { return true; });
     const ToyEntry* before = Current(id);
+    const bool lives = before != nullptr && before->live;
     entry.live = true;
-    entry.birth = before != nullptr && before->live ? before->birth : entry.head;
+    entry.birth = lives ? before->birth : entry.head;
+    for (const KeyValue& value : values) entry.stays.push_back({value, entry.head});
+    if (lives) {
+      for (const OpenStay& stay : before->stays) {
+        const auto stayed = std::find_if(entry.stays.begin(),
+                                         entry.stays.end(),
+                                         [&](const OpenStay& now) { return now.in == stay.in; });
+        if (stayed != entry.stays.end()) {
+          stayed->from = stay.from;
+        } else {
+          entry.ended.push_back({before->birth, entry.head, stay.from, stay.in});
+        }
+      }
+    }
+    std::erase_if(entry.ended, [&](const EndedStay& stay) { return !keeps(EntityOf(id), stay); });
     Append(entry);
   }
 
   void Delete(int id, const Keeps& keeps) {
     const ToyEntry* before = Current(id);
     if (before == nullptr || !before->live) return;
-    ToyEntry entry = Next(id, [](Part, const EndedLife&) { return true; });
+    ToyEntry entry = Next(id, [](EntityNumber, const EndedStay&) { return true; });
+    for (const OpenStay& stay : before->stays) {
+      entry.ended.push_back({before->birth, entry.head, stay.from, stay.in});
+    }
     entry.ended.push_back({before->birth, entry.head});
-    std::erase_if(entry.ended, [&](const EndedLife& life) { return !keeps(PartOf(id), life); });
+    std::erase_if(entry.ended, [&](const EndedStay& stay) { return !keeps(EntityOf(id), stay); });
     Append(entry);
     if (entry.ended.empty()) Forget(id, entry.head);
   }
@@ -65,8 +101,8 @@ class ToyLog {
       const ToyEntry* entry = Current(id);
       if (entry == nullptr || entry->live) continue;
       const bool needed =
-          std::any_of(entry->ended.begin(), entry->ended.end(), [&](const EndedLife& life) {
-            return keeps(PartOf(id), life);
+          std::any_of(entry->ended.begin(), entry->ended.end(), [&](const EndedStay& life) {
+            return keeps(EntityOf(id), life);
           });
       if (needed) {
         kept.push_back(*entry);
@@ -111,7 +147,7 @@ class ToyLog {
     entry.id = id;
     entry.head = last_.Next();
     if (const ToyEntry* before = Current(id)) entry.ended = before->ended;
-    std::erase_if(entry.ended, [&](const EndedLife& life) { return !keeps(PartOf(id), life); });
+    std::erase_if(entry.ended, [&](const EndedStay& stay) { return !keeps(EntityOf(id), stay); });
     return entry;
   }
 

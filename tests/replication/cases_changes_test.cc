@@ -159,7 +159,7 @@ TEST_F(CasesChangesTest, Case25AReplicaMovesBetweenTwoRestoresOfOneBackup) {
 
 TEST_F(CasesChangesTest, Case25OnlyTheLostFutureServedTheDevice) {
   Put("users", "1", "a");
-  ASSERT_OK(source_->Select("registered", {"users"}));
+  ASSERT_OK(source_->Select("registered", SelectionRule::Entities({"users"})));
   const std::filesystem::path backups = directory_.path() / "backups";
   for (const std::string id : {"unknown", "registered"}) {
     ASSERT_OK(CreateBackup(*store_, backups));
@@ -343,7 +343,7 @@ TEST_F(CasesChangesTest, Case33OneBatchCutInTheMiddleOfAPage) {
 }
 
 TEST_F(CasesChangesTest, Case34APositionSaysNothingOfWhatASelectionLeftOut) {
-  ASSERT_OK(source_->Select("tablet", {"users"}));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"users"})));
   Put("users", "1", "a");
   Put("visits", "left out", "v");
   Put("users", "2", "b");
@@ -351,7 +351,7 @@ TEST_F(CasesChangesTest, Case34APositionSaysNothingOfWhatASelectionLeftOut) {
   EXPECT_THAT(device.Sync(1), ElementsAre("created users/1=a", "created users/2=b"));
   EXPECT_EQ(source_->GetDevice("tablet")->floor, store_->last_sequence());
   // The floor passed what was left out, and speaks for the selection alone.
-  ASSERT_OK(source_->Select("tablet", {"visits"}));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"visits"})));
   EXPECT_THAT(device.Sync(1),
               ElementsAre("deleted users/1", "created visits/left out=v", "deleted users/2"));
   // A session that is cut short under another selection moves no position past what it left out.
@@ -359,7 +359,7 @@ TEST_F(CasesChangesTest, Case34APositionSaysNothingOfWhatASelectionLeftOut) {
   Put("visits", "new", "w");
   ASSERT_TRUE(device.Start());
   device.Read(1);
-  ASSERT_OK(source_->SelectEverything("tablet"));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Everything()));
   device.Sync();
   EXPECT_EQ(device.map(), Live());
 }
@@ -380,14 +380,14 @@ TEST_F(CasesChangesTest, Case35TransactionSplitOverPages) {
 }
 
 TEST_F(CasesChangesTest, Case36SelectionWidenedAfterTheMarkPassed) {
-  ASSERT_OK(source_->Select("tablet", {"users"}));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"users"})));
   Put("visits", "1", "v");
   Put("users", "1", "a");
   MapDevice device = Device();
   EXPECT_THAT(device.Sync(), ElementsAre("created users/1=a"));
-  ASSERT_OK(source_->Select("tablet", {"users", "visits"}));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"users", "visits"})));
   EXPECT_THAT(device.Sync(), ElementsAre("created visits/1=v"));
-  ASSERT_OK(source_->SelectEverything("tablet"));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Everything()));
   EXPECT_FALSE(device.Start());
 }
 
@@ -399,16 +399,16 @@ TEST_F(CasesChangesTest, Case37SelectionNarrowedAndWidenedAgain) {
   MapDevice other = Device("phone");
   other.Sync();
   Put("visits", "never served", "w");
-  ASSERT_OK(source_->Select("tablet", {"users"}));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"users"})));
   EXPECT_THAT(device.Sync(), ElementsAre("deleted visits/served"));
   EXPECT_THAT(device.map(), SizeIs(1));
   EXPECT_THAT(other.Sync(), ElementsAre("created visits/never served=w")) << "others see nothing";
-  ASSERT_OK(source_->SelectEverything("tablet"));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Everything()));
   EXPECT_THAT(device.Sync(),
               ElementsAre("created visits/served=v", "created visits/never served=w"));
   // Flapping without a session between says nothing.
-  ASSERT_OK(source_->Select("tablet", {}));
-  ASSERT_OK(source_->SelectEverything("tablet"));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({})));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Everything()));
   EXPECT_FALSE(device.Start());
 }
 
@@ -419,7 +419,7 @@ TEST_F(CasesChangesTest, Case37NothingLeavesThatWasRevokedDuringTheDrain) {
   MapDevice device = Device();
   ASSERT_TRUE(device.Start());
   device.Apply(device.Read(1));
-  ASSERT_OK(source_->Select("tablet", {"users"}));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"users"})));
   EXPECT_THAT(device.Drain(1), ElementsAre("created users/2=b"));
   EXPECT_FALSE(source_->GetDevice("tablet")->at_rest)
       << "the session cannot claim what it held back";
@@ -436,14 +436,14 @@ TEST_F(CasesChangesTest, Case37RevokedAndGrantedAgainWhileNothingSettles) {
   device.Apply(users);
   EXPECT_EQ(device.Acknowledge({users.token}).applied, 1U);
   for (const bool acknowledged : {false, true}) {
-    ASSERT_OK(source_->Select("tablet", {"visits"}));
+    ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"visits"})));
     ASSERT_TRUE(device.Start());
     device.Read(1);
     const Page revoked = device.Read(1);
     EXPECT_THAT(ToTexts(revoked.bytes), ElementsAre("deleted users/1"));
     device.Apply(revoked);
     if (acknowledged) device.Acknowledge({revoked.token});
-    ASSERT_OK(source_->SelectEverything("tablet"));
+    ASSERT_OK(source_->Select("tablet", SelectionRule::Everything()));
     ASSERT_TRUE(device.Start());
     device.Read(1);
     const Page granted = device.Read(1);

@@ -37,6 +37,7 @@ TEST(DeclarationTest, EveryMemberSurvivesTheWayThroughText) {
   declaration.reference_policy = ReferencePolicy::kStrict;
   declaration.dangling_share_max = 0.5;
   declaration.strict = true;
+  declaration.keys = {{{"region"}}, {{"number", "region"}}};
   declaration.delete_share_max = 0.3;
   declaration.time_field = "at";
   declaration.retention.age_ms = 1;
@@ -132,6 +133,30 @@ std::string WithFields(size_t count) {
 TEST(DeclarationTest, FieldsAreBounded) {
   EXPECT_OK(DeclarationFromJson(WithFields(256)));
   EXPECT_THAT(DeclarationFromJson(WithFields(257)), StatusIs(ErrorCode::kTooLarge));
+}
+
+std::string WithKeys(size_t keys, size_t fields) {
+  std::string json = R"({"keys":[)";
+  for (size_t key = 0; key < keys; ++key) {
+    json += key > 0 ? ",[" : "[";
+    for (size_t field = 0; field < fields; ++field) {
+      json +=
+          (field > 0 ? ",\"f" : "\"f") + std::to_string(key) + "." + std::to_string(field) + "\"";
+    }
+    json += "]";
+  }
+  return json + "]}";
+}
+
+TEST(DeclarationTest, KeysAreBounded) {
+  EXPECT_OK(DeclarationFromJson(WithKeys(kEntityKeysMax, kKeyFieldsMax)));
+  EXPECT_THAT(DeclarationFromJson(WithKeys(kEntityKeysMax + 1, 1)), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_THAT(DeclarationFromJson(WithKeys(1, kKeyFieldsMax + 1)), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_THAT(DeclarationFromJson(R"({"keys":["a","a"]})"), StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(DeclarationFromJson(R"({"keys":[["a","a"]]})"),
+              StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(DeclarationFromJson(R"({"keys":[[]]})"), StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(DeclarationFromJson(R"({"keys":[1]})"), StatusIs(ErrorCode::kInvalidArgument));
 }
 
 }  // namespace

@@ -22,13 +22,13 @@ constexpr RowOp kUpdated = RowOp::kUpdated;
 constexpr RowOp kDeleted = RowOp::kDelete;
 
 struct Entry {
-  Part part = 0;
+  EntityNumber entity = 0;
   uint64_t head = 0;
   uint64_t birth = 0;  // zero: a tombstone
-  std::vector<EndedLife> ended;
+  std::vector<EndedStay> ended;
 };
 
-Entry Live(uint64_t birth, uint64_t head, std::vector<EndedLife> ended = {}) {
+Entry Live(uint64_t birth, uint64_t head, std::vector<EndedStay> ended = {}) {
   return {0, head, birth, std::move(ended)};
 }
 Entry Tombstone(std::vector<std::pair<uint64_t, uint64_t>> lives) {
@@ -39,8 +39,8 @@ Entry Tombstone(std::vector<std::pair<uint64_t, uint64_t>> lives) {
   }
   return entry;
 }
-Entry In(Part part, Entry entry) {
-  entry.part = part;
+Entry In(EntityNumber entity, Entry entry) {
+  entry.entity = entity;
   return entry;
 }
 
@@ -50,7 +50,7 @@ using Said = std::vector<std::pair<RowOp, uint64_t>>;  // op, place
 class MarksTest : public testing::Test {
  protected:
   static EntryState State(const Entry& entry) {
-    return {entry.part, Seq(entry.head), entry.birth != 0, Seq(entry.birth), entry.ended};
+    return {entry.entity, Seq(entry.head), entry.birth != 0, Seq(entry.birth), entry.ended};
   }
 
   // Starts a session over `log`, in order of heads.
@@ -68,7 +68,7 @@ class MarksTest : public testing::Test {
   }
 
   bool Readable(const Entry& entry) const {
-    const auto range = marks_.Range(entry.part);
+    const auto range = marks_.Range(entry.entity);
     if (!range.has_value()) return false;
     return entry.birth != 0 ? range->live && Seq(entry.head) > range->live_after
                             : range->tombstones && Seq(entry.head) > range->tombstones_after;
@@ -130,8 +130,8 @@ class MarksTest : public testing::Test {
     marks_ = Loaded();
   }
 
-  bool Keeps(Part part, uint64_t birth, uint64_t death) {
-    return marks_.Keeps(part, {Seq(birth), Seq(death)});
+  bool Keeps(EntityNumber entity, uint64_t birth, uint64_t death) {
+    return marks_.Keeps(entity, {Seq(birth), Seq(death)});
   }
 
   DeviceMarks marks_;
@@ -464,7 +464,7 @@ TEST_F(MarksTest, AJournalIsWorthWhatItTells) {
     const DeviceMarks loaded = Loaded();
     EXPECT_EQ(loaded.outstanding(), marks_.outstanding());
     for (uint64_t birth = 1; birth <= 10 * page; ++birth) {
-      const EndedLife life{Seq(birth), Seq(20 * kPages)};
+      const EndedStay life{Seq(birth), Seq(20 * kPages)};
       ASSERT_EQ(loaded.Held(0, life), marks_.Held(0, life)) << page << " " << birth;
       ASSERT_EQ(loaded.Acknowledged(0, life), marks_.Acknowledged(0, life)) << page << " " << birth;
     }
@@ -504,7 +504,7 @@ TEST(RestingFloorsTest, OneSearchASelectionAnswersForAllDevices) {
   for (const uint64_t cut : {10u, 20u, 30u}) {
     DeviceMarks marks(cut == 30 ? Selection::Of({1}) : Selection::Everything());
     marks.StartSession(Seq(cut));
-    const auto owed = marks.Owed({.part = 1, .head = Seq(9), .live = true, .birth = Seq(9)});
+    const auto owed = marks.Owed({.entity = 1, .head = Seq(9), .live = true, .birth = Seq(9)});
     EXPECT_TRUE(marks.HandOut(1, 1, {&*owed, 1}).ok());
     marks.FinishDrain(1);
     marks.AcknowledgePage(1, 1);

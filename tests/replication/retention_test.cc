@@ -113,13 +113,13 @@ TEST_F(RetentionTest, OnlyWhatWasOwedIsAGap) {
   MapDevice all = Device("all");
   all.Sync();
   MapDevice blind = Device("blind");
-  ASSERT_OK(source_->Select("blind", {"users"}));
+  ASSERT_OK(source_->Select("blind", SelectionRule::Entities({"users"})));
   Put("users", "1", "a");
   blind.Sync();
   MapDevice forgotten = Device("forgotten");
   forgotten.Sync();
   ASSERT_OK(source_->Forget("forgotten"));
-  ASSERT_OK(source_->Select("fresh", {"visits"}));
+  ASSERT_OK(source_->Select("fresh", SelectionRule::Entities({"visits"})));
   const SequenceNumber last = Append("2");
   ASSERT_OK(source_->Trim("visits", last));
   all.Sync();

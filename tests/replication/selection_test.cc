@@ -14,6 +14,8 @@ std::vector<Selection> Samples() {
           Selection::Of({3, 1, 3}),
           Selection::Of({1, 2, 4'000'000'000}),
           Selection::EverythingBut({2}),
+          Selection::Of({Part(2, {1, 7})}),
+          Selection::Of({1, Part(1, {1, 7}), Part(2, {1, 7}), Part(2, {3, 1}), Part(2, {1, 7})}),
           Selection::EverythingBut({1, 2, 3})};
 }
 
@@ -22,7 +24,18 @@ TEST(SelectionTest, AlgebraIsThatOfSets) {
     for (const Selection& right : Samples()) {
       const Selection difference = Selection::Difference(left, right);
       const Selection both = Selection::Union(left, right);
-      for (const Part part : {0u, 1u, 2u, 3u, 4u, 4'000'000'000u, 4'294'967'295u}) {
+      for (const Part part : {Part(0),
+                              Part(1),
+                              Part(2),
+                              Part(3),
+                              Part(4),
+                              Part(4'000'000'000),
+                              Part(4'294'967'295),
+                              Part(1, {1, 7}),
+                              Part(2, {1, 7}),
+                              Part(2, {1, 8}),
+                              Part(2, {3, 1}),
+                              Part(3, {1, 7})}) {
         EXPECT_EQ(difference.Contains(part), left.Contains(part) != right.Contains(part));
         EXPECT_EQ(both.Contains(part), left.Contains(part) || right.Contains(part));
       }
@@ -41,6 +54,16 @@ TEST(SelectionTest, EqualSetsAreEqualHoweverTheyWereMade) {
   EXPECT_TRUE(Selection::Of({}).nothing());
 }
 
+TEST(SelectionTest, KnowsWhoseValuesItNames) {
+  const Selection selection = Selection::Of({1, Part(2, {1, 7})});
+  EXPECT_TRUE(selection.Contains(1));
+  EXPECT_FALSE(selection.Contains(2));
+  EXPECT_FALSE(selection.NamesValuesOf(1));
+  EXPECT_TRUE(selection.NamesValuesOf(2));
+  EXPECT_TRUE(selection.Touches(1) && selection.Touches(2));
+  EXPECT_FALSE(selection.Touches(3));
+}
+
 TEST(SelectionTest, IsStoredAndReadBack) {
   std::string bytes;
   for (const Selection& selection : Samples()) selection.Encode(&bytes);
@@ -54,10 +77,14 @@ TEST(SelectionTest, IsStoredAndReadBack) {
 }
 
 TEST(SelectionTest, DamagedBytesAreRefused) {
-  for (const std::string& bytes : {std::string(),
-                                   std::string("\x04\x01"),                     // a part is missing
-                                   std::string("\xff\xff\xff\x0f"),             // far too many
-                                   std::string("\x02\xff\xff\xff\xff\x7f")}) {  // no such part
+  for (const std::string& bytes :
+       {std::string(),
+        std::string("\x04\x01"),                  // a part is missing
+        std::string("\xff\xff\xff\x0f"),          // far too many
+        std::string("\x02\xff\xff\xff\xff\x7f"),  // no such entity
+        // A value follows, and does not; then one of key 0.
+        std::string("\x80\x80\x80\x80\x10\x01"),
+        std::string("\x80\x80\x80\x80\x10\x01\x01\x00", 8) + std::string(8, '\0')}) {
     std::string_view rest = bytes;
     EXPECT_EQ(Selection::Decode(&rest).status().code(), ErrorCode::kCorruption);
   }

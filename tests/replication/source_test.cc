@@ -231,17 +231,19 @@ TEST_F(SourceTest, AnotherIncarnationOrAnOlderPositionIsReset) {
 }
 
 TEST_F(SourceTest, SelectionsMayNameWhatDoesNotExistYet) {
-  ASSERT_OK(source_->Select("tablet", {"later"}));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"later"})));
   Put("users", "1", "a");
   MapDevice device = Device();
   EXPECT_FALSE(device.Start());
   Put("later", "1", "x");
   EXPECT_THAT(device.Sync(), ElementsAre("created later/1=x"));
   const auto info = source_->GetDevice("tablet");
-  EXPECT_THAT(info->selected, ElementsAre("later"));
-  EXPECT_THAT(source_->Select("tablet", {""}), StatusIs(ErrorCode::kInvalidArgument));
-  EXPECT_THAT(source_->Select("tablet", std::vector<std::string>(4097, "x")),
-              StatusIs(ErrorCode::kTooLarge));
+  EXPECT_EQ(info->rule, SelectionRule::Entities({"later"}));
+  EXPECT_THAT(source_->Select("tablet", SelectionRule::Entities({""})),
+              StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(
+      source_->Select("tablet", SelectionRule::Entities(std::vector<std::string>(4097, "x"))),
+      StatusIs(ErrorCode::kTooLarge));
 }
 
 TEST_F(SourceTest, UnknownDevicesAreNotFound) {
@@ -305,7 +307,8 @@ TEST_F(SourceTest, DevicesAreBounded) {
   OpenSource();
   EXPECT_OK(source_->StartSession({.device = "the last"}));
   EXPECT_THAT(source_->StartSession({.device = "one more"}), StatusIs(ErrorCode::kTooLarge));
-  EXPECT_THAT(source_->Select("one more", {}), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_THAT(source_->Select("one more", SelectionRule::Entities({})),
+              StatusIs(ErrorCode::kTooLarge));
   EXPECT_OK(source_->StartSession({.device = "d7"}));
   ASSERT_OK(source_->Forget("d1"));
   EXPECT_OK(source_->StartSession({.device = "one more"}));

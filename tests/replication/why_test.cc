@@ -101,15 +101,15 @@ TEST_F(WhyTest, Selections) {
   MapDevice device = Device();
   Put("users", "1", "a");
   Put("deals", "1", "a");
-  ASSERT_OK(source_->Select("tablet", {"deals"}));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"deals"})));
   DeliveryExplanation why = Why("1");
   EXPECT_EQ(why.state, DeliveryState::kNotSelected);
   EXPECT_FALSE(why.selected);
 
-  ASSERT_OK(source_->SelectEverything("tablet"));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Everything()));
   EXPECT_EQ(Why("1").next, "created");
   device.Sync();
-  ASSERT_OK(source_->Select("tablet", {"deals"}));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"deals"})));
   why = Why("1");
   EXPECT_EQ(why.state, DeliveryState::kOwed);
   EXPECT_EQ(why.next, "deleted");
