@@ -75,6 +75,9 @@ std::string EntityToJson(const EntityInfo& entity) {
   writer.Key("records").Unsigned(entity.record_count);
   writer.Key("deletions").Unsigned(entity.tombstone_count);
   writer.Key("generation").Unsigned(entity.generation);
+  if (!entity.declaration.keys.empty()) {
+    writer.Key("keys_indexed_through").Unsigned(entity.keys_indexed_through.value());
+  }
   if (entity.declaration.kind == EntityKind::kIncremental) {
     writer.Key("trimmed").Unsigned(entity.trimmed_count);
     writer.Key("trimmed_through").Unsigned(entity.trimmed_through.value());

@@ -34,6 +34,10 @@ class Arguments {
   virtual void List(const std::string& names,
                     std::vector<std::string>& target,
                     const std::string& help) = 0;
+  /// May be given several times; commas are part of an item.
+  virtual void Texts(const std::string& names,
+                     std::vector<std::string>& target,
+                     const std::string& help) = 0;
   virtual void Unsigned(const std::string& names,
                         std::optional<uint64_t>& target,
                         const std::string& help) = 0;

@@ -60,6 +60,11 @@ class CliArguments final : public Arguments {
             const std::string& help) override {
     app_.add_option(names, target, help)->delimiter(',');
   }
+  void Texts(const std::string& names,
+             std::vector<std::string>& target,
+             const std::string& help) override {
+    app_.add_option(names, target, help)->allow_extra_args(false);
+  }
   void Unsigned(const std::string& names,
                 std::optional<uint64_t>& target,
                 const std::string& help) override {

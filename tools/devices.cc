@@ -161,10 +161,10 @@ struct SelectOptions {
 void DeclareSelect(Arguments& arguments, SelectOptions& options) {
   arguments.RequiredText("device,--device", options.device, "Id of the device");
   arguments.List("--entity", options.entities, "What it may see; give it several times");
-  arguments.List("--where",
-                 options.where,
-                 "Records of an entity by values of a declared key, as "
-                 "ENTITY:FIELD=VALUE[,VALUE...][;FIELD=...]; give it several times");
+  arguments.Texts("--where",
+                  options.where,
+                  "Records of an entity by values of a declared key, as "
+                  "ENTITY:FIELD=VALUE[,VALUE...][;FIELD=...]; give it several times");
   arguments.Flag("--everything", options.everything, "It may see everything");
   arguments.Flag("--nothing", options.nothing, "It may see nothing");
 }

@@ -792,6 +792,25 @@ class DevicesTest(CliTest):
         self.run_ok("devices", "select", "tablet-7", "--everything")
         self.assertEqual(self.pull()["created"], 1)
 
+    def test_select_by_value(self):
+        self.run_ok("put", "visit", "early", '{"owner":17}')
+        self.refuse(USAGE, "devices", "select", "tablet-7", "--where", "visit:owner=17",
+                    says="has no key (owner)")
+        self.run_ok("entities", "declare", "visit", "--key", "owner", "--key", "owner+area")
+        self.run_ok("put", "visit", "1", '{"owner":17,"area":"n"}')
+        self.run_ok("put", "visit", "2", '{"owner":18,"area":"n, e"}')
+        self.run_ok("put", "visit", "3", '{"owner":"17"}')
+        shown = self.run_json("devices", "select", "tablet-7", "--where", "visit:owner=17",
+                              "--where", 'visit:area="n, e";owner=18,19')
+        self.assertEqual(shown["selection"], ["visit:owner=17", 'visit:area="n, e";owner=18,19'])
+        self.assertEqual(self.pull()["created"], 3)
+        self.run_ok("put", "visit", "1", '{"owner":20,"area":"n"}')
+        self.assertEqual(self.pull()["deleted"], 1)
+        for wrong in ("visit", ":a=1", "visit:", "visit:=1"):
+            self.refuse(USAGE, "devices", "select", "tablet-7", "--where", wrong)
+        self.assertEqual(self.run_json("entities", "show", "visit")["declaration"]["keys"],
+                         [["owner"], ["owner", "area"]])
+
     def test_wrong_device_and_same_folder(self):
         self.run_ok("put", "contact", "1", "1")
         self.pull()

@@ -85,6 +85,29 @@ TEST_F(DeviceRoutesTest, Selections) {
               IsError(422, "invalid_argument"));
 }
 
+TEST_F(DeviceRoutesTest, SelectionsByValue) {
+  const std::string grant = R"({"entities":["contact",{"entity":"visit","where":{"owner":[1]}}]})";
+  EXPECT_THAT(Put("/v1/devices/d/selection", grant), IsError(422, "invalid_argument"))
+      << "no such key is declared";
+  ASSERT_THAT(Put("/v1/entities/visit", R"({"kind":"snapshot","keys":["owner"]})"), HasStatus(201));
+  Put("/v1/entities/visit/records/mine", R"({"owner":1})");
+  Put("/v1/entities/visit/records/theirs", R"({"owner":2,"secret":"x"})");
+  Put("/v1/entities/contact/records/a", "1");
+  const auto selected = Put("/v1/devices/d/selection", grant);
+  ASSERT_THAT(selected, HasStatus(200));
+  EXPECT_EQ(At(selected.body, {"data", "selection"}), grant);
+  EXPECT_EQ(At(selected.body, {"data", "owed"}), "2");
+  Sync("d");
+  const auto hidden = Get("/v1/devices/d/why?entity=visit&record=theirs");
+  EXPECT_EQ(At(hidden.body, {"data", "state"}), "not_selected");
+  EXPECT_EQ(hidden.body.find("secret"), std::string::npos);
+  EXPECT_EQ(At(Get("/v1/devices/d/why?entity=visit&record=mine").body, {"data", "state"}),
+            "up_to_date");
+  Put("/v1/entities/visit/records/mine", R"({"owner":2})");
+  EXPECT_EQ(At(Get("/v1/devices/d/why?entity=visit&record=mine").body, {"data", "next"}),
+            "deleted");
+}
+
 TEST_F(DeviceRoutesTest, ResetAndForget) {
   Put("/v1/entities/contact/records/a", "1");
   Sync("d");
