@@ -3,6 +3,7 @@
 
 #include "db/internal/commit_group.h"
 #include "db/internal/fold.h"
+#include "db/internal/part_index.h"
 #include "db/internal/rocks_status.h"
 #include "db/internal/store_impl.h"
 #include "db/internal/writing_stopped.h"
@@ -183,6 +184,7 @@ Result<uint64_t> Store::RemoveDropped() {
     TIDEMARK_ASSIGN_OR_RETURN(const bool forgettable, IsForgettable(state, *entity));
     if (!forgettable) continue;
     TIDEMARK_RETURN_IF_ERROR(Forget(state, *entity));
+    TIDEMARK_RETURN_IF_ERROR(internal::ForgetParts(state, number));
     ++removed;
   }
   return removed;

@@ -267,6 +267,22 @@ Result<bool> IndexParts(StoreState& state) {
   return more || step.mark().through < end;
 }
 
+Status ForgetParts(StoreState& state, EntityNumber entity) {
+  {
+    const std::unique_lock lock(state.state_mutex);
+    if (state.part_marks.erase(entity) == 0) return {};
+  }
+  std::string begin(1, kPostingPrefix);
+  AppendBigEndian32(&begin, entity);
+  std::string end(1, kPostingPrefix);
+  AppendBigEndian32(&end, entity + 1);
+  rocksdb::WriteBatch batch;
+  rocksdb::Status removed = batch.DeleteRange(state.parts.get(), begin, end);
+  if (removed.ok()) removed = batch.Delete(state.parts.get(), MarkKey(entity));
+  if (removed.ok()) removed = state.db->Write(rocksdb::WriteOptions(), &batch);
+  return FromRocks(removed, "removing an entity from the index of parts");
+}
+
 Result<PartRows> FindPartRows(const StoreState& state,
                               EntityNumber number,
                               std::span<const PartBound> parts) {

@@ -45,6 +45,9 @@ bool HasUnindexed(const StoreState& state);
 /// done. One caller at a time.
 Result<bool> IndexParts(StoreState& state);
 
+/// Removes what is indexed of an entity that is removed.
+Status ForgetParts(StoreState& state, EntityNumber entity);
+
 /// How far all keys of the entity are indexed. Requires state_mutex.
 SequenceNumber IndexedThrough(const StoreState& state, const EntityState& entity);
 

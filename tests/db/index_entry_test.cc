@@ -17,7 +17,19 @@ IndexEntry FullEntry() {
   entry.state = IndexState::kLive;
   entry.extra = MakeExtra({.writer_time = std::numeric_limits<int64_t>::min(),
                            .origin = OriginVersion{SequenceNumber(3), SequenceNumber(4)},
-                           .ended = {{SequenceNumber(1), SequenceNumber(2)}}});
+                           .ended = {{SequenceNumber(1), SequenceNumber(2)}},
+                           .stays = {}});
+  return entry;
+}
+
+IndexEntry EntryWithStays() {
+  IndexEntry entry = FullEntry();
+  entry.extra = MakeExtra(
+      {.writer_time = {},
+       .origin = {},
+       .ended = {{SequenceNumber(1), SequenceNumber(9), SequenceNumber(3), {2, ~uint64_t{0}}},
+                 {SequenceNumber(1), SequenceNumber(9)}},
+       .stays = {{{1, 0}, SequenceNumber(5)}, {{65'535, 77}, SequenceNumber(6)}}});
   return entry;
 }
 
@@ -30,13 +42,14 @@ void ExpectEqual(const IndexEntry& a, const IndexEntry& b) {
   EXPECT_EQ(a.writer_time(), b.writer_time());
   EXPECT_EQ(a.origin(), b.origin());
   EXPECT_EQ(a.ended(), b.ended());
+  EXPECT_EQ(a.stays(), b.stays());
 }
 
 TEST(IndexEntryTest, ComesBackAsItWas) {
   IndexEntry plain;
   plain.head = plain.birth = SequenceNumber(1);
   plain.state = IndexState::kTombstone;
-  for (const IndexEntry& entry : {plain, FullEntry()}) {
+  for (const IndexEntry& entry : {plain, FullEntry(), EntryWithStays()}) {
     std::string bytes;
     EncodeIndexEntry(entry, &bytes);
     IndexEntry decoded;
@@ -46,14 +59,16 @@ TEST(IndexEntryTest, ComesBackAsItWas) {
 }
 
 TEST(IndexEntryTest, EveryCutIsRefused) {
-  std::string bytes;
-  EncodeIndexEntry(FullEntry(), &bytes);
-  for (size_t length = 0; length < bytes.size(); ++length) {
+  for (const IndexEntry& entry : {FullEntry(), EntryWithStays()}) {
+    std::string bytes;
+    EncodeIndexEntry(entry, &bytes);
+    for (size_t length = 0; length < bytes.size(); ++length) {
+      IndexEntry decoded;
+      EXPECT_FALSE(DecodeIndexEntry(bytes.substr(0, length), &decoded)) << length;
+    }
     IndexEntry decoded;
-    EXPECT_FALSE(DecodeIndexEntry(bytes.substr(0, length), &decoded)) << length;
+    EXPECT_FALSE(DecodeIndexEntry(bytes + "x", &decoded));
   }
-  IndexEntry decoded;
-  EXPECT_FALSE(DecodeIndexEntry(bytes + "x", &decoded));
 }
 
 TEST(IndexEntryTest, ABirthAfterTheHeadIsRefused) {

@@ -26,12 +26,14 @@ struct OwnedRow {
   std::string id;
   std::string value;
   std::vector<EndedStay> ended;
+  std::vector<OpenStay> stays;
 
   BatchRow View() const {
     BatchRow view = row;
     view.id = id;
     view.value = value;
     view.ended = ended;
+    view.stays = stays;
     return view;
   }
 };
@@ -73,6 +75,7 @@ class SampleMaker {
     const bool contiguous = Chance();
     const bool times = Chance();
     const bool ended = kind == BatchKind::kSegment && Chance();
+    const bool keys = kind == BatchKind::kSegment && Chance();
     uint64_t sequence = kind == BatchKind::kUpload ? 0 : 1 + Below(1000);
     for (size_t i = 0; i < rows; ++i) {
       OwnedRow row = Row(kind, i, sequence, entities);
@@ -80,6 +83,13 @@ class SampleMaker {
       if (ended && Below(4) == 0) {
         row.ended = {{SequenceNumber(1), SequenceNumber(2)},
                      {SequenceNumber(5), SequenceNumber(9)}};
+      }
+      if (ended && keys && Below(4) == 0) {
+        row.ended.push_back({SequenceNumber(5), SequenceNumber(9), SequenceNumber(7), {2, 77}});
+      }
+      for (uint64_t key = keys ? Below(3) : 0; key > 0; --key) {
+        const KeyValue value{static_cast<uint16_t>(key), random_()};
+        row.stays.push_back({value, row.row.birth});
       }
       sample.rows.push_back(row);
       if (kind != BatchKind::kUpload) sequence += contiguous ? 1 : 1 + Below(9);
@@ -155,6 +165,8 @@ void ExpectHolds(const BatchView& view, const Sample& sample) {
     EXPECT_EQ(got.writer_time, want.writer_time);
     EXPECT_TRUE(
         std::equal(got.ended.begin(), got.ended.end(), want.ended.begin(), want.ended.end()));
+    EXPECT_TRUE(
+        std::equal(got.stays.begin(), got.stays.end(), want.stays.begin(), want.stays.end()));
     if (want.sequence != kSequenceZero) {
       EXPECT_EQ(view.Find(want.sequence), i);
     }
@@ -312,6 +324,20 @@ TEST(BatchTest, RefusesMeaningsThatCannotBe) {
             kBad);
   EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->sequence = kSequenceLimit; }), kBad);
   EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->ended = empty_life; }), kBad);
+  const auto parse_ended = [&](EndedStay stay) {
+    return parse(kSegment, [&](BatchRow* row) { row->ended = std::span(&stay, 1); });
+  };
+  constexpr SequenceNumber kBirth(4);
+  constexpr SequenceNumber kUntil(8);
+  EXPECT_EQ(parse_ended({kBirth, kUntil, kBirth, {1, 7}}), ErrorCode::kOk);
+  EXPECT_EQ(parse_ended({kBirth, kUntil, kBirth.Previous(), {1, 7}}), kBad);
+  EXPECT_EQ(parse_ended({kBirth, kUntil, kUntil, {1, 7}}), kBad);
+  const auto parse_stay = [&](OpenStay stay) {
+    return parse(kSegment, [&](BatchRow* row) { row->stays = std::span(&stay, 1); });
+  };
+  EXPECT_EQ(parse_stay({{1, 7}, SequenceNumber(10)}), ErrorCode::kOk);
+  EXPECT_EQ(parse_stay({{1, 7}, SequenceNumber(11)}), kBad);
+  EXPECT_EQ(parse_stay({{0, 7}, SequenceNumber(10)}), kBad);
   EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow*) {}), ErrorCode::kOk);
   EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow* row) { row->op = RowOp::kPut; }), kBad);
   EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow* row) { row->id = "a\nb"; }), kBad);
@@ -436,6 +462,7 @@ TEST(BatchTest, PickedRowsSayWhatRowsAddedOneByOneSay) {
       picked.push_back({static_cast<uint16_t>(i), row.op});
       row.superseded = kSequenceZero;
       row.ended = {};
+      row.stays = {};
       row.origin_birth = kSequenceZero;
       row.origin_head = kSequenceZero;
       adding.Add(row);
