@@ -80,9 +80,7 @@ class LiveOverview : public std::enable_shared_from_this<LiveOverview> {
 class OverviewStream final : public http::BodyStream {
  public:
   explicit OverviewStream(std::shared_ptr<LiveOverview> live) : live_(std::move(live)) {}
-  void Next(std::function<void(std::optional<std::string>)> ready) override {
-    live_->Next(std::move(ready));
-  }
+  void Next(std::function<void(std::optional<std::string>)> ready) override { live_->Next(ready); }
 
  private:
   const std::shared_ptr<LiveOverview> live_;
