@@ -1,7 +1,7 @@
 // Writers' times that are newer than the version they stand for. A write that changes nothing makes
 // no version (contract 23), and yet its time is kept with the record (contract 22): in a row beside
-// the log, that counts for one version only. An id that one batch both makes and deletes never had a
-// version, and like one that was never there it keeps no time: any later one is newer.
+// the log, that counts for one version only. An id that one batch both makes and deletes never had
+// a version, and like one that was never there it keeps no time: any later one is newer.
 #pragma once
 
 #include <cstdint>
