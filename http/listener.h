@@ -35,7 +35,8 @@ struct ListenerOptions {
   std::string address = "127.0.0.1";  ///< IPv4 or IPv6
   uint16_t port = 0;                  ///< 0: any free one
   int io_threads = 1;
-  int workers = 8;  ///< threads that run the handler
+  int workers = 32;  ///< threads that run the handler. Commits of handlers that wait for the same
+                     ///< sync share it, so more of them than processors write faster
   ListenerLimits limits;
   std::string tls_certificate;  ///< PEM file; empty: no TLS
   std::string tls_key;          ///< PEM file

@@ -413,6 +413,24 @@ TEST_F(SyncTrackerTest, LimitsHoldAtNAndRefuseAtNPlusOne) {
   EXPECT_TRUE(IsUtf8(tracker_->FindStatus("m0:e1")->error));
 }
 
+TEST_F(SyncTrackerTest, AThousandScopesAndNotOneMore) {
+  for (size_t i = 0; i < kSyncScopesMax; ++i) {
+    ASSERT_OK(tracker_->StartScope("s" + std::to_string(i), {"m"}));
+  }
+  EXPECT_EQ(tracker_->StartScope("one-more", {"m"}).status().code(), ErrorCode::kTooLarge);
+  EXPECT_OK(tracker_->StartScope("s0", {"m"})) << "one that is there starts again";
+}
+
+TEST_F(SyncTrackerTest, TenThousandStatusesAndNotOneMore) {
+  std::vector<SyncTarget> targets;
+  for (int i = 0; i < 250; ++i) targets.push_back({"e" + std::to_string(i), "", ""});
+  for (size_t i = 0; i < kSyncStatusesMax / targets.size(); ++i) {
+    ASSERT_OK(Begin("m" + std::to_string(i), targets)->Finish());
+  }
+  EXPECT_EQ(tracker_->Begin("one-more", {{"e", "", ""}}).status().code(), ErrorCode::kTooLarge);
+  EXPECT_OK(Begin("m0", targets)->Finish()) << "those that are there sync again";
+}
+
 TEST_F(SyncTrackerTest, TheHistoryIsBounded) {
   const size_t rounds = (kSyncTransitionsKept + kSyncTransitionsKept / 10) / 2 + 10;
   for (size_t i = 0; i < rounds; ++i) {
