@@ -422,6 +422,7 @@ class History {
   std::optional<Instruction> ExamineEntry(Device& device, const ToyEntry& entry) {
     Instruction instruction;
     Verdict verdict = device.marks.Examine(entry.state(), &instruction);
+    CheckLiveExaminer(device, entry, verdict, instruction.op);
     if (mutant_ == Mutant::kSelectionInForceIgnored && verdict == Verdict::kWithheld) {
       instruction = *device.marks.Owed(entry.state());
       verdict = Verdict::kHandOut;
@@ -441,6 +442,16 @@ class History {
     CheckInstruction(entry, instruction, right);
     Check(instruction.deleted() || selected, "leak");
     return instruction;
+  }
+
+  // What is asked about many live entries at once gets the same answers.
+  void CheckLiveExaminer(const Device& device, const ToyEntry& entry, Verdict verdict, RowOp op) {
+    const auto examine = device.marks.ExamineLive(PartOf(entry.id));
+    if (!examine.has_value() || !entry.live || !entry.state().ended.empty()) return;
+    RowOp label = RowOp::kDelete;
+    Check((*examine)(entry.head, entry.birth, &label) == verdict,
+          "another verdict of a live entry");
+    Check(verdict == Verdict::kNothing || label == op, "another label of a live entry");
   }
 
   void Receive(Device& device) {
