@@ -9,6 +9,8 @@
 #include <map>
 #include <system_error>
 
+#include "db/process_memory.h"
+
 namespace tidemark::bench {
 namespace {
 
@@ -104,6 +106,7 @@ std::shared_ptr<void>& SharedSlot(const std::string& name) {
 }  // namespace tidemark::bench
 
 int main(int argc, char** argv) {
+  tidemark::ReturnLargeBuffers();  // as `tidemark` does; for both sides
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   tidemark::bench::RegisterBenchmarks();

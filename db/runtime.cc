@@ -10,6 +10,7 @@
 
 #include "db/internal/careful_file_system.h"
 #include "db/internal/runtime_impl.h"
+#include "db/process_memory.h"
 
 namespace tidemark {
 namespace {
@@ -76,7 +77,10 @@ Result<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options) {
 
 Runtime::Runtime(std::unique_ptr<internal::RuntimeImpl> impl) : impl_(std::move(impl)) {}
 
-Runtime::~Runtime() = default;
+Runtime::~Runtime() {
+  impl_.reset();
+  ReturnFreeMemory();
+}
 
 Clock& Runtime::clock() const {
   return *impl_->clock;

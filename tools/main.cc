@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "db/process_memory.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/signals.h"
@@ -30,6 +31,7 @@ size_t TerminalWidth(int file) {
 }  // namespace
 
 int main(int argument_count, char** arguments) {
+  tidemark::ReturnLargeBuffers();
   // Only for the width of characters; the program speaks one language.
   if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) std::setlocale(LC_CTYPE, "");
   tidemark::tools::InstallSignalHandlers();

@@ -62,7 +62,7 @@ Status SnapshotMerge::Run(StagedInput& staged) {
     TIDEMARK_RETURN_IF_ERROR(ReadEntry());
   }
   TIDEMARK_RETURN_IF_ERROR(CheckGuard());
-  if (file_ == nullptr) return {};
+  if (files_.empty()) return {};
   TIDEMARK_RETURN_IF_ERROR(log_->End());
   return FinishGeneration();
 }
@@ -147,7 +147,7 @@ Status SnapshotMerge::MergeUnlisted() {
 
 Status SnapshotMerge::Change(RowOp op, std::string_view id, bool indexed) {
   if (log_ == nullptr) return {};
-  if (file_ == nullptr) TIDEMARK_RETURN_IF_ERROR(BeginGeneration(id));
+  if (files_.empty()) TIDEMARK_RETURN_IF_ERROR(BeginGeneration(id));
   IndexEntry before;
   if (indexed) {
     before.head = entry_.head;  // of use even when nothing else of the entry is
@@ -197,9 +197,9 @@ Status SnapshotMerge::Change(RowOp op, std::string_view id, bool indexed) {
   if (after.state != IndexState::kAbsent) {
     encoded_.clear();
     EncodeIndexEntry(after, &encoded_);
-    file_->Put(id, encoded_);
+    PutNext(id, encoded_);
   }
-  return FromRocks(file_->status(), "writing the index of " + entity_->name);
+  return FromRocks(files_.back()->status(), "writing the index of " + entity_->name);
 }
 
 /// What a record that changes was in, and what it is in from now on.
@@ -237,29 +237,47 @@ Status SnapshotMerge::BeginGeneration(std::string_view first_change) {
     return commits_.StopWrites(FromRocks(made, "making column family " + name));
   }
   change_.next_index = WrapFamily(state_.db.get(), handle);
-  file_ = std::make_unique<SortedFile>(state_, change_.next_index, "generation-" + name);
+  BeginFile();
   const std::unique_ptr<rocksdb::Iterator> rows = ReadIndex(state_, *entity_);
   IndexEntry entry;
   for (rows->SeekToFirst(); rows->Valid() && ToView(rows->key()) < first_change; rows->Next()) {
     if (!DecodeIndexEntry(ToView(rows->value()), &entry)) {
       return {ErrorCode::kCorruption, "the index of " + entity_->name + " is damaged"};
     }
-    if (liveness_.IsValid(entry)) file_->Put(ToView(rows->key()), ToView(rows->value()));
+    if (liveness_.IsValid(entry)) PutNext(ToView(rows->key()), ToView(rows->value()));
   }
   return FromRocks(rows->status(), "reading the index of " + entity_->name);
 }
 
 void SnapshotMerge::CopyEntry() {
-  if (file_ != nullptr) file_->Put(EntryId(), ToView(index_->value()));
+  if (!files_.empty()) PutNext(EntryId(), ToView(index_->value()));
+}
+
+void SnapshotMerge::BeginFile() {
+  const std::string family = IndexFamilyName(entity_->number, entity_->generation + 1);
+  const std::string number = std::to_string(files_.size());
+  files_.push_back(std::make_unique<SortedFile>(
+      state_, change_.next_index, "generation-" + family + "." + number));
+  file_rows_ = 0;
+}
+
+// An error stays in the last file.
+void SnapshotMerge::PutNext(std::string_view id, std::string_view entry) {
+  if (file_rows_ == kIndexFileRows && files_.back()->Finish().ok()) BeginFile();
+  files_.back()->Put(id, entry);
+  ++file_rows_;
 }
 
 Status SnapshotMerge::FinishGeneration() {
   const std::string what = "writing the index of " + entity_->name;
-  if (const rocksdb::Status finished = file_->Finish(); !finished.ok()) {
+  if (const rocksdb::Status finished = files_.back()->Finish(); !finished.ok()) {
     return FromRocks(finished, what);
   }
-  if (file_->empty()) return {};
-  const rocksdb::Status ingested = state_.db->IngestExternalFiles({file_->Ingestion()});
+  if (files_.back()->empty()) return {};  // it is the only one
+  rocksdb::IngestExternalFileArg arg = files_.back()->Ingestion();
+  arg.external_files.clear();
+  for (const auto& file : files_) arg.external_files.push_back(file->path());
+  const rocksdb::Status ingested = state_.db->IngestExternalFiles({arg});
   return ingested.ok() ? Status() : commits_.StopWrites(FromRocks(ingested, what));
 }
 

@@ -59,6 +59,8 @@ class SnapshotMerge {
   // The next generation begins at the first difference: an identical snapshot writes nothing.
   Status BeginGeneration(std::string_view first_change);
   void CopyEntry();
+  void BeginFile();
+  void PutNext(std::string_view id, std::string_view entry);
   Status FinishGeneration();
 
   StoreState& state_;
@@ -85,7 +87,8 @@ class SnapshotMerge {
   IndexEntry entry_;
 
   StagedValues values_;
-  std::unique_ptr<SortedFile> file_;
+  std::vector<std::unique_ptr<SortedFile>> files_;  // of the next generation; none before it begins
+  size_t file_rows_ = 0;                            // of the last one
   std::string encoded_;
 };
 

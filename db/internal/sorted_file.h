@@ -1,6 +1,7 @@
 // A sorted file on its way into a column family.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,10 @@
 #include "db/internal/store_state.h"
 
 namespace tidemark::internal {
+
+/// Rows of an index that one file holds at most: the filter of a file is made of all its keys at
+/// once, 8 bytes each in memory. As many as a window holds.
+inline constexpr size_t kIndexFileRows = 128 * 1024;
 
 /// One sorted file for one column family, in the store's directory for temporary files. The file is
 /// removed unless it was ingested. Errors stick and are told by `Finish`.

@@ -17,6 +17,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "db/internal/sorted_file.h"
 #include "tests/db/replacement_fixture.h"
 
 namespace tidemark {
@@ -70,6 +71,22 @@ TEST_F(ReplacementTest, AnEmptyPageDeletesEverythingAndNoPageNothing) {  // case
   Reopen();
   EXPECT_EQ(store_->FindEntity("users")->tombstone_count, 300U);
   EXPECT_THAT(ScanAll(store_->GetView(), "users"), IsEmpty());
+}
+
+TEST_F(ReplacementTest, AnIndexIsWrittenInFilesOfBoundedSize) {
+  constexpr int kRows = static_cast<int>(internal::kIndexFileRows);
+  Open();
+  Declare("users", EntityKind::kSnapshot);
+  ASSERT_OK(Replace("users", Numbered(0, kRows + 1, "a")));  // the last row begins a second file
+  EXPECT_TRUE(std::filesystem::is_empty(store_->directory() / "tmp"));
+  ASSERT_OK(Replace("users", Numbered(1, kRows + 2, "a")));
+  Reopen();
+  EXPECT_EQ(store_->FindEntity("users")->record_count, static_cast<uint64_t>(kRows) + 1);
+  EXPECT_FALSE((*store_->Get("users", RecordId("id000000"))).has_value());
+  EXPECT_TRUE((*store_->Get("users", RecordId("id000001"))).has_value());
+  EXPECT_TRUE((*store_->Get("users", RecordId("id" + std::to_string(kRows - 1)))).has_value());
+  EXPECT_TRUE((*store_->Get("users", RecordId("id" + std::to_string(kRows)))).has_value());
+  EXPECT_TRUE((*store_->Get("users", RecordId("id" + std::to_string(kRows + 1)))).has_value());
 }
 
 TEST_F(ReplacementTest, DeletionsThatNobodySawLeaveNothing) {
