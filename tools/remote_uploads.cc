@@ -197,6 +197,7 @@ class RemoteUploadCalls final : public UploadCalls {
                               remote_->Ask(http::Method::kGet, PathOf(sync, page)));
     TIDEMARK_ASSIGN_OR_RETURN(const auto items, ReadJsonArray(TextAt(answer, {"data", "pages"})));
     std::vector<UploadPageInfo> pages;
+    pages.reserve(items.size());
     for (const JsonField& item : items) {
       pages.push_back({.entity = TextAt(item.text, {"entity_name"}),
                        .page = SmallNumberAt(item.text, "page_number"),
