@@ -338,6 +338,11 @@ std::optional<EntityInfo> Store::FindEntity(EntityNumber number) const {
   return MakeInfo(impl_->state, *entity);
 }
 
+uint64_t Store::entities_version() const {
+  const std::shared_lock lock(impl_->state.state_mutex);
+  return impl_->state.catalog->version();
+}
+
 EntityKeys Store::KeysOf(EntityNumber number) const {
   const std::shared_lock lock(impl_->state.state_mutex);
   const EntityPtr entity = impl_->state.catalog->Find(number);
@@ -662,7 +667,10 @@ Status Store::Compact() {
   const std::lock_guard lock(state.fold_mutex);
   Status status = internal::FoldBesideCommits(state);
   if (status.ok()) status = internal::CompactLogs(state, /*force=*/true);
-  if (status.ok()) return {};
+  if (status.ok()) {
+    state.wake_upkeep();  // for the index of parts
+    return {};
+  }
   // A file that failed once is not written again: RocksDB would end the process.
   const std::lock_guard commit_lock(state.commit_mutex);
   if (state.write_error.ok()) state.write_error = status;

@@ -122,6 +122,8 @@ class Store {
   Status FollowKind(std::string_view entity, EntityKind kind);
   std::optional<EntityInfo> FindEntity(std::string_view entity) const;
   std::optional<EntityInfo> FindEntity(EntityNumber number) const;
+  /// Another number after anything about entities has changed, such as a declaration.
+  uint64_t entities_version() const;
   /// By name, local ones left out. `dropped` adds entities that were dropped and still owe
   /// deletions to devices.
   std::vector<EntityInfo> ListEntities(bool dropped = false) const;

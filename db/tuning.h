@@ -28,6 +28,8 @@ inline constexpr uint64_t kEpochJump = uint64_t{1} << 36;
 
 /// Rows that one step of the index of parts takes: about 24 bytes of memory a row and key.
 inline constexpr size_t kPartIndexRows = 65'536;
+/// Rows after which it follows the log: a device that sees parts of an entity reads so many more.
+inline constexpr uint64_t kPartIndexLag = 1024;
 
 /// Operation ids kept for idempotency.
 inline constexpr uint64_t kOperationIds = 1'000'000;

@@ -69,6 +69,7 @@ size_t Catalog::CountOfKind(EntityKind kind) const {
 
 std::shared_ptr<const Catalog> Catalog::With(EntityPtr entity) const {
   auto copy = std::make_shared<Catalog>(*this);
+  ++copy->version_;
   if (const EntityPtr before = Find(entity->number); before != nullptr && !before->dropped) {
     copy->by_name_.erase(before->name);
   }
@@ -81,6 +82,7 @@ std::shared_ptr<const Catalog> Catalog::With(EntityPtr entity) const {
 
 std::shared_ptr<const Catalog> Catalog::Without(EntityNumber number) const {
   auto copy = std::make_shared<Catalog>(*this);
+  ++copy->version_;
   if (const EntityPtr before = Find(number); before != nullptr && !before->dropped) {
     copy->by_name_.erase(before->name);
   }
@@ -90,6 +92,7 @@ std::shared_ptr<const Catalog> Catalog::Without(EntityNumber number) const {
 
 std::shared_ptr<const Catalog> Catalog::WithNextNumber(EntityNumber number) const {
   auto copy = std::make_shared<Catalog>(*this);
+  ++copy->version_;
   copy->next_number_ = std::max(next_number_, number);
   return copy;
 }

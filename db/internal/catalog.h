@@ -60,6 +60,8 @@ class Catalog {
   size_t CountOfKind(EntityKind kind) const;  ///< local ones left out
   EntityNumber next_number() const { return next_number_; }
   EntityNumber next_local_number() const { return next_local_number_; }
+  /// Counts changes, within this process.
+  uint64_t version() const { return version_; }
 
   /// A copy in which `entity` is, or replaces, the entity of its number.
   std::shared_ptr<const Catalog> With(EntityPtr entity) const;
@@ -70,6 +72,7 @@ class Catalog {
  private:
   std::map<std::string, EntityPtr, std::less<>> by_name_;
   std::map<EntityNumber, EntityPtr> by_number_;
+  uint64_t version_ = 1;
   EntityNumber next_number_ = 1;
   EntityNumber next_local_number_ = kLocalEntityFirst;  // local entities are never removed
 };

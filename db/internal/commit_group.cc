@@ -423,6 +423,7 @@ void CommitGroup::Publish() {
         state_.liveness.AddTombstone(entity, row.entry.head);
       }
       state_.window.Set(entity, row.id, row.hash, std::move(row.entry));
+      if (!row.entity->keys.empty()) ++state_.unindexed;
     }
     for (const auto& [number, key] : small_segments_) state_.small_segments[number].Note(key);
     for (const auto& publish : on_publish_) publish(state_);
@@ -430,7 +431,9 @@ void CommitGroup::Publish() {
     state_.visible_chain = head_.chain;
     if (state_.window.size() >= state_.options.window_records) state_.fold_wanted = true;
   }
-  if (state_.fold_wanted) state_.wake_upkeep();
+  const bool index_lags = state_.unindexed >= tuning::kPartIndexLag;
+  if (index_lags) state_.unindexed = 0;
+  if (state_.fold_wanted || index_lags) state_.wake_upkeep();
   if (state_.waiters > 0) {
     const std::lock_guard lock(state_.wait_mutex);
     state_.committed.notify_all();

@@ -107,6 +107,16 @@ std::optional<std::pair<uint32_t, EntityNumber>> ParseGapKey(std::string_view ke
   return std::pair(device, entity);
 }
 
+const Selection& Device::Resolve(const Store& store) {
+  // Read first: what is declared meanwhile is resolved the next time.
+  const uint64_t version = store.entities_version();
+  if (version != resolved_version) {
+    resolved = tidemark::Resolve(store, descriptor.rule);
+    resolved_version = version;
+  }
+  return resolved;
+}
+
 void Device::SaveTo(WriteBatch* batch, bool with_descriptor) {
   if (with_descriptor) {
     batch->SetRow(DescriptorKey(descriptor.id), EncodeDescriptor(descriptor));

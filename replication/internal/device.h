@@ -100,8 +100,12 @@ struct Device {
   PendingGaps gaps;
   std::vector<EntityNumber> changed_gaps;  // since they were saved
   std::optional<OpenSession> session;
-  bool stale = false;  // a commit of its rows failed: marks must be read again
+  Selection resolved;             // what the rule comes to,
+  uint64_t resolved_version = 0;  // as of this version of the store's entities; zero: not known
+  bool stale = false;             // a commit of its rows failed: marks must be read again
 
+  /// What the rule comes to now.
+  const Selection& Resolve(const Store& store);
   /// Puts what changed in the marks, and the descriptor if asked, into `batch`.
   void SaveTo(WriteBatch* batch, bool with_descriptor);
   /// The device has the answer that told it of gaps: what is left was trimmed since.

@@ -145,6 +145,7 @@ Status Source::Impl::Refresh(Device& device) {
                             store_.GetRow(DescriptorKey(device.descriptor.id)));
   if (descriptor.has_value()) {
     TIDEMARK_ASSIGN_OR_RETURN(device.descriptor, DecodeDescriptor(*descriptor));
+    device.resolved_version = 0;
   }
   std::vector<MarksRow> rows;
   const std::string prefix = MarksKey(device.descriptor.number, {});
@@ -213,7 +214,7 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device) {
   info.forgotten = device.descriptor.forgotten;
   info.session_open = IsReading(device);
   info.rule = device.descriptor.rule;
-  info.selection = Resolve(store_, info.rule);
+  info.selection = device.Resolve(store_);
   DeviceMarks next = device.marks;
   next.Select(info.selection);
   if (info.reset_pending) next.Reset();
@@ -301,7 +302,8 @@ Status Source::Impl::Select(std::string_view id, const SelectionRule& rule) {
   const std::lock_guard lock(device->mutex);
   TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
   device->descriptor.rule = rule;
-  device->marks.Select(Resolve(store_, rule));
+  device->resolved_version = 0;
+  device->marks.Select(device->Resolve(store_));
   return Save(*device, /*with_descriptor=*/true, /*sync=*/true);
 }
 

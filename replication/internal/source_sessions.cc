@@ -101,7 +101,7 @@ Result<std::optional<SessionInfo>> Source::Impl::StartSession(const Hello& hello
     epoch = CurrentEpoch();
   }
   const bool descriptor_changed = CheckWitness(*device, hello, epoch);
-  const Selection selection = Resolve(store_, device->descriptor.rule);
+  const Selection selection = device->Resolve(store_);
   if (!descriptor_changed && device->gaps.empty() && !MayOwe(store_, device->marks, selection)) {
     return std::optional<SessionInfo>{};
   }
@@ -197,7 +197,7 @@ Result<std::optional<Page>> Source::Impl::NextPage(std::string_view session_id,
   device->session->last_used = store_.runtime().clock().Now();
   if (!device->session->told.empty()) device->ForgetToldGaps();
   if (device->session->cut == nullptr) return std::optional<Page>{};  // drained, for every worker
-  device->marks.Select(Resolve(store_, device->descriptor.rule));
+  device->marks.Select(device->Resolve(store_));
   return BuildPage(*device, epoch, options);
 }
 

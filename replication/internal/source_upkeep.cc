@@ -161,7 +161,7 @@ Result<uint64_t> Source::Impl::TrimNow(std::string_view name, SequenceNumber thr
   std::vector<Concerned> concerned;
   const auto entity = store_.FindEntity(name);
   for (const DevicePtr& device : devices) {
-    const Selection selection = Resolve(store_, device->descriptor.rule);
+    const Selection selection = device->Resolve(store_);
     if (device->descriptor.forgotten || !entity.has_value()) continue;
     if (selection.Contains(entity->number)) {
       concerned.push_back({device.get(), std::nullopt});

@@ -50,7 +50,7 @@ Result<DeliveryExplanation> Source::Impl::Explain(std::string_view device_id,
   facts.sessions = marks.session();
   facts.floor = marks.floor();
   DeviceMarks next = marks;
-  next.Select(Resolve(store_, device->descriptor.rule));
+  next.Select(device->Resolve(store_));
   const Selection selection = next.selection();
   facts.selected = selection.Touches(number);
   if (facts.reset_pending) next.Reset();
