@@ -60,6 +60,8 @@ struct EntityKey {
 };
 
 inline constexpr size_t kEntityKeysMax = 16;
+/// Of an entity over all time: what was dropped is still known.
+inline constexpr size_t kEntityKeysEverMax = 64;
 inline constexpr size_t kKeyFieldsMax = 4;
 
 /// What a finish does with rows whose references dangle (contract 32, decision B6).

@@ -20,6 +20,7 @@ std::optional<std::vector<std::string>> EntityKeys::FindFields(
   if (data_ == nullptr) return std::nullopt;
   std::sort(fields.begin(), fields.end());
   for (const internal::DeclaredKey& key : data_->keys) {
+    if (!key.declared) continue;
     std::vector<std::string> sorted = key.key.fields;
     std::sort(sorted.begin(), sorted.end());
     if (sorted == fields) return key.key.fields;
@@ -32,7 +33,7 @@ std::optional<KeyValue> EntityKeys::Find(const std::vector<std::string>& fields,
   if (data_ == nullptr) return std::nullopt;
   const auto key = std::find_if(
       data_->keys.begin(), data_->keys.end(), [&](const internal::DeclaredKey& declared) {
-        return declared.key.fields == fields;
+        return declared.declared && declared.key.fields == fields;
       });
   if (key == data_->keys.end() || values.size() != fields.size()) return std::nullopt;
   const std::vector<std::optional<JsonField>> given(values.begin(), values.end());

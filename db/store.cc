@@ -315,6 +315,11 @@ Result<EntityInfo> Store::Impl::Describe(
       entity.Declare(std::move(declaration), kSequenceZero);  // every row will say all keys
     }
   }
+  if (entity.keys.size() > kEntityKeysEverMax) {
+    return {ErrorCode::kTooLarge,
+            std::string(name) + " has had " + std::to_string(kEntityKeysEverMax) +
+                " keys over time; declare some of them again, or a new entity"};
+  }
   CommitGroup group(state);
   group.SetEntity(entity);
   TIDEMARK_RETURN_IF_ERROR(group.Write(/*sync=*/true));

@@ -55,26 +55,31 @@ http::Response Show(const Call& call, ToJson to_json, std::string_view type) {
 }
 
 // A declaration as the body has it. The name of the entity may stand in it, as it does in answers;
-// without a kind, an entity keeps the one that it has.
+// without a kind or keys, an entity keeps those that it has.
 Result<EntityDeclaration> ReadDeclaration(const Call& call,
                                           const std::optional<EntityInfo>& before) {
   TIDEMARK_ASSIGN_OR_RETURN(std::vector<JsonField> members, ReadJsonObject(call.request->body));
   JsonWriter declaration;
   declaration.BeginObject();
   bool has_kind = false;
+  bool has_keys = false;
   for (const JsonField& member : members) {
     if (member.name == "entity_name") {
       if (member.text == NameOf(call)) continue;
       return FieldError(member.name, "must be the name in the path");
     }
     has_kind = has_kind || member.name == "kind";
+    has_keys = has_keys || member.name == "keys";
     declaration.Key(member.name).Raw(FieldToJson(member));
   }
   if (!has_kind && before && before->declaration.kind == EntityKind::kIncremental) {
     declaration.Key("kind").String("incremental");
   }
   declaration.EndObject();
-  return DeclarationFromJson(declaration.text());
+  Result<EntityDeclaration> read = DeclarationFromJson(declaration.text());
+  // Selections go by keys: they are dropped by name only.
+  if (read.ok() && !has_keys && before) read->keys = before->declaration.keys;
+  return read;
 }
 
 // Pages were checked, and their ids read, by the schema as it was: a finish under another one would

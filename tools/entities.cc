@@ -117,20 +117,29 @@ void DeclareDeclare(Arguments& arguments, DeclareOptions& options) {
   arguments.Text("--retain-bytes", options.retain_bytes, "Events: keep so much, such as 10GiB");
 }
 
+// A whole declaration. Selections go by keys: an entity keeps them unless the text names others.
+Result<EntityDeclaration> ReadSchema(const std::string& json,
+                                     const std::optional<EntityInfo>& before) {
+  TIDEMARK_ASSIGN_OR_RETURN(EntityDeclaration declaration, DeclarationFromJson(json));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto keys, ReadJsonFields(json, {"keys"}));
+  if (!keys.front().has_value() && before) declaration.keys = before->declaration.keys;
+  return declaration;
+}
+
 // The declaration to start from: a whole new one, the present one, or the default.
 Result<EntityDeclaration> BaseDeclaration(const Store& store, const DeclareOptions& options) {
   if (options.schema && !options.schema_file.empty()) {
     return Status(ErrorCode::kInvalidArgument, "give --schema or --file, not both");
   }
-  if (options.schema) return DeclarationFromJson(*options.schema);
+  const std::optional<EntityInfo> entity = store.FindEntity(options.name);
+  if (options.schema) return ReadSchema(*options.schema, entity);
   if (!options.schema_file.empty()) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto source, OpenInput(options.schema_file));
     TIDEMARK_ASSIGN_OR_RETURN(const std::string json, ReadAll(*source, kSchemaBytesMax));
-    Result<EntityDeclaration> declaration = DeclarationFromJson(json);
+    Result<EntityDeclaration> declaration = ReadSchema(json, entity);
     if (!declaration.ok()) return declaration.status().WithContext(options.schema_file);
     return declaration;
   }
-  const std::optional<EntityInfo> entity = store.FindEntity(options.name);
   return entity ? entity->declaration : EntityDeclaration();
 }
 

@@ -33,13 +33,14 @@ std::vector<std::string> Split(std::string_view text, char separator) {
   return pieces;
 }
 
-// The value as JSON.
+// The value as JSON; empty if it is no scalar.
 std::string ToScalar(const std::string& text) {
-  const auto read = ReadJsonArray("[" + text + "]");
-  const bool is_scalar = read.ok() && read->size() == 1 && read->front().type != JsonType::kNull &&
-                         read->front().type != JsonType::kArray &&
-                         read->front().type != JsonType::kObject;
-  return is_scalar ? text : JsonWriter().String(text).Take();
+  const auto read = ReadJsonArray(std::string("[").append(text).append("]"));
+  if (!read.ok() || read->size() != 1) return JsonWriter().String(text).Take();
+  const JsonType type = read->front().type;
+  const bool is_scalar =
+      type != JsonType::kNull && type != JsonType::kArray && type != JsonType::kObject;
+  return is_scalar ? text : std::string();
 }
 
 }  // namespace
@@ -55,6 +56,9 @@ Result<Grant> ParseGrant(std::string_view text) {
     field.name = part.substr(0, equals);
     for (const std::string& value : Split(std::string_view(part).substr(equals + 1), ',')) {
       field.values.push_back(ToScalar(value));
+      if (field.values.back().empty()) {
+        return Malformed(text, "values are strings, numbers and booleans");
+      }
     }
   }
   return grant;

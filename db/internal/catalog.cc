@@ -17,6 +17,7 @@ void ReadKeys(ByteReader* reader, EntityState* entity) {
     DeclaredKey key;
     key.number = static_cast<uint16_t>(reader->Varint());
     key.since = reader->Sequence();
+    key.declared = reader->Varint() != 0;
     const uint64_t fields = reader->Varint();
     for (uint64_t field = 0; field < fields && reader->ok(); ++field) {
       key.key.fields.emplace_back(reader->Bytes());
@@ -113,6 +114,7 @@ std::string EncodeEntity(const EntityState& entity) {
   for (const DeclaredKey& key : entity.keys) {
     AppendVarint(&out, key.number);
     AppendVarint(&out, key.since.value());
+    AppendVarint(&out, key.declared ? 1 : 0);
     AppendVarint(&out, key.key.fields.size());
     for (const std::string& field : key.key.fields) AppendBytes(&out, field);
   }

@@ -85,19 +85,18 @@ std::vector<DeclaredKey> NumberKeys(const std::vector<DeclaredKey>& before,
                                     const std::vector<EntityKey>& keys,
                                     SequenceNumber now,
                                     uint16_t* next) {
-  std::vector<DeclaredKey> numbered;
+  std::vector<DeclaredKey> numbered = before;
+  for (DeclaredKey& known : numbered) known.declared = false;
   for (const EntityKey& key : keys) {
-    const auto found = std::find_if(
-        before.begin(), before.end(), [&](const DeclaredKey& known) { return known.key == key; });
-    if (found != before.end()) {
-      numbered.push_back(*found);
+    const auto found = std::find_if(numbered.begin(),
+                                    numbered.end(),
+                                    [&](const DeclaredKey& known) { return known.key == key; });
+    if (found != numbered.end()) {
+      found->declared = true;
     } else {
       numbered.push_back({.number = (*next)++, .since = now, .key = key});
     }
   }
-  std::sort(numbered.begin(), numbered.end(), [](const DeclaredKey& a, const DeclaredKey& b) {
-    return a.number < b.number;
-  });
   return numbered;
 }
 

@@ -17,16 +17,18 @@
 
 namespace tidemark::internal {
 
-/// A declared key as its entity keeps it.
+/// A key as its entity keeps it, for good: rows go on to say the values of one that was dropped, so
+/// that what devices hold by it can be told deleted.
 struct DeclaredKey {
   uint16_t number = 0;   ///< from 1; never given to other fields
   SequenceNumber since;  ///< rows up to it do not say their values of this key
   EntityKey key;
+  bool declared = true;  ///< else dropped: no selection names it
   bool operator==(const DeclaredKey&) const = default;
 };
 
-/// The keys of a changed declaration: those that go on keep their numbers, new ones are numbered
-/// from `*next` and begin at `now`.
+/// The keys after a changed declaration: those that are known keep their numbers, new ones are
+/// numbered from `*next` and begin at `now`.
 std::vector<DeclaredKey> NumberKeys(const std::vector<DeclaredKey>& before,
                                     const std::vector<EntityKey>& keys,
                                     SequenceNumber now,

@@ -24,9 +24,14 @@ std::string MarkKey(EntityNumber entity) {
   return key;
 }
 
-std::string PostingPrefix(EntityNumber entity, const KeyValue& value) {
+std::string EntityPrefix(EntityNumber entity) {
   std::string key(1, kPostingPrefix);
   AppendBigEndian32(&key, entity);
+  return key;
+}
+
+std::string PostingPrefix(EntityNumber entity, const KeyValue& value) {
+  std::string key = EntityPrefix(entity);
   key.push_back(static_cast<char>(value.key >> 8));
   key.push_back(static_cast<char>(value.key & 0xff));
   AppendBigEndian64(&key, value.value);
@@ -107,6 +112,7 @@ class Step {
         entity_(std::move(entity)),
         keys_(KeysOf(state, *entity_)),
         mark_(std::move(mark)),
+        begins_(mark_.through == kSequenceZero),
         end_(end) {}
 
   Status Read() {
@@ -138,6 +144,11 @@ class Step {
   }
 
   void WriteTo(rocksdb::ColumnFamilyHandle* family, rocksdb::WriteBatch* batch) const {
+    // Postings of one value never overlap: what begins anew begins with none.
+    if (begins_) {
+      batch->DeleteRange(family, EntityPrefix(entity_->number), EntityPrefix(entity_->number + 1))
+          .PermitUncheckedError();
+    }
     for (const auto& [value, heads] : postings_) {
       std::string key = PostingPrefix(entity_->number, value);
       AppendBigEndian64(&key, heads.front().value());
@@ -166,6 +177,7 @@ class Step {
   const EntityPtr entity_;
   const EntityKeys keys_;
   PartMark mark_;
+  const bool begins_;
   const SequenceNumber end_;
   size_t rows_ = 0;
   std::map<KeyValue, std::vector<SequenceNumber>> postings_;
@@ -272,12 +284,9 @@ Status ForgetParts(StoreState& state, EntityNumber entity) {
     const std::unique_lock lock(state.state_mutex);
     if (state.part_marks.erase(entity) == 0) return {};
   }
-  std::string begin(1, kPostingPrefix);
-  AppendBigEndian32(&begin, entity);
-  std::string end(1, kPostingPrefix);
-  AppendBigEndian32(&end, entity + 1);
   rocksdb::WriteBatch batch;
-  rocksdb::Status removed = batch.DeleteRange(state.parts.get(), begin, end);
+  rocksdb::Status removed =
+      batch.DeleteRange(state.parts.get(), EntityPrefix(entity), EntityPrefix(entity + 1));
   if (removed.ok()) removed = batch.Delete(state.parts.get(), MarkKey(entity));
   if (removed.ok()) removed = state.db->Write(rocksdb::WriteOptions(), &batch);
   return FromRocks(removed, "removing an entity from the index of parts");
@@ -287,15 +296,17 @@ Result<PartRows> FindPartRows(const StoreState& state,
                               EntityNumber number,
                               std::span<const PartBound> parts) {
   PartRows found;
+  std::unique_ptr<rocksdb::Iterator> rows;
   {
     const std::shared_lock lock(state.state_mutex);
     const EntityPtr entity = state.catalog->Find(number);
     if (entity == nullptr || state.parts == nullptr) return found;
     found.through = MarkOf(state, *entity).through;
+    if (found.through == kSequenceZero) return found;
+    // Made here, it sees what the mark says: an index begins anew after a declaration only, and
+    // then the mark says nothing.
+    rows.reset(state.db->NewIterator(rocksdb::ReadOptions(), state.parts.get()));
   }
-  if (found.through == kSequenceZero) return found;
-  const std::unique_ptr<rocksdb::Iterator> rows(
-      state.db->NewIterator(rocksdb::ReadOptions(), state.parts.get()));
   std::vector<SequenceNumber> heads;
   for (const PartBound& part : parts) {
     const std::string prefix = PostingPrefix(number, part.in);

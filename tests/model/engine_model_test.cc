@@ -166,8 +166,8 @@ class EngineHistory {
     if (!OneIn(3)) {
       selection.entities.emplace();
       for (const std::string& entity : kEntities) {
-        if (OneIn(world_.HasKeys(entity) ? 5 : 2)) selection.entities->insert(entity);
-        if (world_.HasKeys(entity)) GrantParts(entity, &selection);
+        if (OneIn(world_.CountKeys(entity) > 0 ? 5 : 2)) selection.entities->insert(entity);
+        if (world_.CountKeys(entity) > 0) GrantParts(entity, &selection);
       }
     }
     world_.Grant(AnyDevice().id(), selection);
@@ -178,7 +178,8 @@ class EngineHistory {
       const std::string text = std::to_string(owner);
       if (OneIn(4)) selection->parts.insert({entity, {{"owner", text}}});
       for (const char* area : {R"("a")", R"("b")"}) {
-        if (OneIn(6)) selection->parts.insert({entity, {{"owner", text}, {"area", area}}});
+        if (world_.CountKeys(entity) > 1 && OneIn(6))
+          selection->parts.insert({entity, {{"owner", text}, {"area", area}}});
       }
     }
   }

@@ -250,17 +250,22 @@ void EngineWorld::Redeclare(const std::string& entity, EntityKind kind) {
     NoteEnded(entity, dropped->sequence);
   }
   ASSERT_OK(store_->Declare(entity, {.kind = kind}));
-  if (HasKeys(entity)) DeclareKeys(entity);
+  if (CountKeys(entity) > 0) SetKeys(entity, CountKeys(entity));
 }
 
 void EngineWorld::DeclareKeys(const std::string& entity) {
+  SetKeys(entity, std::min<size_t>(CountKeys(entity) + 1, 2));
+}
+
+void EngineWorld::SetKeys(const std::string& entity, size_t count) {
   const auto info = store_->FindEntity(entity);
   EntityDeclaration declaration;
   declaration.kind = KindOf(entity);
   if (info.has_value()) declaration = info->declaration;
   declaration.keys = {{{"owner"}}, {{"area", "owner"}}};
+  declaration.keys.resize(count);
   ASSERT_OK(store_->Declare(entity, declaration));
-  keyed_.insert(entity);
+  keyed_[entity] = count;
 }
 
 EntityKind EngineWorld::KindOf(const std::string& entity) const {

@@ -49,9 +49,13 @@ class EngineWorld {
   void Upload(const PlainUpload& upload);
   /// Drops the entity and declares its name anew.
   void Redeclare(const std::string& entity, EntityKind kind);
-  /// Declares what selections may go by, with records in the entity or without. Once is for ever.
+  /// Declares one key more that selections may go by, with records in the entity or without: the
+  /// owner, then area and owner.
   void DeclareKeys(const std::string& entity);
-  bool HasKeys(const std::string& entity) const { return keyed_.contains(entity); }
+  size_t CountKeys(const std::string& entity) const {
+    const auto found = keyed_.find(entity);
+    return found == keyed_.end() ? 0 : found->second;
+  }
   EntityKind KindOf(const std::string& entity) const;
 
   // Devices. `device` must have been added.
@@ -92,6 +96,7 @@ class EngineWorld {
  private:
   void Open();
   void Close();
+  void SetKeys(const std::string& entity, size_t count);
   uint64_t CountNeeded(const std::string& entity, const DeviceJudge* only) const;
   void NoteEnded(const std::string& entity, SequenceNumber head);
   void NoteUploaded(const std::string& entity,
@@ -106,7 +111,7 @@ class EngineWorld {
   std::unique_ptr<Source> source_;
   std::unique_ptr<Uploads> uploads_;
   PlainStore records_;
-  std::set<std::string> keyed_;
+  std::map<std::string, size_t> keyed_;  // how many keys
   std::map<std::string, DeviceJudge> judges_;
 };
 

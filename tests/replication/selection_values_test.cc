@@ -27,6 +27,12 @@ class SelectionValuesTest : public test::SourceTest {
   void PutOwned(const std::string& id, int owner) { PutJson(id, Owned(owner)); }
   static std::string Owned(int owner) { return R"({"owner":)" + std::to_string(owner) + "}"; }
 
+  void WaitForIndex() {
+    while (store_->FindEntity("visits")->keys_indexed_through < store_->last_sequence()) {
+      ASSERT_OK(store_->Compact());
+      store_->WaitForCommit(store_->last_sequence(), std::chrono::milliseconds(1));
+    }
+  }
   void Grant(const std::string& device, const std::string& where) {
     const auto rule =
         SelectionRuleFromJson(R"({"entities":[{"entity":"visits","where":)" + where + "}]}");
@@ -201,6 +207,63 @@ TEST_F(SelectionValuesTest, AKeyDeclaredLateCoversWhatIsThere) {
   EXPECT_FALSE(device.Start());
   EXPECT_OK(store_->Commit(WriteBatch().Put("deals", "107", Owned(2), ValueKind::kJson)));
   EXPECT_THAT(device.Sync(), ElementsAre("deleted deals/107"));
+}
+
+TEST_F(SelectionValuesTest, AFurtherKeyBeginsTheIndexAnew) {
+  store_options_.window_records = 16;
+  Reopen();
+  for (int i = 0; i < 200; ++i) PutOwned(std::to_string(1'000 + i), i % 4);
+  GrantOwners("tablet", "1");
+  MapDevice device = Device();
+  EXPECT_THAT(device.Sync(), SizeIs(50));
+  WaitForIndex();
+  for (int i = 0; i < 40; ++i) PutOwned(std::to_string(1'000 + i), i % 2);
+  device.Sync();
+  WaitForIndex();
+  Reopen();
+  device.Move(*source_);
+  for (int i = 40; i < 80; ++i) PutOwned(std::to_string(1'000 + i), i % 2);
+  EntityDeclaration declaration;
+  declaration.keys = {{{"owner"}}, {{"owner", "area"}}, {{"area"}}};
+  ASSERT_OK(store_->Declare("visits", declaration));
+  WaitForIndex();
+  device.Sync();
+  std::map<std::string, std::string> expected = Live();
+  std::erase_if(expected, [](const auto& record) { return record.second != Owned(1); });
+  EXPECT_EQ(device.map(), expected);
+}
+
+TEST_F(SelectionValuesTest, ADroppedKeyIsStillKnown) {
+  for (const char* id : {"a", "b"}) {
+    EXPECT_OK(store_->Commit(WriteBatch().Put("deals", id, Owned(7), ValueKind::kJson)));
+  }
+  DeclareKeys("deals");
+  const auto rule =
+      SelectionRuleFromJson(R"({"entities":[{"entity":"deals","where":{"owner":7}}]})");
+  ASSERT_OK(source_->Select("tablet", *rule));
+  ASSERT_OK(source_->Select("phone", *rule));
+  MapDevice tablet = Device();
+  MapDevice phone = Device("phone");
+  tablet.Sync();
+  phone.Sync();
+  ASSERT_OK(store_->Declare("deals", {}));
+  EXPECT_OK(store_->Commit(WriteBatch().Put("deals", "a", Owned(8), ValueKind::kJson)));
+  EXPECT_THAT(tablet.Sync(), UnorderedElementsAre("deleted deals/a", "deleted deals/b"));
+  DeclareKeys("deals");
+  EXPECT_THAT(tablet.Sync(), ElementsAre(R"(created deals/b={"owner":7})"));
+  EXPECT_THAT(phone.Sync(), ElementsAre("deleted deals/a")) << "it saw nothing of all this";
+}
+
+TEST_F(SelectionValuesTest, KeysOverAllTimeAreBounded) {
+  EntityDeclaration declaration;
+  for (size_t key = 0; key < kEntityKeysEverMax; ++key) {
+    declaration.keys = {{{"field" + std::to_string(key)}}};
+    ASSERT_OK(store_->Declare("many", declaration));
+  }
+  declaration.keys = {{{"one more"}}};
+  EXPECT_THAT(store_->Declare("many", declaration), StatusIs(ErrorCode::kTooLarge));
+  declaration.keys = {{{"field0"}}};
+  EXPECT_OK(store_->Declare("many", declaration));
 }
 
 TEST_F(SelectionValuesTest, OnlyRowsOfThePartAreRead) {
