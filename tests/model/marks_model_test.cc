@@ -446,7 +446,7 @@ class History {
 
   // What is asked about many live entries at once gets the same answers.
   void CheckLiveExaminer(const Device& device, const ToyEntry& entry, Verdict verdict, RowOp op) {
-    const auto examine = device.marks.ExamineLive(PartOf(entry.id));
+    const auto examine = device.marks.ExamineLive(EntityOf(entry.id));
     if (!examine.has_value() || !entry.live || !entry.state().ended.empty()) return;
     RowOp label = RowOp::kDelete;
     Check((*examine)(entry.head, entry.birth, &label) == verdict,
