@@ -57,8 +57,9 @@ Result<PartMark> DecodeMark(std::string_view bytes) {
   for (uint64_t i = 0; i < keys && reader.ok(); ++i) {
     mark.keys.push_back(static_cast<uint16_t>(reader.Varint()));
   }
-  if (!reader.Finished())
+  if (!reader.Finished()) {
     return {ErrorCode::kCorruption, "a mark of the index of parts is damaged"};
+  }
   return mark;
 }
 

@@ -178,8 +178,9 @@ class EngineHistory {
       const std::string text = std::to_string(owner);
       if (OneIn(4)) selection->parts.insert({entity, {{"owner", text}}});
       for (const char* area : {R"("a")", R"("b")"}) {
-        if (world_.CountKeys(entity) > 1 && OneIn(6))
+        if (world_.CountKeys(entity) > 1 && OneIn(6)) {
           selection->parts.insert({entity, {{"owner", text}, {"area", area}}});
+        }
       }
     }
   }
