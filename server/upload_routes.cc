@@ -1,6 +1,7 @@
 #include "server/upload_routes.h"
 
 #include <charconv>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -125,6 +126,12 @@ class WaitingCall {
     if (call != nullptr) respond(answer(*call));
   }
 
+  /// Of the call; null once it was answered.
+  std::shared_ptr<Instance> instance() {
+    const std::lock_guard lock(mutex_);
+    return call_ == nullptr ? nullptr : call_->instance;
+  }
+
  private:
   std::mutex mutex_;
   std::shared_ptr<Call> call_;
@@ -138,6 +145,25 @@ http::Response StillProcessing(const Call& call) {
     info->state = UploadState::kProcessing;
   }
   return FinishReply(call, info);
+}
+
+// Answers that it goes on, at `deadline`. What else wakes those who wait, such as a grant, says
+// nothing about it.
+void AnswerBy(const std::shared_ptr<WaitingCall>& waiting,
+              std::chrono::steady_clock::time_point deadline) {
+  const std::shared_ptr<Instance> instance = waiting->instance();
+  if (instance == nullptr) return;
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  instance->waiters().Wait(kSequenceLimit, left, [waiting, deadline] {
+    const std::shared_ptr<Instance> still = waiting->instance();
+    if (still == nullptr) return;
+    if (std::chrono::steady_clock::now() < deadline && !still->waiters().stopped()) {
+      AnswerBy(waiting, deadline);
+    } else {
+      waiting->Answer(StillProcessing);
+    }
+  });
 }
 
 class Finishes {
@@ -156,9 +182,7 @@ class Finishes {
     if (!runs) return waiting->Answer(TooManyFinishes);
     // What a dry run finds is told by its answer only, so it is waited for.
     if (options->dry_run) return;
-    call->instance->waiters().Wait(kSequenceLimit, options_.finish_answer_time, [waiting] {
-      waiting->Answer(StillProcessing);
-    });
+    AnswerBy(waiting, std::chrono::steady_clock::now() + options_.finish_answer_time);
   }
 
  private:

@@ -1,4 +1,5 @@
 // Upload syncs over their calls.
+#include <atomic>
 #include <string>
 #include <thread>
 #include <vector>
@@ -414,6 +415,20 @@ TEST_F(UploadRoutesTest, APageIsShownAsItWasSent) {
   EXPECT_EQ(Get(path).body, again) << "for some days";
   Reopen();
   EXPECT_EQ(Get(path).body, again);
+}
+
+TEST_F(UploadRoutesTest, AGrantMeanwhileDoesNotAnswerAFinish) {
+  std::atomic<bool> done = false;
+  std::thread grants([&] {
+    while (!done) Put("/v1/devices/d/selection", R"({"everything":true})");
+  });
+  for (int i = 0; i < 4; ++i) {
+    const std::string sync = Start();
+    Snapshot(sync, Page("users", "1", Users(1000)));
+    EXPECT_THAT(Finish(sync), HasStatus(200));
+  }
+  done = true;
+  grants.join();
 }
 
 // Answers before any finish can be through.
