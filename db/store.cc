@@ -574,9 +574,9 @@ SequenceNumber Store::trimmed_through() const {
   return impl_->state.trimmed_through;
 }
 
-void Store::SetLifeFilter(LifeFilter filter) {
+void Store::SetStayFilter(StayFilter filter) {
   const std::lock_guard lock(impl_->state.commit_mutex);
-  impl_->state.life_filter = std::move(filter);
+  impl_->state.stay_filter = std::move(filter);
 }
 
 StoreIdentity Store::identity() const {

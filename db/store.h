@@ -67,7 +67,7 @@ struct StoreStatistics {
 
 /// Decides whether an ended stay may still matter to a device. Called by the committer when the
 /// list of an id's ended stays grows long. Must be short and must not call the store.
-using LifeFilter = std::function<bool(EntityNumber entity, const EndedStay& stay)>;
+using StayFilter = std::function<bool(EntityNumber entity, const EndedStay& stay)>;
 
 /// Events that a trim is about to forget: the members of `live` at or below `through`.
 struct TrimmedEvents {
@@ -190,7 +190,7 @@ class Store {
   Status PurgeTombstones(EntityNumber entity, const std::vector<SequenceNumber>& heads);
   /// Forgets the positions handed out below `before`, except those in `kept`.
   Status PrunePositions(const SequenceSet& kept, SequenceNumber before);
-  void SetLifeFilter(LifeFilter filter);
+  void SetStayFilter(StayFilter filter);
 
   // Identity and upkeep.
 

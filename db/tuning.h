@@ -20,8 +20,9 @@ inline constexpr size_t kGroupBytes = 16 * 1024 * 1024;
 inline constexpr size_t kBatchOperations = 100'000;
 inline constexpr size_t kBatchBytes = 64 * 1024 * 1024;
 
-/// Ended lives of an id beyond which the committer asks whether anyone still holds them.
-inline constexpr size_t kEndedLivesSoftMax = 8;
+/// Ended stays of an id, and as many for each key, beyond which the committer asks whether anyone
+/// still needs them.
+inline constexpr size_t kEndedStaysSoftMax = 8;
 
 /// A new epoch begins this far above everything known: further than a lost future can have reached.
 inline constexpr uint64_t kEpochJump = uint64_t{1} << 36;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "format/json.h"
 #include "server/record_json.h"
@@ -84,15 +85,16 @@ std::string EntityName(const Store& store, EntityNumber number) {
   return entity ? entity->name : "#" + std::to_string(number);
 }
 
+const std::vector<std::string> kChangeColumns = {
+    "sequence", "op", "entity", "id", "version", "data"};
+
 // Prints changes, from one opening of the store to the next.
 class Tail {
  public:
   Tail(Context& context, const TailOptions& options)
       : context_(context),
         options_(options),
-        rows_(context.output,
-              {"sequence", "op", "entity", "id", "version", "data"},
-              OutputFormat::kNdjson) {}
+        rows_(context.output, kChangeColumns, OutputFormat::kNdjson) {}
 
   Status Run() {
     TIDEMARK_RETURN_IF_ERROR(Begin());
@@ -194,9 +196,7 @@ class RemoteTail {
       : context_(context),
         options_(options),
         feed_(std::move(feed)),
-        rows_(context.output,
-              {"sequence", "op", "entity", "id", "version", "data"},
-              OutputFormat::kNdjson) {}
+        rows_(context.output, kChangeColumns, OutputFormat::kNdjson) {}
 
   Status Run() {
     TIDEMARK_RETURN_IF_ERROR(Begin());

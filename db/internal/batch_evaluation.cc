@@ -378,7 +378,7 @@ GroupRow BatchEvaluation::MakeRow(const Step& step,
                               // The tombstone keeps the writer's time, so that there has to be one
                               // until the next purge.
                               .keeps_life = slot.writer_time.has_value()};
-    StaysAfter stays = StaysAfterChange(change, *slot.entity, group_.state_.life_filter);
+    StaysAfter stays = StaysAfterChange(change, *slot.entity, group_.state_.stay_filter);
     extra.stays = std::move(stays.open);
     extra.ended = std::move(stays.ended);
     if (operation.op == WriteOp::kDelete) {

@@ -35,7 +35,7 @@ struct MergeBase {
   SequenceNumber sequence;
   SequenceNumber numbered_after;  ///< changes are numbered above it
   SequenceNumber exposed;
-  LifeFilter life_filter;  ///< only if commits wait
+  StayFilter stay_filter;  ///< only if commits wait
   std::shared_ptr<const Catalog> catalog;
   std::map<EntityNumber, LivenessCopy> liveness;
 

@@ -170,7 +170,7 @@ Status EventAppend::WriteRow(const StagedId& id) {
     change.values =
         ReadKeyValues(state_.identity.secret, entity_->keys, staged.value_kind, staged.value);
   }
-  StaysAfter stays = StaysAfterChange(change, *entity_, base_.life_filter);
+  StaysAfter stays = StaysAfterChange(change, *entity_, base_.stay_filter);
   row.ended = std::move(stays.ended);
   row.stays = std::move(stays.open);
   row.place = id.place;

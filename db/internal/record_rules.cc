@@ -14,7 +14,7 @@ constexpr char kMadeIdMark = '~';
 
 StaysAfter StaysAfterChange(const RecordChange& change,
                             const EntityState& entity,
-                            const LifeFilter& filter) {
+                            const StayFilter& filter) {
   if (IsLocal(entity.number)) return {};
   const IndexEntry& before = change.before;
   StaysAfter after{.open = {}, .ended = before.ended()};
@@ -38,7 +38,7 @@ StaysAfter StaysAfterChange(const RecordChange& change,
   } else if (change.deleted) {
     after.lowest_unexposed = std::min(after.lowest_unexposed, before.birth);
   }
-  const size_t soft_max = tuning::kEndedLivesSoftMax * (1 + entity.keys.size());
+  const size_t soft_max = tuning::kEndedStaysSoftMax * (1 + entity.keys.size());
   if (after.ended.size() > soft_max && filter) {
     std::erase_if(after.ended, [&](const EndedStay& stay) { return !filter(entity.number, stay); });
   }

@@ -40,7 +40,7 @@ struct StaysAfter {
 };
 StaysAfter StaysAfterChange(const RecordChange& change,
                             const EntityState& entity,
-                            const LifeFilter& filter);
+                            const StayFilter& filter);
 
 /// False if `MadeEventId` never answers `id`.
 bool LooksMade(std::string_view id);

@@ -140,7 +140,7 @@ Status Replacement::Prepare(bool beside_commits) {
   base_ = {.sequence = state_.head.sequence,
            .numbered_after = state_.head.sequence,
            .exposed = state_.head.exposed,
-           .life_filter = {},
+           .stay_filter = {},
            .catalog = state_.GetCatalog(),
            .liveness = {}};
   if (beside_commits) {
@@ -149,7 +149,7 @@ Status Replacement::Prepare(bool beside_commits) {
       return {ErrorCode::kTooLarge, "the store has used up its sequence numbers"};
     }
   } else {
-    base_.life_filter = state_.life_filter;
+    base_.stay_filter = state_.stay_filter;
   }
   const std::shared_lock lock(state_.state_mutex);
   for (const ReplacePlan& plan : request_.plans) {

@@ -170,7 +170,7 @@ Status SnapshotMerge::Change(RowOp op, std::string_view id, bool indexed) {
                       .sequence = place.sequence,
                       .exposed = base_.exposed};
   TIDEMARK_RETURN_IF_ERROR(FindStays(id, &change));
-  StaysAfter stays = StaysAfterChange(change, *entity_, base_.life_filter);
+  StaysAfter stays = StaysAfterChange(change, *entity_, base_.stay_filter);
   row.ended = std::move(stays.ended);
   row.stays = std::move(stays.open);
   change_.lowest_unexposed = std::min(change_.lowest_unexposed, stays.lowest_unexposed);

@@ -125,7 +125,7 @@ struct StoreState {
   uint64_t synced_commit = 0;                    // the last commit that is durable
   uint64_t guarded_commit = 0;  // the last synced commit that the guard was told of
   uint64_t unindexed = 0;       // rows with keys since the index of parts was asked to follow
-  LifeFilter life_filter;
+  StayFilter stay_filter;
   std::atomic<bool> is_replica{false};  // changes under commit_mutex, from false to true
   StoreIdentity identity;               // epochs change under commit_mutex and state_mutex both
 

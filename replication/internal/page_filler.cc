@@ -83,19 +83,18 @@ void PageFiller::AddLive(SequenceNumber head, SequenceNumber birth, uint16_t row
 
 void PageFiller::AddAny(const BatchRow& row) {
   const std::string_view value = instruction_.deleted() ? std::string_view() : row.value;
+  // Of a record that left the selection nothing is told but its id.
+  const bool left = instruction_.deleted() && row.op != RowOp::kDelete;
   workspace_.builder.Add({.entity = name_,
                           .op = instruction_.op,
                           .id_form = row.id_form,
-                          .value_kind = row.value_kind,
+                          .value_kind = left ? ValueKind::kBytes : row.value_kind,
                           .sequence = instruction_.place,
                           .birth = instruction_.birth,
                           .superseded = {},
                           .id = row.id,
                           .value = value,
-                          // Of a record that left the selection nothing is told but its id.
-                          .writer_time = instruction_.deleted() && row.op != RowOp::kDelete
-                                             ? std::nullopt
-                                             : row.writer_time,
+                          .writer_time = left ? std::nullopt : row.writer_time,
                           .ended = {},
                           .origin_birth = {},
                           .origin_head = {}});

@@ -16,7 +16,7 @@ constexpr size_t kKnownDevicesMax = 10 * kDevicesMax;
 }  // namespace
 
 Source::Impl::~Impl() {
-  store_.SetLifeFilter(nullptr);
+  store_.SetStayFilter(nullptr);
 }
 
 Source::Impl::Epochs Source::Impl::CurrentEpoch() const {
@@ -76,7 +76,7 @@ Status Source::Impl::Load() {
         return true;
       }));
   TIDEMARK_RETURN_IF_ERROR(failed);
-  store_.SetLifeFilter(
+  store_.SetStayFilter(
       [this](EntityNumber entity, const EndedStay& stay) { return KeepsStay(entity, stay); });
   return {};
 }

@@ -21,7 +21,8 @@ namespace tidemark {
 
 using DevicePtr = std::shared_ptr<Device>;
 
-/// Lock order: a device's mutex, then `devices_mutex`, then the store's.
+/// Lock order: a device's mutex, then the store's, then `devices_mutex_`, under which nothing is
+/// taken.
 class Source::Impl {
  public:
   Impl(Store& store, const SourceOptions& options) : store_(store), options_(options) {}

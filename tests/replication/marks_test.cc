@@ -493,6 +493,48 @@ TEST_F(MarksTest, DamagedRowsAreRefused) {
   EXPECT_FALSE(DeviceMarks::Load({}).ok());
 }
 
+// A record that a device has through one value, and that its next floor speaks for through another:
+// no page says so, for nothing is owed about it.
+TEST_F(MarksTest, AStayIsKeptThatTheNextFloorWillSpeakThrough) {
+  const KeyValue old_value{1, 7};
+  const KeyValue new_value{2, 9};
+  const std::vector<OpenStay> stays = {{old_value, Seq(2)}, {new_value, Seq(2)}};
+  const EntryState record{
+      .entity = 0, .head = Seq(2), .live = true, .birth = Seq(2), .ended = {}, .stays = stays};
+  const EntryState other{.entity = 0,
+                         .head = Seq(8),
+                         .live = true,
+                         .birth = Seq(8),
+                         .ended = {},
+                         .stays = std::span(stays).subspan(1)};
+  marks_ = DeviceMarks(Selection::Of({Part(0, old_value)}));
+  marks_.StartSession(Seq(5));
+  const auto first = marks_.Owed(record);
+  ASSERT_TRUE(first.has_value());
+  ASSERT_TRUE(marks_.HandOut(1, 1, {&*first, 1}).ok());
+  marks_.FinishDrain(1);
+  marks_.AcknowledgePage(1, 1);
+  ASSERT_TRUE(marks_.AtRest());
+
+  marks_.Select(Selection::Of({Part(0, new_value)}));
+  marks_.StartSession(Seq(10));
+  EXPECT_FALSE(marks_.Owed(record).has_value()) << "it has it";
+  const auto second = marks_.Owed(other);
+  ASSERT_TRUE(second.has_value());
+  ASSERT_TRUE(marks_.HandOut(2, 1, {&*second, 1}).ok());
+  marks_.FinishDrain(2);
+  ASSERT_FALSE(marks_.AtRest()) << "its last page is not acknowledged";
+  // Now the record loses both values.
+  const EndedStay through_old{Seq(2), Seq(12), Seq(2), old_value};
+  const EndedStay through_new{Seq(2), Seq(12), Seq(2), new_value};
+  EXPECT_TRUE(marks_.Keeps(0, through_old)) << "the floor speaks through it";
+  EXPECT_TRUE(marks_.Keeps(0, through_new)) << "the next one will";
+  marks_.AcknowledgePage(2, 1);
+  ASSERT_TRUE(marks_.AtRest());
+  EXPECT_FALSE(marks_.Keeps(0, through_old));
+  EXPECT_TRUE(marks_.Keeps(0, through_new));
+}
+
 TEST_F(MarksTest, MoreThanFourBillionChanges) {
   const uint64_t far = (uint64_t{1} << 40) + 7;
   Sync(far, {Live(3, far)});

@@ -167,6 +167,7 @@ TEST_F(SelectionValuesTest, ADeletionOfWhatLeftTellsItsIdAlone) {
   ASSERT_OK(rows);
   EXPECT_EQ(rows->row(0).op, RowOp::kDelete);
   EXPECT_FALSE(rows->row(0).writer_time.has_value());
+  EXPECT_EQ(rows->row(0).value_kind, ValueKind::kBytes);
   EXPECT_TRUE(rows->row(0).stays.empty() && rows->row(0).ended.empty());
 }
 
