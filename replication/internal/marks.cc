@@ -14,6 +14,17 @@ EndedStay Lasting(SequenceNumber birth) {
   return {birth, kSequenceLimit};
 }
 
+// Unlike an assignment, this leaves the chunks of both marked that have to be stored.
+void Replace(SequenceSet* set, const SequenceSet& by) {
+  set->Clear();
+  std::array<SequenceNumber, 512> block;
+  SequenceNumber after;
+  while (const size_t size = by.Read(after, kSequenceLimit, block)) {
+    set->AddAll({block.data(), size});
+    after = block[size - 1];
+  }
+}
+
 // One that can be told by the page's row and one event of the journal.
 bool IsPlain(const Instruction& row) {
   return !row.deleted() && row.older.empty();
@@ -78,6 +89,9 @@ DeviceMarks::Open& DeviceMarks::Exceptions() {
 bool DeviceMarks::AtRest() const {
   return open_ == nullptr || open_->at_rest;
 }
+bool DeviceMarks::Settled() const {
+  return AtRest() || open_->first_session > session_;
+}
 bool DeviceMarks::HoldsNothing() const {
   return AtRest() && floor_selection_ == Selection::Nothing();
 }
@@ -110,6 +124,11 @@ uint64_t DeviceMarks::StartSession(SequenceNumber cut) {
   Open& open = Exceptions();
   assert(cut >= open.cut && cut >= floor_);
   open.seen = Selection::Union(open.seen, Selection::Difference(floor_selection_, selection_));
+  if (open.WroteAboveCut()) {  // it is the new one that is above all of them
+    open.own_lives.Clear();
+    open.own_losses.Clear();
+    open.journal.NoteOther();
+  }
   open.cut = cut;
   open.cut_selection = selection_;
   open.last_page = 0;
@@ -480,7 +499,44 @@ void DeviceMarks::Discharge(SequenceNumber birth) {
   open_->served.Remove(birth);
   open_->served_misses = true;
   open_->acknowledged.Remove(birth);
+  open_->own_lives.Remove(birth);
   if (birth <= floor_) open_->discharged.Add(birth);
+}
+
+void DeviceMarks::NoteOwnWrite(const OwnWrite& write) {
+  const bool was_at_rest = AtRest();
+  MergeBacklog();
+  Open& open = Exceptions();
+  if (was_at_rest) {
+    open.first_session = session_ + 1;  // of those that there were, none is open
+    open.cut = floor_;
+    open.cut_selection = floor_selection_;
+    open.view_open = false;
+    open.drained = false;
+    open.withheld = false;
+  }
+  header_dirty_ = true;
+  open.journal.NoteOther();
+  const Instruction as_told{.op = write.live ? RowOp::kCreated : RowOp::kDelete,
+                            .place = write.head,
+                            .birth = write.birth,
+                            .older = write.older};
+  VoidOvertaken({&as_told, 1});
+  if (write.live) {
+    // A part that the floor's selection lacks is looked at again, also if it is revoked by then.
+    open.seen = Selection::Union(open.seen, Selection::Difference(floor_selection_, selection_));
+    open.served.Add(write.birth);
+    open.acknowledged.Add(write.birth);
+    open.heads.Add(write.head);
+    open.own_lives.Add(write.birth);
+  } else {
+    Discharge(write.birth);
+    open.own_losses.Add(write.birth);
+  }
+  for (const SequenceNumber birth : write.older) {
+    Discharge(birth);
+    open.own_losses.Add(birth);
+  }
 }
 
 bool DeviceMarks::CanSettle() const {
@@ -499,7 +555,22 @@ void DeviceMarks::Settle() {
   floor_ = open_->cut;
   drained_through_ = open_->cut;
   reset_pending_ = false;
-  ForgetExceptions();
+  open_->WroteAboveCut() ? KeepOwnWrites() : ForgetExceptions();
+}
+
+// The floor says nothing of what the device wrote above the cut. `seen` stays as well: what it
+// wrote may be in a part that neither the floor nor the next session knows.
+void DeviceMarks::KeepOwnWrites() {
+  header_dirty_ = true;
+  open_->journal.NoteOther();
+  open_->backlog.clear();
+  open_->pages.Clear();
+  Replace(&open_->served, open_->own_lives);
+  Replace(&open_->acknowledged, open_->own_lives);
+  Replace(&open_->discharged, open_->own_losses);
+  open_->heads.RemoveThrough(open_->cut);
+  open_->first_session = session_ + 1;
+  open_->view_open = false;
 }
 
 void DeviceMarks::Reset() {
@@ -524,7 +595,7 @@ void DeviceMarks::ForgetExceptions() {
 
 bool DeviceMarks::Keeps(EntityNumber entity, const EndedStay& stay) const {
   if (Held(entity, stay)) return true;
-  if (AtRest()) return false;
+  if (AtRest() || open_->own_losses.Contains(stay.birth)) return false;
   // What is not handed out yet is to be; what was not, for the device has it through another stay,
   // the floor will speak for through this one once the session settles.
   const bool claims = open_->drained ? !open_->withheld : open_->view_open;

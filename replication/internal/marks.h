@@ -33,8 +33,12 @@
 //   - A session whose view was handed out, with nothing withheld, and whose pages are acknowledged
 //     *settles*: its cut and the cut's selection become the floor, and the exceptions go.
 //
-// A device's own writes will enter `served`, `acknowledged` and `heads` at once, and settling will
-// keep those above the cut. That changes nothing of what is below.
+// A device's own writes are exceptions like any other: what it wrote it has, and has acknowledged;
+// what it deleted it has lost. Those above the newest session's cut are remembered besides, for
+// when that session settles, the new floor knows nothing of them:
+//
+//   own_lives   births of which the device wrote a version above the cut
+//   own_losses  births that it deleted, or replaced by a new life, above the cut
 #pragma once
 
 #include <cstddef>
@@ -122,6 +126,14 @@ struct MarksRow {
   std::optional<std::string> value;
 };
 
+/// A version that a device wrote itself, or a life that it ended (contract 36).
+struct OwnWrite {
+  SequenceNumber head;                     ///< of the write; above every earlier cut
+  bool live = false;                       ///< false: the device deleted the record
+  SequenceNumber birth;                    ///< of the life that was written, or ended
+  std::vector<SequenceNumber> older = {};  ///< other lives of the id: the device lost them
+};
+
 /// The marks of one device. Thread-compatible: one lock for a device, held over each call and the
 /// commit of its rows. After every change, `TakeRows` has what must become durable; if that fails,
 /// drop the object and load it again. At rest it owns no memory beside its two selections.
@@ -204,6 +216,10 @@ class DeviceMarks {
   /// Everything of the page that is still outstanding; nullopt: nothing is.
   std::optional<uint64_t> AcknowledgePage(uint64_t session, uint64_t page);
 
+  /// Nothing is owed of what the device wrote. The selection in force shows a live version, and
+  /// pages of the open session leave the id out from now on.
+  void NoteOwnWrite(const OwnWrite& write);
+
   /// Forgets everything: the next session is told to drop what is not listed, and so is every one
   /// after it until one settles.
   void Reset();
@@ -212,6 +228,8 @@ class DeviceMarks {
   // Questions.
 
   bool AtRest() const;
+  /// True if its newest session settled: it is at rest, or wrote something since.
+  bool Settled() const;
   /// True if the device surely holds nothing: nothing was handed out to it since it began, or since
   /// a reset.
   bool HoldsNothing() const;
@@ -276,6 +294,7 @@ class DeviceMarks {
   bool CanSettle() const;
   void SettleIfDone();
   void Settle();
+  void KeepOwnWrites();
   void ForgetExceptions();
   void AppendSetRows(std::vector<MarksRow>* rows);
   Status ReplayJournal();

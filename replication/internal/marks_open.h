@@ -22,6 +22,8 @@ struct DeviceMarks::Open {
   SequenceSet acknowledged;  // A: births acknowledged since the floor; a subset of served
   SequenceSet heads;         // D: heads acknowledged, above drained_through
   SequenceSet discharged;    // N: births at or below the floor that the device lost since
+  SequenceSet own_lives;     // births of which the device wrote a version above the cut
+  SequenceSet own_losses;    // births that it ended, or replaced, above the cut
   Selection seen = Selection::Nothing();
   uint64_t first_session = 0;  // first one since the floor
   OutstandingPages pages;
@@ -51,12 +53,19 @@ struct DeviceMarks::Open {
   // The device came to rest; only the deletion of rows is left to be taken.
   bool at_rest = false;
 
+  bool WroteAboveCut() const { return !own_lives.empty() || !own_losses.empty(); }
+
   struct NamedSet {
     char row;  // first byte of the keys of its chunks
     SequenceSet* set;
   };
-  std::array<NamedSet, 4> Sets() {
-    return {{{'S', &served}, {'A', &acknowledged}, {'D', &heads}, {'N', &discharged}}};
+  std::array<NamedSet, 6> Sets() {
+    return {{{'S', &served},
+             {'A', &acknowledged},
+             {'D', &heads},
+             {'N', &discharged},
+             {'O', &own_lives},
+             {'L', &own_losses}}};
   }
 
   // Live records of a page that was handed out, or acknowledged; deletions are passed over.

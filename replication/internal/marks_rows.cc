@@ -125,7 +125,7 @@ Status DeviceMarks::LoadHeader(std::string_view bytes) {
   open.drained = (flags & kFlagDrained) != 0;
   open.withheld = (flags & kFlagWithheld) != 0;
   if (!more.ok() || open.cut < drained_through_ || open.cut >= kSequenceLimit ||
-      open.first_session == 0 || open.first_session > session_) {
+      open.first_session == 0 || open.first_session > session_ + 1) {
     return malformed;
   }
   rest = more.rest();

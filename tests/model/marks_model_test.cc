@@ -47,6 +47,10 @@ enum class Mutant {
   kJournalNotDurable,
   kKeysWithoutSession,
   kLatePagesApplied,
+  kOwnLivesNotDurable,
+  kOwnLossesNotDurable,
+  kOwnWritesToldAgain,
+  kOwnWritesOvertaken,
   kDrainedTooEarly,
 };
 
@@ -70,6 +74,10 @@ const char* Name(Mutant mutant) {
                                        "JournalNotDurable",
                                        "KeysWithoutSession",
                                        "LatePagesApplied",
+                                       "OwnLivesNotDurable",
+                                       "OwnLossesNotDurable",
+                                       "OwnWritesToldAgain",
+                                       "OwnWritesOvertaken",
                                        "DrainedTooEarly"};
   return kNames[static_cast<size_t>(mutant)];
 }
@@ -87,7 +95,8 @@ struct Device {
 
   Oracle oracle;
   std::map<int, Copy> local;
-  std::set<int> listed;  // by the newest session
+  std::set<int> listed;                   // by the newest session
+  std::map<int, SequenceNumber> written;  // by the device itself, since the newest session began
 
   // The newest session.
   std::vector<std::optional<ReadRange>> ranges;
@@ -114,6 +123,8 @@ class History {
     changes_ = 1 + Pick(3) * 4;
     // NOLINTNEXTLINE(cppcoreguidelines-prefer-member-initializer): drawn in this order
     with_values_ = Chance(75);
+    // NOLINTNEXTLINE(cppcoreguidelines-prefer-member-initializer): drawn in this order
+    own_writes_ = Pick(3) * 10;
     for (Device& device : devices_) {
       device.marks = DeviceMarks(RandomSelection());
       Commit(device);
@@ -173,7 +184,9 @@ class History {
     Device& device = devices_[Pick(kDevices)];
     const uint64_t kind = Pick(100);
     if (kind < 18) {
-      for (uint64_t writes = 1 + Pick(3); writes > 0; --writes) Write();
+      for (uint64_t writes = 1 + Pick(3); writes > 0; --writes) {
+        Chance(own_writes_) ? WriteAs(device) : Write();
+      }
     } else if (kind < 30) {
       Start(device);
     } else if (kind < 55) {
@@ -207,6 +220,43 @@ class History {
     } else {
       log_.Put(id, RandomValues(), keeps);
     }
+  }
+
+  // A device writes what it holds in its newest version, or whatever it likes: the last writer
+  // wins.
+  void WriteAs(Device& device) {
+    const int id = static_cast<int>(Pick(kIds));
+    const ToyEntry* before = log_.Current(id);
+    const bool lives = before != nullptr && before->live;
+    const auto copy = device.local.find(id);
+    const bool is_newest = copy != device.local.end() && lives && copy->second.head == before->head;
+    if (lives && !before->IsIn(device.marks.selection())) return;
+    if (lives && !is_newest && Chance(70)) return;
+    const auto keeps = [this](EntityNumber entity, const EndedStay& stay) {
+      return Needed(entity, stay);
+    };
+    OwnWrite write{.live = !lives || Chance(65)};
+    if (write.live) {
+      const ToyValues values = RandomValues();
+      ToyEntry after{.id = id, .live = true};
+      for (const KeyValue& value : values) after.stays.push_back({value, kSequenceZero});
+      if (!after.IsIn(device.marks.selection())) return;
+      log_.Put(id, values, keeps);
+    } else {
+      log_.Delete(id, [](EntityNumber, const EndedStay&) { return true; });
+    }
+    const ToyEntry& now = *log_.Current(id);
+    write.head = now.head;
+    write.birth = write.live ? now.birth : now.ended.back().birth;
+    for (const EndedStay& stay : now.ended) {
+      if (stay.birth != write.birth) write.older.push_back(stay.birth);
+    }
+    device.marks.NoteOwnWrite(write);
+    Commit(device);
+    device.oracle.Write(id, write.birth, write.head, write.live, device.marks.session());
+    device.written[id] = write.head;
+    device.local.erase(id);
+    if (write.live) device.local[id] = {write.birth, write.head};
   }
 
   bool Needed(EntityNumber entity, const EndedStay& stay) {
@@ -264,6 +314,8 @@ class History {
           (mutant_ == Mutant::kAcknowledgedNotDurable && kind == 'A') ||
           (mutant_ == Mutant::kHeadsNotDurable && kind == 'D') ||
           (mutant_ == Mutant::kDischargedNotDurable && kind == 'N') ||
+          (mutant_ == Mutant::kOwnLivesNotDurable && kind == 'O') ||
+          (mutant_ == Mutant::kOwnLossesNotDurable && kind == 'L') ||
           (mutant_ == Mutant::kPagesNotDurable && kind == 'P') ||
           (mutant_ == Mutant::kJournalNotDurable && kind == 'J')) {
         continue;
@@ -303,6 +355,7 @@ class History {
     const uint64_t session = device.marks.StartSession(log_.last());
     if (device.reset) device.oracle.Reset(session);
     device.listed.clear();
+    device.written.clear();
     device.pages = 0;
     device.place = kSequenceZero;
     device.drained = false;
@@ -396,6 +449,7 @@ class History {
         break;
       }
       device.place = entry.head;
+      if (mutant_ != Mutant::kOwnWritesToldAgain && device.written.contains(entry.id)) continue;
       std::optional<Instruction> said = ExamineEntry(device, entry);
       if (!said.has_value()) continue;
       instructions.push_back(*said);
@@ -461,6 +515,11 @@ class History {
     device.in_flight.erase(device.in_flight.begin() + static_cast<ptrdiff_t>(at));
     for (const Told& told : page) {
       if (told.session == device.marks.session()) device.listed.insert(told.id);
+      const auto own = device.written.find(told.id);
+      if (own != device.written.end() && told.instruction.place < own->second &&
+          mutant_ != Mutant::kOwnWritesOvertaken) {
+        continue;
+      }
       if (!told.instruction.deleted()) {
         device.local[told.id] = {told.instruction.birth, told.instruction.place};
       } else if (const auto held = device.local.find(told.id);
@@ -508,20 +567,28 @@ class History {
   // Runs what may settle the session, and checks the device if it did.
   template <typename Act>
   void Settling(Device& device, Act act) {
-    const bool resting = device.marks.AtRest();
+    const bool resting = device.marks.Settled();
     act();
-    if (resting || !device.marks.AtRest()) return;
+    if (resting || !device.marks.Settled()) return;
     ++settled_;
     Check(device.drained, "settled before it was drained");
     if (device.reset) {
-      std::erase_if(device.local,
-                    [&](const auto& copy) { return !device.listed.contains(copy.first); });
+      std::erase_if(device.local, [&](const auto& copy) {
+        return !device.listed.contains(copy.first) && !device.written.contains(copy.first);
+      });
       device.reset = false;
     }
     std::map<int, Copy> right;
     for (const ToyEntry& entry : log_.View(device.cut)) {
       if (entry.IsIn(device.cut_selection)) {
         right[entry.id] = {entry.birth, entry.head};
+      }
+    }
+    for (const auto& [id, head] : device.written) {
+      right.erase(id);
+      if (const auto own = device.local.find(id); own != device.local.end()) {
+        Check(own->second.head == head, "a device's own version was overtaken by an older one");
+        right.insert(*own);
       }
     }
     Check(device.local == right, "a settled device differs from its selection at the cut");
@@ -549,6 +616,7 @@ class History {
   Mutant mutant_;
   uint64_t loss_ = 0;         // percent
   uint64_t changes_ = 0;      // of a selection, percent of the steps
+  uint64_t own_writes_ = 0;   // by devices, percent of the writes
   bool with_values_ = false;  // records have values of keys, and selections name them
   ToyLog log_;
   std::vector<Device> devices_ = std::vector<Device>(kDevices);

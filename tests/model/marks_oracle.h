@@ -74,6 +74,23 @@ class Oracle {
     }
   }
 
+  /// The device wrote this version itself, or deleted the record, in the time of `session`.
+  void Write(int id, SequenceNumber birth, SequenceNumber head, bool live, uint64_t session) {
+    for (auto& [other, life] : lives_[id]) {
+      if (live && other == birth) continue;
+      life.held = false;
+      life.acknowledged = false;
+      life.versions.clear();
+      life.last_deleted = session;
+    }
+    if (!live) return;
+    Life& life = lives_[id][birth];
+    life.held = true;
+    life.acknowledged = true;
+    life.versions.insert(head);
+    life.last_live = session;
+  }
+
   /// The device may have this life.
   bool Holds(int id, SequenceNumber birth) const {
     const Life* life = Find(id, birth);
