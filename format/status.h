@@ -42,6 +42,10 @@ enum class ErrorCode : uint8_t {
   kWrongDevice,         // a page made for another device or store
   kWrongEpoch,          // a page of another history of its store
   kStalePage,           // a page of an older session than the one applied
+  kIdsExhausted,        // a pool, or what a device was leased of it, has no id left
+  kQuotaExceeded,       // a device and user were leased all ids that they may be
+  kLeaseVoid,           // the lease was taken back, or is over: its ids are not to be used any more
+  kPoolSuspended,       // the pool's history may be incomplete: nothing is leased
   // The world says no.
   kBusy,  // the store is open in another process
   kDiskFull,

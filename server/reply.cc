@@ -92,6 +92,10 @@ int HttpStatusOf(ErrorCode code) {
     case ErrorCode::kWrongDevice:
     case ErrorCode::kWrongEpoch:
     case ErrorCode::kStalePage:
+    case ErrorCode::kIdsExhausted:
+    case ErrorCode::kQuotaExceeded:
+    case ErrorCode::kLeaseVoid:
+    case ErrorCode::kPoolSuspended:
       return 409;
     case ErrorCode::kSessionExpired:
     case ErrorCode::kTrimmed:
