@@ -21,7 +21,7 @@ struct Token {
   uint64_t epoch = 0;    ///< `EpochTag` of the epoch: random, so never that of another history
   uint64_t device = 0;   ///< hash of the device id
   uint64_t session = 0;  ///< the device's session number
-  uint64_t page = 0;     ///< page token: page number
+  uint64_t page = 0;     ///< page token: page number; ack: the page that the row was handed out on
   SequenceNumber head;   ///< ack: the version; position: the sequence
   SequenceNumber birth;  ///< ack: the life
   uint8_t op = 0;        ///< ack: the RowOp that was handed out

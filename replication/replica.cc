@@ -1,8 +1,11 @@
 #include "replication/replica.h"
 
+#include <algorithm>
 #include <array>
 #include <mutex>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "format/batch.h"
 #include "replication/internal/replica_state.h"
@@ -46,11 +49,19 @@ class Replica::Impl {
   Status Save(ReplicaState next);
   /// Returns how many records it dropped.
   Result<uint64_t> Sweep();
-  Status Drain(Transport& transport,
-               const SessionInfo& session,
-               const std::function<void(const PullProgress&)>& progress,
-               internal::TrackedPull* tracked,
-               PullResult* result);
+  /// A pull that is under way.
+  struct Pulling {
+    Transport& transport;
+    const std::function<void(const PullProgress&)>& progress;
+    internal::TrackedPull* tracked;
+    PullResult* result;
+    PullProgress sofar = {};
+    std::vector<std::string> tokens = {};  // applied and not acknowledged
+  };
+  Status Drain(const SessionInfo& session, Pulling* pull);
+  Status DrainQueue(const SessionInfo& session, std::string_view queue, Pulling* pull);
+  Status Take(const Page& page, Pulling* pull);
+  Status Acknowledge(Pulling* pull) const;
   Result<PullResult> PullTracked(Transport& transport,
                                  const std::function<void(const PullProgress&)>& progress,
                                  internal::TrackedPull* tracked);
@@ -231,38 +242,61 @@ Status Replica::Impl::FinishSession() {
   return Sweep().status();
 }
 
-Status Replica::Impl::Drain(Transport& transport,
-                            const SessionInfo& session,
-                            const std::function<void(const PullProgress&)>& progress,
-                            internal::TrackedPull* tracked,
-                            PullResult* result) {
-  std::vector<std::string> tokens;
-  PullProgress sofar{.owed = session.owed};
-  while (true) {
-    TIDEMARK_ASSIGN_OR_RETURN(const auto page, transport.Next(session.id, options_.page));
-    if (!page.has_value()) break;
-    TIDEMARK_ASSIGN_OR_RETURN(const ApplyResult applied, Apply(page->bytes));
-    tracked->Note(page->bytes);
-    tokens.push_back(applied.token);
-    if (tokens.size() >= options_.pages_per_ack) {
-      TIDEMARK_RETURN_IF_ERROR(transport.Acknowledge(device_id, tokens).status());
-      tokens.clear();
-    }
-    result->pages += 1;
-    result->bytes += page->bytes.size();
-    result->created += applied.created;
-    result->updated += applied.updated;
-    result->deleted += applied.deleted;
-    result->unchanged += applied.unchanged;
-    sofar.pages = result->pages;
-    sofar.bytes = result->bytes;
-    sofar.records += page->records;
-    if (progress) progress(sofar);
+Status Replica::Impl::Drain(const SessionInfo& session, Pulling* pull) {
+  pull->sofar = {.owed = session.owed};
+  uint64_t rest = session.owed;
+  for (const QueueInfo& queue : session.queues) {
+    rest -= std::min(rest, queue.owed);
+    pull->sofar.queue_owed = queue.owed;
+    TIDEMARK_RETURN_IF_ERROR(DrainQueue(session, queue.name, pull));
   }
+  pull->sofar.queue_owed = rest;
+  TIDEMARK_RETURN_IF_ERROR(DrainQueue(session, kMainQueue, pull));
   TIDEMARK_ASSIGN_OR_RETURN(const uint64_t dropped, Sweep());
-  result->deleted += dropped;
-  if (tokens.empty()) return {};
-  return transport.Acknowledge(device_id, tokens).status();
+  pull->result->deleted += dropped;
+  return Acknowledge(pull);
+}
+
+Status Replica::Impl::DrainQueue(const SessionInfo& session,
+                                 std::string_view queue,
+                                 Pulling* pull) {
+  PageOptions options = options_.page;
+  options.queue = queue;
+  pull->sofar.queue = queue;
+  pull->sofar.queue_records = 0;
+  while (true) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto page, pull->transport.Next(session.id, options));
+    if (!page.has_value()) return {};
+    TIDEMARK_RETURN_IF_ERROR(Take(*page, pull));
+  }
+}
+
+Status Replica::Impl::Take(const Page& page, Pulling* pull) {
+  TIDEMARK_ASSIGN_OR_RETURN(const ApplyResult applied, Apply(page.bytes));
+  pull->tracked->Note(page.bytes);
+  pull->tokens.push_back(applied.token);
+  if (pull->tokens.size() >= options_.pages_per_ack) TIDEMARK_RETURN_IF_ERROR(Acknowledge(pull));
+  PullResult& result = *pull->result;
+  result.pages += 1;
+  result.bytes += page.bytes.size();
+  result.created += applied.created;
+  result.updated += applied.updated;
+  result.deleted += applied.deleted;
+  result.unchanged += applied.unchanged;
+  PullProgress& sofar = pull->sofar;
+  sofar.pages = result.pages;
+  sofar.bytes = result.bytes;
+  sofar.records += page.records;
+  sofar.queue_records += page.records;
+  if (pull->progress) pull->progress(sofar);
+  return {};
+}
+
+Status Replica::Impl::Acknowledge(Pulling* pull) const {
+  if (pull->tokens.empty()) return {};
+  TIDEMARK_RETURN_IF_ERROR(pull->transport.Acknowledge(device_id, pull->tokens).status());
+  pull->tokens.clear();
+  return {};
 }
 
 Result<PullResult> Replica::Impl::Pull(Transport& transport,
@@ -289,7 +323,9 @@ Result<PullResult> Replica::Impl::PullTracked(
     result.reset = result.reset || session->reset;
     result.gaps.insert(result.gaps.end(), session->gaps.begin(), session->gaps.end());
     TIDEMARK_RETURN_IF_ERROR(BeginSession(*session));
-    const Status drained = Drain(transport, *session, progress, tracked, &result);
+    Pulling pull{
+        .transport = transport, .progress = progress, .tracked = tracked, .result = &result};
+    const Status drained = Drain(*session, &pull);
     if (drained.ok()) return result;
     // An expired session costs a new one; its pages are not repeated once acknowledged.
     if (drained.code() != ErrorCode::kSessionExpired || attempt == kPullAttempts) return drained;

@@ -19,7 +19,7 @@ namespace tidemark {
 
 struct ReplicaOptions {
   StoreOptions store = {};
-  PageOptions page{.records_max = 1000};
+  PageOptions page{.records_max = 1000};  ///< of every queue: a pull drains all, by importance
   /// Pages acknowledged together; the last ones are always acknowledged at the end.
   size_t pages_per_ack = 1;
 };
@@ -37,6 +37,9 @@ struct ApplyResult {
 };
 
 struct PullProgress {
+  std::string queue = {};      ///< that is drained: the declared ones by importance, then `main`
+  uint64_t queue_records = 0;  ///< of that queue
+  uint64_t queue_owed = 0;     ///< the same, in all; of `main`, what the others do not have
   uint64_t records = 0;
   uint64_t owed = 0;
   uint64_t pages = 0;

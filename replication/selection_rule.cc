@@ -78,7 +78,7 @@ Status ReadGrant(const JsonField& json, const std::string& path, Grant* out) {
   return {};
 }
 
-size_t CountParts(const Grant& grant) {
+size_t CountPartsOf(const Grant& grant) {
   size_t parts = 1;
   for (const Grant::Field& field : grant.where) {
     parts = std::min(parts * field.values.size(), kSelectionPartsMax + 1);
@@ -87,9 +87,7 @@ size_t CountParts(const Grant& grant) {
 }
 
 Status CheckSize(const SelectionRule& rule) {
-  size_t parts = 0;
-  for (const Grant& grant : rule.grants) parts += CountParts(grant);
-  if (parts <= kSelectionPartsMax) return {};
+  if (CountParts(rule) <= kSelectionPartsMax) return {};
   return {ErrorCode::kTooLarge,
           "selection: it has more than " + std::to_string(kSelectionPartsMax) + " parts"};
 }
@@ -137,6 +135,12 @@ SelectionRule SelectionRule::Entities(const std::vector<std::string>& names) {
   SelectionRule rule{.everything = false};
   for (const std::string& name : names) rule.grants.push_back({.entity = name});
   return rule;
+}
+
+size_t CountParts(const SelectionRule& rule) {
+  size_t parts = 0;
+  for (const Grant& grant : rule.grants) parts += CountPartsOf(grant);
+  return parts;
 }
 
 std::string SelectionRuleToJson(const SelectionRule& rule) {

@@ -1,6 +1,7 @@
 // What a device is granted, as people say it: entities, and records of one by values of its keys.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,9 @@ struct SelectionRule {
   static SelectionRule Entities(const std::vector<std::string>& names);
   bool operator==(const SelectionRule&) const = default;
 };
+
+/// How many parts the grants name; any number above 4,096 for more than that.
+size_t CountParts(const SelectionRule& rule);
 
 std::string SelectionRuleToJson(const SelectionRule& rule);
 /// `kInvalidArgument` names the member that is wrong; unknown members are refused. `kTooLarge`

@@ -29,9 +29,10 @@ Result<AckResult> Source::Acknowledge(std::string_view device,
 }
 
 std::string Source::AckKey(std::string_view session,
+                           uint64_t page,
                            std::string_view entity,
                            const BatchRow& row) const {
-  return impl_->AckKeyOf(session, entity, row);
+  return impl_->AckKeyOf(session, page, entity, row);
 }
 
 std::vector<DeviceInfo> Source::ListDevices() const {
@@ -65,6 +66,16 @@ Status Source::Forget(std::string_view device) {
 
 Status Source::Select(std::string_view device, const SelectionRule& rule) {
   return impl_->Select(device, rule);
+}
+
+Status Source::DeclareQueue(const QueueDeclaration& queue) {
+  return impl_->queues().Declare(queue);
+}
+std::vector<QueueDeclaration> Source::ListQueues() const {
+  return impl_->queues().List();
+}
+Status Source::DropQueue(std::string_view name) {
+  return impl_->queues().Drop(name);
 }
 
 Result<UpkeepResult> Source::Upkeep() {

@@ -14,6 +14,7 @@
 #include "db/store.h"
 #include "format/batch.h"
 #include "format/status.h"
+#include "replication/queue.h"
 #include "replication/selection.h"
 #include "replication/selection_rule.h"
 #include "replication/why.h"
@@ -51,28 +52,37 @@ struct Gap {
   uint64_t count = 0;
 };
 
+/// What a session owes of one declared queue.
+struct QueueInfo {
+  std::string name;
+  uint64_t owed = 0;   ///< instructions, exactly
+  uint64_t pages = 0;  ///< at the default page size; a lower bound
+};
+
 struct SessionInfo {
   std::string id;       ///< sealed; names the session to every later call
   uint64_t number = 0;  ///< increases for each device within a history
   std::string epoch;    ///< 16 bytes, identity of that history; empty: the wire does not say
   SequenceNumber cut;
-  uint64_t owed = 0;   ///< instructions, exactly
+  uint64_t owed = 0;   ///< instructions, exactly: all of them, which is what `main` has
   uint64_t pages = 0;  ///< at the default page size; a lower bound
-  bool reset = false;  ///< drop what this session does not list
+  std::vector<QueueInfo> queues = {};  ///< beside `main`, in order of importance; each once
+  bool reset = false;                  ///< drop what this session does not list
   std::vector<Gap> gaps;
 };
 
 struct PageOptions {
   size_t records_max = kPageRecordsDefault;  ///< 1 to 1,000
   size_t bytes_max = kBatchBytesMax;
+  std::string queue = std::string(kMainQueue);  ///< whose next page it is
 };
 
-/// A page as handed out: the checksummed batch, its token, and how much is left in the session.
+/// A page as handed out: the checksummed batch, its token, and how much is left.
 struct Page {
   std::string bytes;
   std::string token;  ///< acknowledges exactly this page
   uint64_t records = 0;
-  uint64_t left = 0;  ///< instructions still to be handed out in this session
+  uint64_t left = 0;  ///< instructions of the queue that are still to be handed out
 };
 
 /// What became of the keys of an acknowledgement (contract 11).
@@ -123,13 +133,19 @@ class Source {
 
   /// Begins a session and fences the device's older one. nullopt when nothing is owed.
   Result<std::optional<SessionInfo>> StartSession(const Hello& hello);
-  /// Hands out the next page; nullopt when the session is drained. What was served is durable
-  /// before this returns. Errors: `kSuperseded`, `kSessionExpired`, `kNotFound`.
+  /// Hands out the next page of a queue; nullopt when it is drained. `main` has everything that no
+  /// other queue handed out, so that the session is drained with it. What was served is durable
+  /// before this returns. Errors: `kSuperseded`, `kSessionExpired`, `kNotFound`, also of a queue
+  /// that was not declared when the session began.
   Result<std::optional<Page>> NextPage(std::string_view session, const PageOptions& options = {});
   /// Takes page tokens and ack keys of one device, in any order and grouping. Durable on return.
   Result<AckResult> Acknowledge(std::string_view device, const std::vector<std::string>& keys);
-  /// The ack key of one row of a page, for wires that acknowledge record by record.
-  std::string AckKey(std::string_view session, std::string_view entity, const BatchRow& row) const;
+  /// The ack key of one row of a page, for wires that acknowledge record by record. `page` is the
+  /// number in the page's header.
+  std::string AckKey(std::string_view session,
+                     uint64_t page,
+                     std::string_view entity,
+                     const BatchRow& row) const;
 
   // Devices, for operators.
 
@@ -151,6 +167,16 @@ class Source {
   /// Replaces what the device may see, from now on; creates the device when it is new. Costs what
   /// it changes, and needs no reset (contract 7 to 13). Errors: those of `CheckSelectionRule`.
   Status Select(std::string_view device, const SelectionRule& rule);
+
+  // Queues beside `main`, for sessions that begin from then on.
+
+  /// Declares a queue, or replaces its declaration. `kInvalidArgument`, `kTooLarge` above 16 queues
+  /// or 256 parts, and the errors of `CheckSelectionRule`.
+  Status DeclareQueue(const QueueDeclaration& queue);
+  /// In order of importance.
+  std::vector<QueueDeclaration> ListQueues() const;
+  /// What belonged to it belongs to the others, or to `main` alone. `kNotFound`.
+  Status DropQueue(std::string_view name);
 
   // Upkeep.
 

@@ -88,8 +88,7 @@ Result<std::optional<SessionInfo>> HttpTransport::Start(const Hello& hello) {
 
 Result<std::optional<Page>> HttpTransport::Next(std::string_view session,
                                                 const PageOptions& options) {
-  const std::string path = "/v2/sync/" + std::string(session) + "/queues/" +
-                           std::string(kQueueName) +
+  const std::string path = "/v2/sync/" + std::string(session) + "/queues/" + options.queue +
                            "?limit=" + std::to_string(options.records_max) +
                            "&bytes=" + std::to_string(options.bytes_max);
   TIDEMARK_ASSIGN_OR_RETURN(auto response, Send(http::Method::kGet, path, device_, ""));

@@ -133,6 +133,8 @@ Result<std::string> PageToJson(Instance& instance, std::string_view session, con
   for (size_t i = 0; i < view.entity_count(); ++i) {
     labels.push_back(LabelOf(instance.store(), view.entity_name(static_cast<uint16_t>(i))));
   }
+  const Source& source = instance.source();
+  const uint64_t number = view.header().page;
   std::string json;
   json.reserve(page.bytes.size() + view.size() * kItemBytes);
   json += R"({"items":[)";
@@ -140,7 +142,7 @@ Result<std::string> PageToJson(Instance& instance, std::string_view session, con
     if (i > 0) json += ',';
     const BatchRow row = view.row(i);
     const std::string_view entity = view.entity_name(row.entity);
-    AppendItem(&json, row, labels[row.entity], instance.source().AckKey(session, entity, row));
+    AppendItem(&json, row, labels[row.entity], source.AckKey(session, number, entity, row));
   }
   json += R"(],"meta":{"type":"collection","count":)";
   json += std::to_string(view.size());

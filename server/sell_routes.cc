@@ -148,17 +148,19 @@ http::Response ReadQueue(const Call& call) {
   const auto bytes = ReadNumber(*call.request, "bytes", kBatchBytesMax, 1, kBatchBytesMax);
   if (!bytes.ok()) return Refuse(call, bytes.status());
   Instance& instance = *call.instance;
-  if (call.captures[1] != kQueueName || !instance.conversations().MayRead(session, device)) {
+  const std::string& queue = call.captures[1];
+  if (!CheckName(queue).ok() || !instance.conversations().MayRead(session, device)) {
     return NoSuchThing(call);
   }
   const bool as_batch = Prefers(call.request->headers, kBatchType, "application/json");
   const size_t most = as_batch ? kBatchBytesMax : JsonBytesMax(*limit);
   auto page = instance.source().NextPage(
-      session, {.records_max = *limit, .bytes_max = std::min<size_t>(*bytes, most)});
+      session,
+      {.records_max = *limit, .bytes_max = std::min<size_t>(*bytes, most), .queue = queue});
   if (page.status().code() == ErrorCode::kNotFound) return NoSuchThing(call);
   if (!page.ok()) return Refuse(call, page.status());
   if (!page->has_value()) {
-    instance.conversations().EndSession(session);
+    if (queue == kMainQueue) instance.conversations().EndSession(session);
     return EmptyReply(204);
   }
   instance.traffic().CountPage((*page)->records, (*page)->bytes.size());

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "format/json.h"
+#include "format/record.h"
 #include "server/hex.h"
 
 namespace tidemark::server {
@@ -26,6 +27,18 @@ const JsonField* FindMember(const std::vector<JsonField>& members, std::string_v
   const auto at = std::find_if(
       members.begin(), members.end(), [&](const JsonField& member) { return member.name == name; });
   return at == members.end() ? nullptr : &*at;
+}
+
+void WriteQueue(JsonWriter& writer, const std::string& session, const QueueInfo& queue) {
+  writer.BeginObject().Key("data").BeginObject();
+  writer.Key("name").String(queue.name);
+  writer.Key("pages").Integer(Clamped(queue.pages));
+  writer.Key("total_count").Integer(Clamped(queue.owed));
+  writer.EndObject();
+  const std::string self = "/v2/sync/" + session + "/queues/" + queue.name;
+  writer.Key("meta").BeginObject().Key("type").String("sync_queue");
+  writer.Key("links").BeginObject().Key("self").String(self).EndObject().EndObject();
+  writer.EndObject();
 }
 
 void WriteGaps(JsonWriter& writer, const std::vector<Gap>& gaps) {
@@ -60,6 +73,23 @@ Result<std::vector<Gap>> ReadGaps(std::string_view json) {
     gaps.push_back(std::move(gap));
   }
   return gaps;
+}
+
+/// Those beside `main`, in their order.
+Result<std::vector<QueueInfo>> ReadQueues(std::string_view json) {
+  std::vector<QueueInfo> queues;
+  TIDEMARK_ASSIGN_OR_RETURN(const auto elements, ReadJsonArray(json));
+  for (const JsonField& element : elements) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto members, ReadJsonObject(element.text));
+    const JsonField* data = FindMember(members, "data");
+    if (data == nullptr) continue;
+    TIDEMARK_ASSIGN_OR_RETURN(const auto fields, ReadJsonObject(data->text));
+    const JsonField* name = FindMember(fields, "name");
+    if (name == nullptr || name->text == kMainQueue) continue;
+    TIDEMARK_RETURN_IF_ERROR(CheckName(name->text));
+    queues.push_back({name->text, UnsignedOf(fields, "total_count"), UnsignedOf(fields, "pages")});
+  }
+  return queues;
 }
 
 Status ReadHelloMember(const JsonField& member, Hello* hello) {
@@ -107,19 +137,14 @@ std::string WriteStartBody(const Hello& hello) {
 }
 
 std::string SessionToJson(const SessionInfo& session) {
-  const std::string queue = "/v2/sync/" + session.id + "/queues/" + std::string(kQueueName);
   JsonWriter writer;
   writer.BeginObject().Key("data").BeginObject();
   writer.Key("id").String(session.id);
-  writer.Key("queues").BeginArray().BeginObject();
-  writer.Key("data").BeginObject();
-  writer.Key("name").String(kQueueName);
-  writer.Key("pages").Integer(Clamped(session.pages));
-  writer.Key("total_count").Integer(Clamped(session.owed));
-  writer.EndObject();
-  writer.Key("meta").BeginObject().Key("type").String("sync_queue");
-  writer.Key("links").BeginObject().Key("self").String(queue).EndObject().EndObject();
-  writer.EndObject().EndArray();
+  // `main` first: there are clients that know no other and take what they find there.
+  writer.Key("queues").BeginArray();
+  WriteQueue(writer, session.id, {std::string(kMainQueue), session.owed, session.pages});
+  for (const QueueInfo& queue : session.queues) WriteQueue(writer, session.id, queue);
+  writer.EndArray();
   writer.Key("reset").Bool(session.reset);
   WriteGaps(writer.Key("gaps"), session.gaps);
   writer.Key("epoch").String(EncodeHex(session.epoch));
@@ -152,6 +177,11 @@ Result<SessionInfo> SessionFromJson(std::string_view json) {
   session.cut = SequenceNumber(UnsignedOf(*fields, "cut"));
   session.owed = UnsignedOf(*fields, "owed");
   if (const JsonField* reset = FindMember(*fields, "reset")) session.reset = reset->boolean;
+  if (const JsonField* queues = FindMember(*fields, "queues")) {
+    auto list = ReadQueues(queues->text);
+    if (!list.ok()) return foreign;
+    session.queues = std::move(*list);
+  }
   if (const JsonField* gaps = FindMember(*fields, "gaps")) {
     auto list = ReadGaps(gaps->text);
     if (!list.ok()) return foreign;

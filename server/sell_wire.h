@@ -19,7 +19,6 @@ inline constexpr std::string_view kRecordsHeader = "X-Tidemark-Records";
 inline constexpr std::string_view kAppliedHeader = "X-Tidemark-Applied";
 inline constexpr std::string_view kRepeatedHeader = "X-Tidemark-Repeated";
 inline constexpr std::string_view kIgnoredHeader = "X-Tidemark-Ignored";
-inline constexpr std::string_view kQueueName = "main";
 
 /// The body of a start: empty, or `{"data":{"position","incarnation","fresh"}}`. Other members are
 /// for others. `kMalformedJson`, `kInvalidArgument`.

@@ -67,9 +67,15 @@ Result<std::unique_ptr<Replica>> OpenReplica(const std::filesystem::path& path,
 }
 
 Result<PullResult> Pull(Context& context, Replica& replica, Transport& transport) {
+  std::string shown(kMainQueue);
   context.progress.Begin("pull", ProgressUnit::kRecords);
   Result<PullResult> result = replica.Pull(transport, [&](const PullProgress& progress) {
-    context.progress.Update(progress.records, progress.owed);
+    if (progress.queue != shown) {
+      context.progress.End();
+      shown = progress.queue;
+      context.progress.Begin("pull " + shown, ProgressUnit::kRecords);
+    }
+    context.progress.Update(progress.queue_records, progress.queue_owed);
   });
   context.progress.End();
   return result;

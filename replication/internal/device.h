@@ -84,10 +84,8 @@ class DeviceMutex {
 /// What exists only while a session's view is open.
 struct OpenSession {
   std::shared_ptr<const Cut> cut;  ///< null once the session is drained
-  RowsToRead rows;                 ///< of entities of which only parts are read
-  SequenceNumber position;         ///< entries at or below it were handed out, or need not be
+  SessionView view;
   uint64_t pages = 0;
-  uint64_t left = 0;  ///< of what start counted
   bool reset = false;
   PendingGaps told;  ///< by the answer that began it, until a call shows that the answer arrived
   MonotonicTime last_used;

@@ -30,6 +30,13 @@ bool IsPlain(const Instruction& row) {
   return !row.deleted() && row.older.empty();
 }
 
+bool HasIncreasingPlaces(std::span<const Instruction> instructions) {
+  const auto falls = [](const Instruction& left, const Instruction& right) {
+    return left.place >= right.place;
+  };
+  return std::adjacent_find(instructions.begin(), instructions.end(), falls) == instructions.end();
+}
+
 }  // namespace
 
 bool Shows(const Selection& selection, const EntryState& entry) {
@@ -101,6 +108,9 @@ bool DeviceMarks::session_open() const {
 SequenceNumber DeviceMarks::session_cut() const {
   return AtRest() ? floor_ : open_->cut;
 }
+bool DeviceMarks::ShownAtCut(const EntryState& entry) const {
+  return Shows(AtRest() ? floor_selection_ : open_->cut_selection, entry);
+}
 uint64_t DeviceMarks::outstanding() const {
   return AtRest() ? 0 : open_->pages.count();
 }
@@ -132,7 +142,6 @@ uint64_t DeviceMarks::StartSession(SequenceNumber cut) {
   open.cut = cut;
   open.cut_selection = selection_;
   open.last_page = 0;
-  open.last_place = kSequenceZero;
   open.view_open = true;
   open.drained = false;
   open.withheld = false;
@@ -356,8 +365,9 @@ Status DeviceMarks::HandOut(uint64_t session,
   if (session > session_) return {ErrorCode::kNotFound, "no such session"};
   if (!session_open()) return {ErrorCode::kSessionExpired, "the session's view is gone"};
   if (instructions.empty()) return {};
-  if (page <= open_->last_page || instructions.front().place <= open_->last_place) {
-    return {ErrorCode::kInternal, "pages of a session out of order"};
+  if (page <= open_->last_page) return {ErrorCode::kInternal, "pages of a session out of order"};
+  if (!HasIncreasingPlaces(instructions)) {
+    return {ErrorCode::kInternal, "instructions of a page out of order"};
   }
 
   const bool later = std::all_of(instructions.begin(), instructions.end(), IsPlain);
@@ -370,7 +380,6 @@ Status DeviceMarks::HandOut(uint64_t session,
     HandOutNow(instructions);
   }
   open_->last_page = page;
-  open_->last_place = instructions.back().place;
   return {};
 }
 

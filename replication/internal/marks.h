@@ -27,7 +27,7 @@
 // Invariants
 //   - Handing out is one step under the device's lock: fence, marks and the page's row together,
 //     durable before the page leaves.
-//   - One instruction for an id and session; the places of a session's instructions increase.
+//   - One instruction for an id and session; the places of a page's instructions increase.
 //   - An instruction voids the outstanding ones of the other kind for the lives it names. Within
 //     one kind any order of acknowledgements is right.
 //   - A session whose view was handed out, with nothing withheld, and whose pages are acknowledged
@@ -171,9 +171,9 @@ class DeviceMarks {
   /// Moves `drained_through` up to what was found at the session's start, before the first page.
   void AdvanceFloor(const OwedTally& tally);
 
-  /// `Owed`, checked against the selection in force, for entries beyond what the session handed
-  /// out. `*instruction` means something for `kHandOut` only. Note what is withheld, or the session
-  /// claims to have told it.
+  /// `Owed`, checked against the selection in force, for entries that the session did not hand out
+  /// yet: that is for the caller to know. `*instruction` means something for `kHandOut` only. Note
+  /// what is withheld, or the session claims to have told it.
   Verdict Examine(const EntryState& entry, Instruction* instruction) const;
 
  private:
@@ -204,8 +204,8 @@ class DeviceMarks {
 
   void NoteWithheld();
   /// Records a page of instructions, just examined under the same lock, as served. Errors:
-  /// `kSuperseded` for an older session, `kSessionExpired` when the session was closed. Pages and
-  /// places must increase within a session.
+  /// `kSuperseded` for an older session, `kSessionExpired` when the session was closed. Pages must
+  /// increase within a session, places within a page.
   Status HandOut(uint64_t session, uint64_t page, std::span<const Instruction> instructions);
   /// The whole view was handed out. The session settles now, or with its last acknowledgement.
   void FinishDrain(uint64_t session);
@@ -240,6 +240,8 @@ class DeviceMarks {
   uint64_t session() const { return session_; }
   bool session_open() const;
   SequenceNumber session_cut() const;
+  /// The entry is live in some part of what the newest session's cut selects.
+  bool ShownAtCut(const EntryState& entry) const;
   uint64_t outstanding() const;  ///< instructions handed out and not acknowledged
   /// The device may have the life of which this is a stay, as far as the stay tells.
   bool Held(EntityNumber entity, const EndedStay& stay) const;

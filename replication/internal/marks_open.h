@@ -45,7 +45,6 @@ struct DeviceMarks::Open {
   SequenceNumber cut;
   Selection cut_selection;
   uint64_t last_page = 0;
-  SequenceNumber last_place;
   bool view_open = false;  // pages can be handed out
   bool drained = false;    // the whole view was handed out
   bool withheld = false;   // but for something that the selection in force forbade

@@ -143,7 +143,8 @@ OutstandingPages::Pages::iterator OutstandingPages::Replace(Pages::iterator at,
 }
 
 std::optional<Instruction> OutstandingPages::Take(const AckKey& key) {
-  const auto at = pages_.lower_bound(PlacePosition{key.session, key.head});
+  const auto at = key.page != 0 ? pages_.find(PagePosition{key.session, key.page})
+                                : pages_.lower_bound(PlacePosition{key.session, key.head});
   if (at == pages_.end() || at->first.session != key.session) return std::nullopt;
   std::vector<Instruction> instructions = *Unpack(at->second.rows);
   const bool deleted = key.op == RowOp::kDelete;

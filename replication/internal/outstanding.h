@@ -19,12 +19,11 @@
 namespace tidemark {
 
 /// Instructions by (session, page), kept as the bytes of their durable rows: about 4 bytes an
-/// instruction, because a device may stop in the middle of a very long first drain. Pages of a
-/// session have increasing places, so an instruction is found by session and place alone.
+/// instruction, because a device may stop in the middle of a very long first drain.
 /// Thread-compatible.
 class OutstandingPages {
  public:
-  /// Requires a page beyond all others of its session, with places beyond theirs.
+  /// Requires a page beyond all others of its session, and places that increase.
   void Add(uint64_t session, uint64_t page, std::span<const Instruction> instructions);
 
   /// Removes and returns one instruction. Deletions and live versions at one place differ.
@@ -77,7 +76,7 @@ class OutstandingPages {
   struct PageKey {
     uint64_t session = 0;
     uint64_t page = 0;
-    SequenceNumber last;  // highest place; increases with the page
+    SequenceNumber last;  // highest place; with one queue it increases with the page
   };
   struct PagePosition {
     uint64_t session = 0;

@@ -1,63 +1,81 @@
 #include "replication/internal/page_filler.h"
 
-#include <optional>
+#include <utility>
 
 namespace tidemark::internal {
 
-Status PageFiller::Fill(LogCursor* cursor, uint64_t left) {
-  while (!more_ && cursor->NextRun()) TIDEMARK_RETURN_IF_ERROR(TakeRun(cursor->run(), left));
+Status PageFiller::Fill(LogCursor* cursor) {
+  while (!more_ && cursor->NextRun()) TIDEMARK_RETURN_IF_ERROR(TakeRun(cursor->run()));
   return cursor->status();
 }
 
-Status PageFiller::TakeRun(const LogRun& run, uint64_t left) {
+PageFiller::Finding PageFiller::Examine(const LogRun& run, const RunFacts& facts, uint16_t row) {
   const BatchView& rows = *run.rows;
-  const auto examine = marks_.ExamineLive(run.entity);
-  const bool plain = examine.has_value() && !rows.has_ended();
-  for (const uint16_t row : run.picked) {
-    const SequenceNumber head = rows.sequence(row);
-    const SequenceNumber birth = rows.birth(row);
-    const bool live = rows.op(row) != RowOp::kDelete;
-    Verdict verdict = Verdict::kNothing;
-    RowOp op = RowOp::kCreated;
-    std::optional<BatchRow> whole;
-    if (plain && live) {
-      verdict = (*examine)(head, birth, &op);
-    } else {
-      whole = rows.row(row);
-      verdict = marks_.Examine({.entity = run.entity,
-                                .head = head,
-                                .live = live,
-                                .birth = birth,
-                                .ended = whole->ended,
-                                .stays = run.keys->StaysOf(*whole, &stays_)},
-                               &instruction_);
-      op = instruction_.op;
+  const SequenceNumber head = rows.sequence(row);
+  const bool live = rows.op(row) != RowOp::kDelete;
+  Finding found;
+  if (facts.queue.has_value()) {
+    found.queue = *facts.queue;
+    if (!MayHandOut(found.queue, head)) return found;
+    if (facts.examine.has_value() && live) {
+      found.verdict = (*facts.examine)(head, rows.birth(row), &found.op);
+      return found;
     }
-    if (verdict == Verdict::kHandOut) {
-      const std::vector<Instruction>& taken = workspace_.instructions;
-      if (taken.size() == options_.records_max || !HasRoomFor(rows, row, op != RowOp::kDelete)) {
+  }
+  found.whole = rows.row(row);
+  const EntryState entry{.entity = run.entity,
+                         .head = head,
+                         .live = live,
+                         .birth = found.whole->birth,
+                         .ended = found.whole->ended,
+                         .stays = run.keys->StaysOf(*found.whole, &stays_)};
+  if (!facts.queue.has_value()) {
+    found.queue = queues_.Of(entry, marks_.ShownAtCut(entry));
+    if (!MayHandOut(found.queue, head)) return found;
+  }
+  found.verdict = marks_.Examine(entry, &instruction_);
+  found.op = instruction_.op;
+  return found;
+}
+
+Status PageFiller::TakeRun(const LogRun& run) {
+  const BatchView& rows = *run.rows;
+  RunFacts facts{.examine = {}, .queue = queues_.OfAll(run.entity)};
+  if (!rows.has_ended()) {
+    if (const auto examine = marks_.ExamineLive(run.entity)) facts.examine.emplace(*examine);
+  }
+  for (const uint16_t row : run.picked) {
+    const Finding found = Examine(run, facts, row);
+    if (found.verdict == Verdict::kHandOut) {
+      if (IsFull() || !HasRoomFor(rows, row, found.op != RowOp::kDelete)) {
         more_ = true;
         break;
       }
-      TIDEMARK_RETURN_IF_ERROR(NameEntity(run.entity));
-      if (whole.has_value()) {
-        Flush(rows);
-        AddAny(*whole);
-      } else {
-        AddLive(head, birth, row, op);
-        bytes_ += rows.payload_bytes(row);
-      }
-    } else if (verdict == Verdict::kWithheld) {
+      TIDEMARK_RETURN_IF_ERROR(Take(run, row, found));
+    } else if (found.verdict == Verdict::kWithheld) {
       marks_.NoteWithheld();
     }
-    position_ = head;
-    if (workspace_.instructions.size() == options_.records_max &&
-        workspace_.instructions.size() < left) {
+    position_ = rows.sequence(row);
+    if (IsFull() && workspace_.instructions.size() < queues_.left(queue_)) {
       more_ = true;
       break;
     }
   }
   Flush(rows);
+  return {};
+}
+
+Status PageFiller::Take(const LogRun& run, uint16_t row, const Finding& found) {
+  const BatchView& rows = *run.rows;
+  TIDEMARK_RETURN_IF_ERROR(NameEntity(run.entity));
+  ++taken_[found.queue];
+  if (found.whole.has_value()) {
+    Flush(rows);
+    AddAny(*found.whole);
+  } else {
+    AddLive(rows.sequence(row), rows.birth(row), row, found.op);
+    bytes_ += rows.payload_bytes(row);
+  }
   return {};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "db/change_log.h"
@@ -10,6 +11,7 @@
 #include "format/status.h"
 #include "replication/internal/marks.h"
 #include "replication/internal/page_workspace.h"
+#include "replication/internal/session_queues.h"
 #include "replication/source.h"
 
 namespace tidemark::internal {
@@ -19,21 +21,52 @@ class PageFiller {
  public:
   PageFiller(const Store& store,
              const PageOptions& options,
+             const SessionQueues& queues,
+             size_t queue,
              DeviceMarks* marks,
              PageWorkspace* workspace)
-      : store_(store), options_(options), marks_(*marks), workspace_(*workspace) {}
+      : store_(store),
+        options_(options),
+        queues_(queues),
+        queue_(queue),
+        marks_(*marks),
+        workspace_(*workspace),
+        taken_(queues.main() + 1) {}
 
-  /// Reads on until the page is full or the log ends. A page that has `left` records or more, by
-  /// what the session's start counted, reads on to see whether anything follows.
-  Status Fill(LogCursor* cursor, uint64_t left);
+  /// Reads on until the page is full or the log ends. A page that has as many records as are left
+  /// in the queue, by what the session's start counted, reads on to see whether anything follows.
+  Status Fill(LogCursor* cursor);
 
   /// False: the log has nothing more to hand out.
   bool more() const { return more_; }
-  /// Entries at or below it were handed out, or need not be. Zero when nothing was read.
+  /// Entries of the queue at or below it were handed out, or need not be. Zero when nothing was
+  /// read.
   SequenceNumber position() const { return position_; }
+  /// How many instructions were taken of each queue.
+  const std::vector<uint64_t>& taken() const { return taken_; }
 
  private:
-  Status TakeRun(const LogRun& run, uint64_t left);
+  /// What is to be done with one row.
+  struct Finding {
+    Verdict verdict = Verdict::kNothing;
+    RowOp op = RowOp::kCreated;
+    size_t queue = 0;               ///< that the entry belongs to
+    std::optional<BatchRow> whole;  ///< if it was needed; then `instruction_` is set
+  };
+  /// What holds for all rows of a run.
+  struct RunFacts {
+    std::optional<DeviceMarks::LiveExaminer> examine;  ///< of live rows, when they are plain
+    std::optional<size_t> queue;                       ///< of all of them
+  };
+  Finding Examine(const LogRun& run, const RunFacts& facts, uint16_t row);
+  /// The queue that is asked may hand out an entry of that queue which has this head.
+  bool MayHandOut(size_t queue, SequenceNumber head) const {
+    return (queue_ == queues_.main() || queue_ == queue) && !queues_.IsBehind(queue, head);
+  }
+  Status TakeRun(const LogRun& run);
+  /// Takes a row that is to be handed out and has room.
+  Status Take(const LogRun& run, uint16_t row, const Finding& found);
+  bool IsFull() const { return workspace_.instructions.size() == options_.records_max; }
   /// True when the page has room; else the entry begins the next page.
   bool HasRoomFor(const BatchView& rows, uint16_t row, bool with_value) const;
   Status NameEntity(EntityNumber entity);
@@ -44,8 +77,11 @@ class PageFiller {
 
   const Store& store_;
   const PageOptions& options_;
+  const SessionQueues& queues_;
+  const size_t queue_;  // that is asked
   DeviceMarks& marks_;
   PageWorkspace& workspace_;
+  std::vector<uint64_t> taken_;  // by queue
   Instruction instruction_;
   std::vector<OpenStay> stays_;
   EntityNumber named_entity_ = 0;

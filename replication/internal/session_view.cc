@@ -4,6 +4,16 @@
 #include <utility>
 
 namespace tidemark {
+
+EntryState ToEntryState(const LogEntry& entry) {
+  return {.entity = entry.entity,
+          .head = entry.head,
+          .live = entry.live,
+          .birth = entry.birth,
+          .ended = entry.ended,
+          .stays = entry.stays};
+}
+
 namespace {
 
 std::shared_ptr<const PartRows> RowsOf(const RowsToRead& rows, EntityNumber entity) {
@@ -24,54 +34,94 @@ bool HasNewer(const Store& store,
   return store.CountLive(entity, unindexed) > 0 || store.CountTombstones(entity, unindexed) > 0;
 }
 
-}  // namespace
-
-EntryState ToEntryState(const LogEntry& entry) {
-  return {.entity = entry.entity,
-          .head = entry.head,
-          .live = entry.live,
-          .birth = entry.birth,
-          .ended = entry.ended,
-          .stays = entry.stays};
+Status AddRows(const Store& store,
+               EntityNumber entity,
+               const std::vector<PartBound>& parts,
+               RowsToRead* rows) {
+  if (parts.empty()) return {};
+  TIDEMARK_ASSIGN_OR_RETURN(PartRows found, store.FindPartRows(entity, parts));
+  (*rows)[entity] = std::make_shared<const PartRows>(std::move(found));
+  return {};
 }
 
-Result<RowsToRead> FindRowsToRead(const Store& store, const DeviceMarks& marks) {
-  RowsToRead rows;
+// Of a range whose live entries are all owed: those that belong to a queue by a value, which alone
+// are read. Notes them.
+Result<uint64_t> CountByValue(const Store& store,
+                              const std::shared_ptr<const Cut>& cut,
+                              const ReadRange& range,
+                              SessionView* view) {
+  SessionQueues& queues = view->queues;
+  if (queues.OfAll(range.entity).has_value()) return 0;
+  const size_t rest = queues.OfRest(range.entity);
+  LogCursor cursor = store.ReadLog(cut,
+                                   {{.entity = range.entity,
+                                     .after = range.live_after,
+                                     .tombstones = false,
+                                     .only = RowsOf(view->queue_rows, range.entity)}});
+  uint64_t count = 0;
+  while (cursor.Next()) {
+    const size_t queue = queues.Of(ToEntryState(cursor.entry()), /*shown=*/true);
+    if (queue == rest) continue;
+    queues.Owe(queue, 1);
+    ++count;
+  }
+  TIDEMARK_RETURN_IF_ERROR(cursor.status());
+  return count;
+}
+
+}  // namespace
+
+void SessionView::ForgetRows() {
+  rows.clear();
+  queue_rows.clear();
+}
+
+Result<SessionView> MakeSessionView(const Store& store,
+                                    const DeviceMarks& marks,
+                                    std::shared_ptr<const ResolvedQueues> queues) {
+  SessionView view{.rows = {}, .queue_rows = {}, .queues = SessionQueues(std::move(queues))};
   for (const EntityNumber entity : store.EntityNumbers()) {
     const auto parts = marks.PartsToRead(entity);
-    if (!parts.has_value() || parts->empty()) continue;
-    TIDEMARK_ASSIGN_OR_RETURN(PartRows found, store.FindPartRows(entity, *parts));
-    rows[entity] = std::make_shared<const PartRows>(std::move(found));
+    if (parts.has_value()) {
+      TIDEMARK_RETURN_IF_ERROR(AddRows(store, entity, *parts, &view.rows));
+      continue;
+    }
+    const auto range = marks.Range(entity);
+    if (!range.has_value() || !range->live) continue;
+    std::vector<PartBound> bounds;
+    for (const KeyValue& value : view.queues.DecidingValues(entity)) {
+      bounds.push_back({value, range->live_after});
+    }
+    TIDEMARK_RETURN_IF_ERROR(AddRows(store, entity, bounds, &view.queue_rows));
   }
-  return rows;
+  return view;
 }
 
 LogCursor ReadOwed(const Store& store,
                    const std::shared_ptr<const Cut>& cut,
                    const DeviceMarks& marks,
-                   const RowsToRead& rows,
-                   SequenceNumber position) {
+                   const SessionView& view,
+                   size_t queue) {
+  const SequenceNumber position = view.queues.position(queue);
   std::vector<LogRange> ranges;
   for (const EntityNumber entity : store.EntityNumbers()) {
     const auto range = marks.Range(entity);
-    if (!range.has_value()) continue;
+    bool only_values = false;
+    if (!range.has_value() || !view.queues.Touches(queue, entity, &only_values)) continue;
+    auto rows = RowsOf(view.rows, entity);
+    if (rows == nullptr && only_values) rows = RowsOf(view.queue_rows, entity);
     const SequenceNumber live_after = std::max(range->live_after, position);
     const SequenceNumber tombstones_after = std::max(range->tombstones_after, position);
-    if (range->live && range->tombstones && live_after == tombstones_after) {
-      ranges.push_back({.entity = entity, .after = live_after, .only = RowsOf(rows, entity)});
+    const bool tombstones = range->tombstones && !only_values;  // which have no values
+    if (range->live && tombstones && live_after == tombstones_after) {
+      ranges.push_back({.entity = entity, .after = live_after, .only = rows});
       continue;
     }
     if (range->live) {
-      ranges.push_back({.entity = entity,
-                        .after = live_after,
-                        .tombstones = false,
-                        .only = RowsOf(rows, entity)});
+      ranges.push_back({.entity = entity, .after = live_after, .tombstones = false, .only = rows});
     }
-    if (range->tombstones) {
-      ranges.push_back({.entity = entity,
-                        .after = tombstones_after,
-                        .live = false,
-                        .only = RowsOf(rows, entity)});
+    if (tombstones) {
+      ranges.push_back({.entity = entity, .after = tombstones_after, .live = false, .only = rows});
     }
   }
   return store.ReadLog(cut, ranges);
@@ -80,8 +130,9 @@ LogCursor ReadOwed(const Store& store,
 Result<OwedTally> CountOwed(const Store& store,
                             const std::shared_ptr<const Cut>& cut,
                             const DeviceMarks& marks,
-                            const RowsToRead& rows) {
+                            SessionView* view) {
   OwedTally tally;
+  SessionQueues& queues = view->queues;
   std::vector<LogRange> to_read;
   for (const EntityNumber entity : store.EntityNumbers()) {
     const auto range = marks.Range(entity);
@@ -90,22 +141,28 @@ Result<OwedTally> CountOwed(const Store& store,
       const uint64_t count = store.CountLiveAt(*cut, entity, range->live_after);
       const auto lowest = store.FirstLiveAt(*cut, entity, range->live_after);
       tally.AddWhole(*range, count, lowest.value_or(kSequenceLimit));
+      TIDEMARK_ASSIGN_OR_RETURN(const uint64_t by_value, CountByValue(store, cut, *range, view));
+      queues.Owe(queues.OfRest(entity), count - by_value);
     } else if (range->live) {
       to_read.push_back({.entity = entity,
                          .after = range->live_after,
                          .tombstones = false,
-                         .only = RowsOf(rows, entity)});
+                         .only = RowsOf(view->rows, entity)});
     }
     if (range->tombstones) {
       to_read.push_back({.entity = entity,
                          .after = range->tombstones_after,
                          .live = false,
-                         .only = RowsOf(rows, entity)});
+                         .only = RowsOf(view->rows, entity)});
     }
   }
   LogCursor cursor = store.ReadLog(cut, to_read);
   while (cursor.Next()) {
-    if (const auto owed = marks.Owed(ToEntryState(cursor.entry()))) tally.Add(*owed);
+    const EntryState entry = ToEntryState(cursor.entry());
+    const auto owed = marks.Owed(entry);
+    if (!owed.has_value()) continue;
+    tally.Add(*owed);
+    queues.Owe(queues.Of(entry, !owed->deleted()), 1);
   }
   TIDEMARK_RETURN_IF_ERROR(cursor.status());
   return tally;

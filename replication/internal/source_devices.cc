@@ -31,6 +31,7 @@ Source::Impl::Epochs Source::Impl::CurrentEpoch() const {
 }
 
 Status Source::Impl::Load() {
+  TIDEMARK_RETURN_IF_ERROR(queues_.Load());
   std::map<uint32_t, std::vector<MarksRow>> marks;
   TIDEMARK_RETURN_IF_ERROR(
       store_.ScanRows(kMarksPrefix, [&](std::string_view key, std::string_view value) {
@@ -219,8 +220,8 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device) {
   next.Select(info.selection);
   if (info.reset_pending) next.Reset();
   next.StartSession(cut->sequence());
-  TIDEMARK_ASSIGN_OR_RETURN(const RowsToRead rows, FindRowsToRead(store_, next));
-  TIDEMARK_ASSIGN_OR_RETURN(const OwedTally tally, CountOwed(store_, cut, next, rows));
+  TIDEMARK_ASSIGN_OR_RETURN(SessionView view, MakeSessionView(store_, next));
+  TIDEMARK_ASSIGN_OR_RETURN(const OwedTally tally, CountOwed(store_, cut, next, &view));
   info.owed = tally.count();
   return info;
 }

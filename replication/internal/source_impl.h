@@ -25,7 +25,8 @@ using DevicePtr = std::shared_ptr<Device>;
 /// taken.
 class Source::Impl {
  public:
-  Impl(Store& store, const SourceOptions& options) : store_(store), options_(options) {}
+  Impl(Store& store, const SourceOptions& options)
+      : store_(store), options_(options), queues_(store) {}
   ~Impl();
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -36,6 +37,7 @@ class Source::Impl {
   Result<std::optional<Page>> NextPage(std::string_view session_id, const PageOptions& options);
   Result<AckResult> Acknowledge(std::string_view id, const std::vector<std::string>& keys);
   std::string AckKeyOf(std::string_view session,
+                       uint64_t page,
                        std::string_view entity,
                        const BatchRow& row) const;
 
@@ -49,6 +51,7 @@ class Source::Impl {
                                       const RecordId& id);
   Status Reset(std::string_view id, bool forget);
   Status Select(std::string_view id, const SelectionRule& rule);
+  QueueTable& queues() { return queues_; }
   Result<PurgeResult> Purge();
   Result<uint64_t> Trim(std::string_view name, SequenceNumber through);
   Result<UpkeepResult> Upkeep();
@@ -88,6 +91,7 @@ class Source::Impl {
   Result<SessionInfo> Begin(Device& device, const Epochs& epoch, bool with_descriptor);
   Result<std::optional<Page>> BuildPage(Device& device,
                                         const Epochs& epoch,
+                                        size_t queue,
                                         const PageOptions& options);
   bool IsExpired(const Device& device) const;
   /// True while pages are left to be read in its session.
@@ -121,6 +125,7 @@ class Source::Impl {
   std::unordered_map<uint64_t, DevicePtr> by_number_;
   uint32_t next_number_ = 1;
   PageWorkspaces workspaces_;
+  QueueTable queues_;
 };
 
 }  // namespace tidemark

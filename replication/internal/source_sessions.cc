@@ -24,6 +24,10 @@ Status CheckPageOptions(const PageOptions& options) {
   return {};
 }
 
+uint64_t PagesOf(uint64_t records) {
+  return (records + kPageRecordsDefault - 1) / kPageRecordsDefault;
+}
+
 uint64_t RecordHash(std::string_view entity, std::string_view id) {
   std::string key;
   AppendBytes(&key, entity);
@@ -145,18 +149,23 @@ Result<SessionInfo> Source::Impl::Begin(Device& device, const Epochs& epoch, boo
   session.cut = committed->cut;
   session.reset = reset;
   session.last_used = store_.runtime().clock().Now();
-  TIDEMARK_ASSIGN_OR_RETURN(session.rows, FindRowsToRead(store_, device.marks));
+  // As they are now: what is declared or dropped further on concerns later sessions.
+  TIDEMARK_ASSIGN_OR_RETURN(session.view, MakeSessionView(store_, device.marks, queues_.Resolve()));
   TIDEMARK_ASSIGN_OR_RETURN(const OwedTally tally,
-                            CountOwed(store_, session.cut, device.marks, session.rows));
+                            CountOwed(store_, session.cut, device.marks, &session.view));
   device.marks.AdvanceFloor(tally);
-  session.left = tally.count();
 
   SessionInfo info;
   info.number = device.marks.session();
   info.epoch = epoch.epoch;
   info.cut = session.cut->sequence();
   info.owed = tally.count();
-  info.pages = (info.owed + kPageRecordsDefault - 1) / kPageRecordsDefault;
+  info.pages = PagesOf(info.owed);
+  const SessionQueues& queues = session.view.queues;
+  for (size_t queue = 0; queue < queues.main(); ++queue) {
+    const uint64_t owed = queues.left(queue);
+    info.queues.push_back({queues.declared(queue).name, owed, PagesOf(owed)});
+  }
   info.reset = reset;
   info.id = SealToken(epoch.secret,
                       {.kind = TokenKind::kSession,
@@ -194,22 +203,29 @@ Result<std::optional<Page>> Source::Impl::NextPage(std::string_view session_id,
       !device->session.has_value()) {
     return {ErrorCode::kSessionExpired, "the session has expired; start a new one"};
   }
+  const SessionQueues& queues = device->session->view.queues;
+  const std::optional<size_t> queue = queues.Find(options.queue);
+  if (!queue.has_value()) return {ErrorCode::kNotFound, "the session has no such queue"};
   device->session->last_used = store_.runtime().clock().Now();
   if (!device->session->told.empty()) device->ForgetToldGaps();
-  if (device->session->cut == nullptr) return std::optional<Page>{};  // drained, for every worker
+  if (device->session->cut == nullptr || queues.IsDrained(*queue)) {
+    return std::optional<Page>{};  // for every worker
+  }
   device->marks.Select(device->Resolve(store_));
-  return BuildPage(*device, epoch, options);
+  return BuildPage(*device, epoch, *queue, options);
 }
 
 Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
                                                     const Epochs& epoch,
+                                                    size_t queue,
                                                     const PageOptions& options) {
   OpenSession& session = *device.session;
+  SessionQueues& queues = session.view.queues;
   PageWorkspaces::Loan workspace(workspaces_);
   BatchBuilder& builder = workspace->builder;
-  LogCursor cursor = ReadOwed(store_, session.cut, device.marks, session.rows, session.position);
-  internal::PageFiller filler(store_, options, &device.marks, workspace.get());
-  TIDEMARK_RETURN_IF_ERROR(filler.Fill(&cursor, session.left));
+  LogCursor cursor = ReadOwed(store_, session.cut, device.marks, session.view, queue);
+  internal::PageFiller filler(store_, options, queues, queue, &device.marks, workspace.get());
+  TIDEMARK_RETURN_IF_ERROR(filler.Fill(&cursor));
 
   const uint64_t number = device.marks.session();
   std::optional<Page> page;
@@ -219,9 +235,7 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
     TIDEMARK_RETURN_IF_ERROR(
         device.marks.HandOut(number, session.pages + 1, workspace->instructions));
     session.pages += 1;
-    // Late acknowledgements of older sessions may have taken something off what start counted.
-    session.left = filler.more() ? session.left - std::min(session.left, page->records) : 0;
-    page->left = session.left;
+    for (size_t i = 0; i <= queues.main(); ++i) queues.NoteHandedOut(i, filler.taken()[i]);
     page->token = SealToken(epoch.secret,
                             {.kind = TokenKind::kPage,
                              .epoch = epoch.tag,
@@ -239,10 +253,13 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
                                   .reset = session.reset,
                                   .token = page->token});
   }
-  session.position = std::max(session.position, filler.position());
-  if (!filler.more()) {
+  queues.NoteRead(queue, filler.position());
+  if (!filler.more()) queues.NoteDrained(queue);
+  if (page.has_value()) page->left = queues.left(queue);
+  if (queues.IsDone()) {
     device.marks.FinishDrain(number);
     session.cut.reset();
+    session.view.ForgetRows();
   }
   // What was served is durable before the page leaves; an empty page leaves nothing.
   TIDEMARK_RETURN_IF_ERROR(Save(device, /*with_descriptor=*/false, /*sync=*/page.has_value()));
@@ -250,6 +267,7 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
 }
 
 std::string Source::Impl::AckKeyOf(std::string_view session,
+                                   uint64_t page,
                                    std::string_view entity,
                                    const BatchRow& row) const {
   const Epochs epoch = CurrentEpoch();
@@ -260,6 +278,7 @@ std::string Source::Impl::AckKeyOf(std::string_view session,
                     .epoch = token->epoch,
                     .device = token->device,
                     .session = token->session,
+                    .page = page,
                     .head = row.sequence,
                     .birth = row.birth,
                     .op = static_cast<uint8_t>(row.op),
@@ -282,6 +301,7 @@ Status Source::Impl::AcknowledgeOne(Device& device, const Token& token, AckResul
     return {};
   }
   const AckOutcome outcome = device.marks.Acknowledge({.session = token.session,
+                                                       .page = token.page,
                                                        .birth = token.birth,
                                                        .head = token.head,
                                                        .op = static_cast<RowOp>(token.op)});

@@ -26,6 +26,12 @@ Result<EntityNumber> NumberOf(const Store& store, std::string_view name) {
   return {ErrorCode::kNotFound, "there is no entity " + std::string(name)};
 }
 
+// The session that is read has not come to the entry, as its view shows it.
+bool IsAhead(const Device& device, const EntryState& entry) {
+  const SessionQueues& queues = device.session->view.queues;
+  return !queues.IsBehind(queues.Of(entry, device.marks.ShownAtCut(entry)), entry.head);
+}
+
 }  // namespace
 
 Result<DeliveryExplanation> Source::Impl::Explain(std::string_view device_id,
@@ -72,8 +78,8 @@ Result<DeliveryExplanation> Source::Impl::Explain(std::string_view device_id,
                              [&](const EndedStay& life) { return next.Held(number, life); });
     facts.unconfirmed = marks.Unacknowledged(LivesOf(*history));
     facts.changed_after_cut = IsReading(*device) && history->head > marks.session_cut();
-    facts.to_be_read = IsReading(*device) && !facts.changed_after_cut &&
-                       history->head > device->session->position && marks.Owed(entry).has_value();
+    facts.to_be_read = IsReading(*device) && !facts.changed_after_cut && IsAhead(*device, entry) &&
+                       marks.Owed(entry).has_value();
   }
   facts.session_cut = marks.session_cut();
 

@@ -90,10 +90,17 @@ void ScriptedDevice::Read() {
   if (sessions_.empty()) return Start();
   // Another worker may still believe in an older session.
   const std::string session = OneIn(10) ? sessions_[Below(sessions_.size())] : sessions_.back();
-  const auto page = world_.Next(id_, session, {.records_max = 1 + Below(5)});
+  const auto page = world_.Next(id_, session, {.records_max = 1 + Below(5), .queue = AnyQueue()});
   if (!page.ok()) return;
   if (page->has_value()) return arriving_.push_back(**page);
   CheckSettled();  // a session without instructions settles when it is read to its end
+}
+
+/// One that a worker may ask for, whether the session has it or not.
+std::string ScriptedDevice::AnyQueue() {
+  const std::vector<PlainQueue>& queues = world_.queues();
+  if (queues.empty() || OneIn(3)) return OneIn(20) ? "nowhere" : std::string(kMainQueue);
+  return queues[Below(queues.size())].name;
 }
 
 void ScriptedDevice::Apply() {
@@ -142,10 +149,14 @@ void ScriptedDevice::Acknowledge() {
 void ScriptedDevice::Sync(size_t records_max) {
   Start();
   if (sessions_.empty()) return;
-  while (true) {
-    const auto page = world_.Next(id_, sessions_.back(), {.records_max = records_max});
-    if (!page.ok() || !page->has_value()) break;
-    arriving_.push_back(**page);
+  // Some queue first, as far as it is there, then all the rest: an old client asks for no other.
+  for (const std::string& queue : {AnyQueue(), std::string(kMainQueue)}) {
+    while (true) {
+      const auto page =
+          world_.Next(id_, sessions_.back(), {.records_max = records_max, .queue = queue});
+      if (!page.ok() || !page->has_value()) break;
+      arriving_.push_back(**page);
+    }
   }
   while (!arriving_.empty()) Apply();
   if (owing_.empty()) return;

@@ -55,6 +55,7 @@ class ScriptedDevice final : public ModelDevice {
   void Apply();
   void Acknowledge();
   void Flicker();
+  std::string AnyQueue();
   void Sync(size_t records_max);
   DeviceMap Contents() override { return map_; }
 

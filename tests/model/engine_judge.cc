@@ -37,7 +37,8 @@ std::optional<RowOp> DeviceJudge::OwedAtCut(const RecordKey& key) const {
 
 void DeviceJudge::Started(const Result<std::optional<SessionInfo>>& answer,
                           SequenceNumber cut,
-                          bool fresh) {
+                          bool fresh,
+                          const std::vector<PlainQueue>& queues) {
   ASSERT_OK(answer);
   // Who holds nothing has nothing to drop, and may be told to do so.
   const bool told_reset = answer->has_value() && (*answer)->reset;
@@ -48,6 +49,7 @@ void DeviceJudge::Started(const Result<std::optional<SessionInfo>>& answer,
   current_.cut = cut;
   current_.view = records_.live;
   current_.selection = selection_;
+  current_.queues = queues;
   current_.owed = AllOwed(current_.view, selection_);
   if (!answer->has_value()) {
     EXPECT_EQ(current_.owed.size(), 0U) << id_ << " is owed something and was told nothing";
@@ -61,22 +63,66 @@ void DeviceJudge::Started(const Result<std::optional<SessionInfo>>& answer,
   EXPECT_EQ(info.pages, (info.owed + kPageRecordsDefault - 1) / kPageRecordsDefault);
   EXPECT_EQ(info.reset, reset) << id_;
   EXPECT_TRUE(reset || info.owed > 0);
+  CheckQueues(info);
   current_.id = info.id;
   current_.number = info.number;
   current_.open = true;
   sessions_ = std::max(sessions_, info.number);
 }
 
+std::string DeviceJudge::QueueOf(const RecordKey& key) const {
+  const auto found = current_.view.find(key);
+  const std::string* value = found == current_.view.end() ? nullptr : &found->second.value;
+  if (value != nullptr && !current_.selection.Contains(key, *value)) value = nullptr;
+  for (const PlainQueue& queue : current_.queues) {
+    if (queue.Contains(key, value)) return queue.name;
+  }
+  return std::string(kMainQueue);
+}
+
+void DeviceJudge::CheckQueues(const SessionInfo& info) {
+  for (const RecordKey& key : current_.owed) {
+    const std::string queue = QueueOf(key);
+    ++current_.left[queue];
+    if (queue != kMainQueue) ++current_.left[std::string(kMainQueue)];
+  }
+  ASSERT_EQ(info.queues.size(), current_.queues.size()) << id_;
+  for (size_t i = 0; i < info.queues.size(); ++i) {
+    const QueueInfo& queue = info.queues[i];
+    EXPECT_EQ(queue.name, current_.queues[i].name) << id_;
+    EXPECT_EQ(queue.owed, current_.left[queue.name]) << id_ << " queue " << queue.name;
+    EXPECT_EQ(queue.pages, (queue.owed + kPageRecordsDefault - 1) / kPageRecordsDefault);
+  }
+}
+
+void DeviceJudge::NoteLeft(const std::string& queue, uint64_t taken) {
+  uint64_t& left = current_.left[queue];
+  left -= std::min(left, taken);
+}
+
+void DeviceJudge::QueueEnded(const std::string& queue) {
+  if (queue != kMainQueue) NoteLeft(std::string(kMainQueue), current_.left[queue]);
+  current_.left[queue] = 0;
+  if (queue == kMainQueue || current_.selection_changed) return;
+  for (const RecordKey& key : current_.owed) {
+    if (current_.handed.contains(key) || QueueOf(key) != queue) continue;
+    EXPECT_FALSE(OwedAtCut(key).has_value())
+        << id_ << " queue " << queue << " left out " << key.first << "/" << key.second;
+  }
+}
+
 void DeviceJudge::Read(const std::string& session,
-                       size_t records_max,
+                       const PageOptions& options,
                        const Result<std::optional<Page>>& answer,
                        const Source& source) {
   if (session != current_.id || !current_.open) {
     if (answer.ok()) {
       EXPECT_FALSE(answer->has_value()) << "a session that is over handed out a page";
     } else {
+      const bool no_such_queue = options.queue != kMainQueue && session != current_.id &&
+                                 answer.status().code() == ErrorCode::kNotFound;
       EXPECT_TRUE(answer.status().code() == ErrorCode::kSuperseded ||
-                  answer.status().code() == ErrorCode::kSessionExpired)
+                  answer.status().code() == ErrorCode::kSessionExpired || no_such_queue)
           << answer.status().ToString();
       if (session == current_.id) {
         EXPECT_EQ(answer.status().code(), ErrorCode::kSessionExpired);
@@ -84,9 +130,20 @@ void DeviceJudge::Read(const std::string& session,
     }
     return;
   }
+  const auto& queues = current_.queues;
+  const bool known = options.queue == kMainQueue ||
+                     std::any_of(queues.begin(), queues.end(), [&](const PlainQueue& queue) {
+                       return queue.name == options.queue;
+                     });
+  if (!known) {
+    EXPECT_THAT(answer, test::StatusIs(ErrorCode::kNotFound));
+    return;
+  }
   ASSERT_OK(answer);
+  uint64_t& all_left = current_.left[std::string(kMainQueue)];
   if (!answer->has_value()) {
-    Drained();
+    QueueEnded(options.queue);
+    if (options.queue == kMainQueue || all_left == 0) Drained();
     return;
   }
   const Page& page = **answer;
@@ -106,14 +163,14 @@ void DeviceJudge::Read(const std::string& session,
   for (size_t i = 0; i < rows->size(); ++i) {
     const BatchRow row = rows->row(i);
     const std::string_view entity = rows->entity_name(row.entity);
-    ReadRow(row, entity, header.page);
+    ReadRow(row, entity, header.page, options.queue);
     const ToldRow told{{std::string(entity), std::string(row.id)},
                        current_.number,
                        header.page,
                        row.op,
                        row.birth,
                        row.sequence};
-    const std::string key = source.AckKey(session, entity, row);
+    const std::string key = source.AckKey(session, header.page, entity, row);
     told_[page.token].push_back(told);
     told_[key].push_back(told);
     ack_keys_[page.token].push_back(key);
@@ -121,18 +178,25 @@ void DeviceJudge::Read(const std::string& session,
   // All of a page is examined before any of it counts as handed out.
   for (const ToldRow& told : told_[page.token]) oracle_.HandOut(told);
   EXPECT_EQ(current_.handed.size(), before + rows->size()) << "an id was handed out twice";
-  if (!current_.disturbed && !current_.selection_changed) {
-    EXPECT_EQ(page.left, current_.owed.size() - current_.handed.size());
-  }
-  if (page.records < records_max || page.left == 0) Drained();
+  if (page.records < options.records_max || page.left == 0) QueueEnded(options.queue);
+  EXPECT_EQ(page.left, current_.left[options.queue]) << id_ << " queue " << options.queue;
+  if (all_left == 0) Drained();
 }
 
-void DeviceJudge::ReadRow(const BatchRow& row, std::string_view entity, uint64_t page) {
+void DeviceJudge::ReadRow(const BatchRow& row,
+                          std::string_view entity,
+                          uint64_t page,
+                          std::string_view queue) {
   const RecordKey key{std::string(entity), std::string(row.id)};
   const std::string what = id_ + " session " + std::to_string(current_.number) + " page " +
                            std::to_string(page) + " " + key.first + "/" + key.second;
-  EXPECT_GT(row.sequence, current_.last_place) << what << ": not in the order of heads";
-  current_.last_place = row.sequence;
+  SequenceNumber& last_place = current_.last_place[std::string(queue)];
+  EXPECT_GT(row.sequence, last_place) << what << ": not in the order of heads";
+  last_place = row.sequence;
+  const std::string own = QueueOf(key);
+  EXPECT_TRUE(queue == kMainQueue || queue == own) << what << ": of queue " << own;
+  NoteLeft(own, 1);
+  if (own != kMainQueue) NoteLeft(std::string(kMainQueue), 1);
   const auto found = current_.view.find(key);
   const bool live = found != current_.view.end();
   const std::optional<RowOp> owed = OwedAtCut(key);

@@ -24,10 +24,14 @@ class DeviceJudge {
 
   // What happened. Each call checks what it is told.
 
-  void Started(const Result<std::optional<SessionInfo>>& answer, SequenceNumber cut, bool fresh);
+  /// `queues` as declared by then, in order of importance.
+  void Started(const Result<std::optional<SessionInfo>>& answer,
+               SequenceNumber cut,
+               bool fresh,
+               const std::vector<PlainQueue>& queues);
   /// `session` as the caller named it, of any age.
   void Read(const std::string& session,
-            size_t records_max,
+            const PageOptions& options,
             const Result<std::optional<Page>>& answer,
             const Source& source);
   void Acknowledged(const std::vector<std::string>& keys, const AckResult& result);
@@ -68,7 +72,9 @@ class DeviceJudge {
     std::set<RecordKey> owed;  // at the start
     std::set<RecordKey> handed;
     std::set<std::pair<RecordKey, SequenceNumber>> unacknowledged;
-    SequenceNumber last_place;
+    std::vector<PlainQueue> queues;
+    std::map<std::string, uint64_t> left;              // by queue; of `main`, of all
+    std::map<std::string, SequenceNumber> last_place;  // by the queue that was asked
     uint64_t last_page = 0;
     bool open = false;
     bool drained = false;
@@ -78,7 +84,12 @@ class DeviceJudge {
 
   std::optional<RowOp> OwedAtCut(const RecordKey& key) const;
   std::set<RecordKey> AllOwed(const RecordMap& view, const PlainSelection& selection) const;
-  void ReadRow(const BatchRow& row, std::string_view entity, uint64_t page);
+  /// The queue that an instruction about `key` belongs to in the session.
+  std::string QueueOf(const RecordKey& key) const;
+  void CheckQueues(const SessionInfo& info);
+  void ReadRow(const BatchRow& row, std::string_view entity, uint64_t page, std::string_view queue);
+  void NoteLeft(const std::string& queue, uint64_t taken);
+  void QueueEnded(const std::string& queue);
   void Drained();
 
   const std::string id_;

@@ -1,10 +1,10 @@
 // Random histories that drive the real engine and plain maps side by side: writers, folds and
 // compactions, uploads, restarts and kills of the source, devices that lose pages and
 // acknowledgements, selections granted and revoked, resets, purges. Checked after every step: what
-// is owed, its labels, values, order and counts; that nothing acknowledged is sent again and
-// nothing is deleted needlessly; that a settled device equals its selection at the cut; that
-// exactly the tombstones are kept that some device may need. At the end of a history all devices
-// converge.
+// is owed, its labels, values, order and counts, in each queue; that nothing acknowledged is sent
+// again and nothing is deleted needlessly; that a settled device equals its selection at the cut;
+// that exactly the tombstones are kept that some device may need. At the end of a history all
+// devices converge.
 //
 //   TIDEMARK_SEED=n        one history, after those before it on the same store
 //   TIDEMARK_TEST_LONG=1   twenty times as many
@@ -103,6 +103,8 @@ class EngineHistory {
       case 11:
         if (OneIn(4)) world_.DeclareKeys(kEntities[Below(kEntities.size())]);
         return;
+      case 12:
+        return OneIn(3) ? DropQueue() : DeclareQueue();
       default:
         if (OneIn(3)) return Write();
         return AnyDevice().Step();
@@ -171,6 +173,21 @@ class EngineHistory {
       }
     }
     world_.Grant(AnyDevice().id(), selection);
+  }
+
+  std::string AnyQueueName() { return "queue" + std::to_string(Below(3)); }
+  void DropQueue() { world_.DropQueue(AnyQueueName()); }
+
+  void DeclareQueue() {
+    PlainQueue queue{.name = AnyQueueName(), .order = static_cast<uint32_t>(Below(3))};
+    PlainSelection parts;
+    for (const std::string& entity : kEntities) {
+      if (OneIn(4)) queue.entities.insert(entity);
+      if (world_.CountKeys(entity) > 0) GrantParts(entity, &parts);
+    }
+    queue.parts = parts.parts;
+    if (queue.entities.empty() && queue.parts.empty()) queue.entities.insert("users");
+    world_.DeclareQueue(queue);
   }
 
   void GrantParts(const std::string& entity, PlainSelection* selection) {

@@ -73,6 +73,22 @@ struct PlainSelection {
   bool operator==(const PlainSelection&) const = default;
 };
 
+/// A queue beside `main`: whole entities, and parts of others.
+struct PlainQueue {
+  std::string name;
+  uint32_t order = 0;
+  std::set<std::string> entities = {};
+  std::set<PlainPart> parts = {};
+
+  /// `value`: of a record that the device may see; null of one that it is to drop.
+  bool Contains(const RecordKey& key, const std::string* value) const {
+    return entities.contains(key.first) ||
+           (value != nullptr && std::any_of(parts.begin(), parts.end(), [&](const PlainPart& part) {
+              return part.Contains(key, *value);
+            }));
+  }
+};
+
 /// One instruction that was handed out.
 struct ToldRow {
   RecordKey key;

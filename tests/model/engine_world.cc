@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -284,7 +285,7 @@ DeviceJudge& EngineWorld::Add(const std::string& device) {
 
 Result<std::optional<SessionInfo>> EngineWorld::Start(const Hello& hello) {
   auto answer = source_->StartSession(hello);
-  judges_.at(hello.device).Started(answer, store_->last_sequence(), hello.fresh);
+  judges_.at(hello.device).Started(answer, store_->last_sequence(), hello.fresh, queues_);
   return answer;
 }
 
@@ -292,7 +293,7 @@ Result<std::optional<Page>> EngineWorld::Next(const std::string& device,
                                               const std::string& session,
                                               const PageOptions& options) {
   auto answer = source_->NextPage(session, options);
-  judges_.at(device).Read(session, options.records_max, answer, *source_);
+  judges_.at(device).Read(session, options, answer, *source_);
   // A session that had nothing to hand out settles here.
   if (answer.ok() && !answer->has_value()) AtRest(device);
   return answer;
@@ -309,18 +310,51 @@ Result<AckResult> EngineWorld::Acknowledge(const std::string& device,
   return result;
 }
 
+namespace {
+
+SelectionRule RuleOf(const std::set<std::string>& entities, const std::set<PlainPart>& parts) {
+  SelectionRule rule = SelectionRule::Entities({entities.begin(), entities.end()});
+  for (const PlainPart& part : parts) {
+    Grant grant{.entity = part.entity};
+    for (const auto& [field, value] : part.where) grant.where.push_back({field, {value}});
+    rule.grants.push_back(grant);
+  }
+  return rule;
+}
+
+}  // namespace
+
 void EngineWorld::Grant(const std::string& device, const PlainSelection& selection) {
   SelectionRule rule;
-  if (selection.entities.has_value()) {
-    rule = SelectionRule::Entities({selection.entities->begin(), selection.entities->end()});
-    for (const PlainPart& part : selection.parts) {
-      tidemark::Grant grant{.entity = part.entity};
-      for (const auto& [field, value] : part.where) grant.where.push_back({field, {value}});
-      rule.grants.push_back(grant);
-    }
-  }
+  if (selection.entities.has_value()) rule = RuleOf(*selection.entities, selection.parts);
   ASSERT_OK(source_->Select(device, rule));
   judges_.at(device).Selected(selection);
+}
+
+void EngineWorld::DeclareQueue(const PlainQueue& queue) {
+  ASSERT_OK(source_->DeclareQueue(
+      {.name = queue.name, .order = queue.order, .parts = RuleOf(queue.entities, queue.parts)}));
+  std::erase_if(queues_, [&](const PlainQueue& other) { return other.name == queue.name; });
+  queues_.push_back(queue);
+  std::sort(queues_.begin(), queues_.end(), [](const PlainQueue& a, const PlainQueue& b) {
+    return std::tie(a.order, a.name) < std::tie(b.order, b.name);
+  });
+}
+
+void EngineWorld::DropQueue(const std::string& name) {
+  const size_t dropped =
+      std::erase_if(queues_, [&](const PlainQueue& queue) { return queue.name == name; });
+  EXPECT_EQ(source_->DropQueue(name).code(), dropped == 0 ? ErrorCode::kNotFound : ErrorCode::kOk);
+}
+
+void EngineWorld::CheckQueues() const {
+  const std::vector<QueueDeclaration> declared = source_->ListQueues();
+  ASSERT_EQ(declared.size(), queues_.size());
+  for (size_t i = 0; i < declared.size(); ++i) {
+    const PlainQueue& queue = queues_[i];
+    EXPECT_EQ(declared[i],
+              (QueueDeclaration{queue.name, queue.order, RuleOf(queue.entities, queue.parts)}));
+  }
 }
 
 void EngineWorld::Reset(const std::string& device, bool forget) {
@@ -386,6 +420,7 @@ void EngineWorld::Retire() {
 }
 
 void EngineWorld::CheckDevices() {
+  CheckQueues();
   ASSERT_OK(source_->Purge());
   for (const DeviceInfo& info : source_->ListDevices()) {
     const auto judged = judges_.find(info.id);

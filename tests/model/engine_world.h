@@ -68,6 +68,8 @@ class EngineWorld {
                                    const PageOptions& options);
   Result<AckResult> Acknowledge(const std::string& device, const std::vector<std::string>& keys);
   void Grant(const std::string& device, const PlainSelection& selection);
+  void DeclareQueue(const PlainQueue& queue);
+  void DropQueue(const std::string& name);
   void Reset(const std::string& device, bool forget);
   /// True if the source says that the device lacks nothing of its newest cut.
   bool AtRest(const std::string& device);
@@ -88,10 +90,12 @@ class EngineWorld {
   /// Every instruction that is owed has an explanation that names it, and nothing else has.
   void CheckExplanations(const DeviceInfo& info);
   void CheckRecords();
+  void CheckQueues() const;
 
   Store& store() { return *store_; }
   Source& source() { return *source_; }
   const PlainStore& records() const { return records_; }
+  const std::vector<PlainQueue>& queues() const { return queues_; }
 
  private:
   void Open();
@@ -113,6 +117,7 @@ class EngineWorld {
   PlainStore records_;
   std::map<std::string, size_t> keyed_;  // how many keys
   std::map<std::string, DeviceJudge> judges_;
+  std::vector<PlainQueue> queues_;  // in order of importance
 };
 
 }  // namespace tidemark::model

@@ -1,6 +1,8 @@
 // Random histories of a source and its devices against an oracle of plain maps. Checked: a settled
 // device equals its selection at the cut; what is owed, its label and its count are exact at every
-// start; nothing outside the selection in force leaves; tombstones are kept exactly as long as
+// start; whichever queues of a session are asked, in whatever order, each instruction is handed out
+// once, in the order of its queue, and none is left out; nothing outside the selection in force
+// leaves; tombstones are kept exactly as long as
 // somebody needs them; marks survive being stored and loaded.
 //
 //   TIDEMARK_SEED=n        one history
@@ -8,6 +10,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
@@ -16,6 +19,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/internal/marks.h"
+#include "replication/internal/session_queues.h"
 #include "tests/model/marks_oracle.h"
 #include "tests/model/toy_log.h"
 
@@ -51,6 +55,9 @@ enum class Mutant {
   kOwnLossesNotDurable,
   kOwnWritesToldAgain,
   kOwnWritesOvertaken,
+  kMainBlindToQueues,
+  kQueuesBlindToMain,
+  kQueuesFollowMarks,
   kDrainedTooEarly,
 };
 
@@ -78,6 +85,9 @@ const char* Name(Mutant mutant) {
                                        "OwnLossesNotDurable",
                                        "OwnWritesToldAgain",
                                        "OwnWritesOvertaken",
+                                       "MainBlindToQueues",
+                                       "QueuesBlindToMain",
+                                       "QueuesFollowMarks",
                                        "DrainedTooEarly"};
   return kNames[static_cast<size_t>(mutant)];
 }
@@ -101,7 +111,10 @@ struct Device {
   // The newest session.
   std::vector<std::optional<ReadRange>> ranges;
   uint64_t pages = 0;
-  SequenceNumber place;
+  std::shared_ptr<const ResolvedQueues> declared;
+  SessionQueues queues;
+  std::vector<SequenceNumber> places;  // of each queue
+  std::set<int> handed;
   bool reset = false;
   bool drained = false;
   bool withheld = false;
@@ -125,6 +138,8 @@ class History {
     with_values_ = Chance(75);
     // NOLINTNEXTLINE(cppcoreguidelines-prefer-member-initializer): drawn in this order
     own_writes_ = Pick(3) * 10;
+    // NOLINTNEXTLINE(cppcoreguidelines-prefer-member-initializer): drawn in this order
+    with_queues_ = Chance(67);
     for (Device& device : devices_) {
       device.marks = DeviceMarks(RandomSelection());
       Commit(device);
@@ -178,6 +193,35 @@ class History {
       if (value > 0) values.push_back({key, value});
     }
     return values;
+  }
+
+  std::shared_ptr<const ResolvedQueues> RandomQueues() {
+    if (!with_queues_ || Chance(20)) return nullptr;
+    auto queues = std::make_shared<ResolvedQueues>();
+    for (uint64_t count = 1 + Pick(3); count > 0; --count) {
+      std::vector<Part> parts;
+      for (EntityNumber entity = 0; entity < kEntities; ++entity) {
+        if (Chance(25)) parts.push_back(entity);
+        if (Chance(25)) parts.push_back(Part(entity, {1, 1 + Pick(kValuesMax)}));
+        if (Chance(25)) parts.push_back(Part(entity, {2, 1 + Pick(kValuesMax)}));
+      }
+      queues->push_back({"queue" + std::to_string(count), Selection::Of(parts)});
+    }
+    return queues;
+  }
+
+  // By the words of the contract: the first one that has the record in the view.
+  size_t QueueOf(const Device& device, const ToyEntry& entry) {
+    if (mutant_ == Mutant::kQueuesFollowMarks && device.marks.Owed(entry.state()) &&
+        device.marks.Owed(entry.state())->op != RowOp::kCreated) {
+      return device.queues.main();
+    }
+    const bool shown = entry.IsIn(device.cut_selection);
+    for (size_t queue = 0; queue < device.queues.main(); ++queue) {
+      const Selection& parts = (*device.declared)[queue].parts;
+      if (parts.Contains(EntityOf(entry.id)) || (shown && entry.IsIn(parts))) return queue;
+    }
+    return device.queues.main();
   }
 
   void Step() {
@@ -357,7 +401,10 @@ class History {
     device.listed.clear();
     device.written.clear();
     device.pages = 0;
-    device.place = kSequenceZero;
+    device.declared = RandomQueues();
+    device.queues = SessionQueues(device.declared);
+    device.places.assign(device.queues.main() + 1, kSequenceZero);
+    device.handed.clear();
     device.drained = false;
     device.withheld = false;
     device.unacknowledged = 0;
@@ -395,6 +442,7 @@ class History {
       visible.insert(entry.id);
       const std::optional<RowOp> right = device.oracle.Owed(entry, device.cut_selection);
       if (right.has_value()) ++expected;
+      if (right.has_value()) device.queues.Owe(QueueOf(device, entry), 1);
       const bool read = InRange(device, entry);
       const std::optional<Instruction> owed =
           read ? device.marks.Owed(entry.state()) : std::nullopt;
@@ -435,26 +483,51 @@ class History {
     Check(owed->place == entry.head, "wrong place");
   }
 
+  // Whether the queue that is asked is to look at an entry.
+  bool Reads(const Device& device, size_t asked, const ToyEntry& entry) {
+    const size_t queue = QueueOf(device, entry);
+    const EntryState state = entry.state();
+    if (mutant_ != Mutant::kQueuesFollowMarks) {
+      Check(device.queues.Of(state, device.marks.ShownAtCut(state)) == queue, "of another queue");
+      Check(device.queues.OfAll(state.entity).value_or(queue) == queue, "of another queue at once");
+    }
+    const size_t main = device.queues.main();
+    if (asked != main && queue != asked) return false;
+    if (mutant_ == Mutant::kMainBlindToQueues && asked == main) {
+      return entry.head > device.places[main];
+    }
+    if (mutant_ == Mutant::kQueuesBlindToMain) return entry.head > device.places[asked];
+    return !device.queues.IsBehind(queue, entry.head);
+  }
+
   void NextPage(Device& device) {
     if (!device.marks.session_open() || device.drained) return;
+    const size_t asked = Chance(50) ? device.queues.main() : Pick(device.queues.main() + 1);
+    if (device.queues.IsDrained(asked)) return;
     const size_t limit = 1 + Pick(3);
     const uint64_t session = device.marks.session();
     std::vector<Instruction> instructions;
     std::vector<Told> page;
     bool more = false;
+    SequenceNumber place;
     for (const ToyEntry& entry : log_.View(device.cut)) {
-      if (entry.head <= device.place || !InRange(device, entry)) continue;
+      if (!InRange(device, entry) || !Reads(device, asked, entry)) continue;
       if (page.size() == limit) {
         more = true;
         break;
       }
-      device.place = entry.head;
+      place = entry.head;
       if (mutant_ != Mutant::kOwnWritesToldAgain && device.written.contains(entry.id)) continue;
       std::optional<Instruction> said = ExamineEntry(device, entry);
       if (!said.has_value()) continue;
       instructions.push_back(*said);
       page.push_back({entry.id, session, device.pages + 1, *said});
+      device.queues.NoteHandedOut(QueueOf(device, entry), 1);
+      Check(entry.head > device.places[asked], "not in the order of heads within a queue");
+      Check(device.handed.insert(entry.id).second, "handed out twice in a session");
     }
+    device.places[asked] = std::max(device.places[asked], place);
+    device.queues.NoteRead(asked, place);
 
     if (!page.empty()) {
       ++device.pages;
@@ -465,12 +538,26 @@ class History {
       device.in_flight.push_back(page);
       if (Chance(loss_)) device.in_flight.pop_back();
     }
-    const bool finished = !more || (mutant_ == Mutant::kDrainedTooEarly && device.pages > 1);
-    if (finished && (page.empty() || Chance(50))) {
+    if (!more && (page.empty() || Chance(50))) device.queues.NoteDrained(asked);
+    if (mutant_ == Mutant::kDrainedTooEarly && device.pages > 1) {
+      device.queues.NoteDrained(device.queues.main());
+    }
+    if (device.queues.IsDone()) {
       device.drained = true;
+      CheckHandedOut(device);
       Settling(device, [&] { device.marks.FinishDrain(session); });
     }
     Commit(device);
+  }
+
+  // A drained session handed out all that it owed, but for what it withheld.
+  void CheckHandedOut(const Device& device) {
+    if (device.withheld || mutant_ == Mutant::kDrainedTooEarly) return;
+    for (const ToyEntry& entry : log_.View(device.cut)) {
+      if (device.handed.contains(entry.id) || device.written.contains(entry.id)) continue;
+      const bool owed = device.oracle.Owed(entry, device.cut_selection).has_value();
+      Check(!owed, "drained, and something was left out");
+    }
   }
 
   std::optional<Instruction> ExamineEntry(Device& device, const ToyEntry& entry) {
@@ -534,7 +621,7 @@ class History {
     }
     for (const Told& told : page) {
       Told single = told;
-      single.page = 0;  // acknowledged record by record
+      single.single = true;
       if (!Chance(loss_ / 3)) device.answers.push_back({single});
     }
   }
@@ -549,16 +636,19 @@ class History {
     for (const Told& told : answer) device.oracle.Acknowledge(told);
     Settling(device, [&] {
       const Told& first = answer.front();
-      if (first.page != 0) {
+      if (!first.single) {
         device.marks.AcknowledgePage(first.session, first.page);
         return;
       }
       const Instruction& row = first.instruction;
-      const uint64_t oldest = mutant_ == Mutant::kKeysWithoutSession ? 1 : first.session;
-      const uint64_t newest =
-          mutant_ == Mutant::kKeysWithoutSession ? device.marks.session() : first.session;
-      for (uint64_t session = oldest; session <= newest; ++session) {
-        device.marks.Acknowledge({session, row.birth, row.place, row.op});
+      if (mutant_ != Mutant::kKeysWithoutSession) {
+        // A key from before there were queues names no page.
+        const uint64_t page = with_queues_ || Chance(50) ? first.page : 0;
+        device.marks.Acknowledge({first.session, page, row.birth, row.place, row.op});
+        return;
+      }
+      for (uint64_t session = 1; session <= device.marks.session(); ++session) {
+        device.marks.Acknowledge({session, 0, row.birth, row.place, row.op});
       }
     });
     Commit(device);
@@ -618,6 +708,7 @@ class History {
   uint64_t changes_ = 0;      // of a selection, percent of the steps
   uint64_t own_writes_ = 0;   // by devices, percent of the writes
   bool with_values_ = false;  // records have values of keys, and selections name them
+  bool with_queues_ = false;  // sessions have queues beside `main`
   ToyLog log_;
   std::vector<Device> devices_ = std::vector<Device>(kDevices);
   uint64_t settled_ = 0;

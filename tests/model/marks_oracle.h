@@ -21,6 +21,7 @@ struct Told {
   uint64_t session = 0;
   uint64_t page = 0;
   Instruction instruction;
+  bool single = false;  // acknowledged record by record
 };
 
 class Oracle {

@@ -103,7 +103,8 @@ class MarksTest : public testing::Test {
   }
 
   AckOutcome Ack(uint64_t session, RowOp op, uint64_t birth, uint64_t head) {
-    return marks_.Acknowledge({session, Seq(birth), Seq(head), op});
+    return marks_.Acknowledge(
+        {.session = session, .birth = Seq(birth), .head = Seq(head), .op = op});
   }
 
   void Store() {

@@ -106,7 +106,8 @@ class MapDevice {
     std::vector<std::string> keys;
     for (size_t i = 0; i < rows->size(); ++i) {
       const BatchRow row = rows->row(i);
-      keys.push_back(source_->AckKey(session_.id, rows->entity_name(row.entity), row));
+      keys.push_back(
+          source_->AckKey(session_.id, rows->header().page, rows->entity_name(row.entity), row));
     }
     return keys;
   }
