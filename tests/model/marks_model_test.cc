@@ -2,8 +2,8 @@
 // device equals its selection at the cut; what is owed, its label and its count are exact at every
 // start; whichever queues of a session are asked, in whatever order, each instruction is handed out
 // once, in the order of its queue, and none is left out; nothing outside the selection in force
-// leaves; tombstones are kept exactly as long as
-// somebody needs them; marks survive being stored and loaded.
+// leaves; tombstones are kept exactly as long as somebody needs them; marks survive being stored
+// and loaded.
 //
 //   TIDEMARK_SEED=n        one history
 //   TIDEMARK_TEST_LONG=1   fifty times as many
@@ -20,6 +20,8 @@
 
 #include "replication/internal/marks.h"
 #include "replication/internal/session_queues.h"
+#include "tests/model/marks_device.h"
+#include "tests/model/marks_mutants.h"
 #include "tests/model/marks_oracle.h"
 #include "tests/model/toy_log.h"
 
@@ -29,102 +31,6 @@ namespace {
 constexpr int kDevices = 3;
 constexpr int kSteps = 500;
 constexpr uint64_t kHistories = 1000;
-
-// Rules left out on purpose. A model that misses one of them proves nothing.
-enum class Mutant {
-  kNone,
-  kPurgeBlindToViews,
-  kPurgeBlindToExceptions,
-  kEndedLivesForgotten,
-  kMovesForgotten,
-  kWithheldNotNoted,
-  kSelectionInForceIgnored,
-  kFloorFollowsCut,
-  kBackfillAboveFloorOnly,
-  kEvictionsNotRead,
-  kTombstonesNotRead,
-  kServedNotDurable,
-  kAcknowledgedNotDurable,
-  kHeadsNotDurable,
-  kDischargedNotDurable,
-  kPagesNotDurable,
-  kJournalNotDurable,
-  kKeysWithoutSession,
-  kLatePagesApplied,
-  kOwnLivesNotDurable,
-  kOwnLossesNotDurable,
-  kOwnWritesToldAgain,
-  kOwnWritesOvertaken,
-  kMainBlindToQueues,
-  kQueuesBlindToMain,
-  kQueuesFollowMarks,
-  kDrainedTooEarly,
-};
-
-const char* Name(Mutant mutant) {
-  static const char* const kNames[] = {"None",
-                                       "PurgeBlindToViews",
-                                       "PurgeBlindToExceptions",
-                                       "EndedLivesForgotten",
-                                       "MovesForgotten",
-                                       "WithheldNotNoted",
-                                       "SelectionInForceIgnored",
-                                       "FloorFollowsCut",
-                                       "BackfillAboveFloorOnly",
-                                       "EvictionsNotRead",
-                                       "TombstonesNotRead",
-                                       "ServedNotDurable",
-                                       "AcknowledgedNotDurable",
-                                       "HeadsNotDurable",
-                                       "DischargedNotDurable",
-                                       "PagesNotDurable",
-                                       "JournalNotDurable",
-                                       "KeysWithoutSession",
-                                       "LatePagesApplied",
-                                       "OwnLivesNotDurable",
-                                       "OwnLossesNotDurable",
-                                       "OwnWritesToldAgain",
-                                       "OwnWritesOvertaken",
-                                       "MainBlindToQueues",
-                                       "QueuesBlindToMain",
-                                       "QueuesFollowMarks",
-                                       "DrainedTooEarly"};
-  return kNames[static_cast<size_t>(mutant)];
-}
-
-struct Copy {
-  SequenceNumber birth;
-  SequenceNumber head;
-  bool operator==(const Copy&) const = default;
-};
-
-// One device: its marks at the source with their rows, the device itself, and what is on its way.
-struct Device {
-  DeviceMarks marks;
-  std::map<std::string, std::string> rows;
-
-  Oracle oracle;
-  std::map<int, Copy> local;
-  std::set<int> listed;                   // by the newest session
-  std::map<int, SequenceNumber> written;  // by the device itself, since the newest session began
-
-  // The newest session.
-  std::vector<std::optional<ReadRange>> ranges;
-  uint64_t pages = 0;
-  std::shared_ptr<const ResolvedQueues> declared;
-  SessionQueues queues;
-  std::vector<SequenceNumber> places;  // of each queue
-  std::set<int> handed;
-  bool reset = false;
-  bool drained = false;
-  bool withheld = false;
-  SequenceNumber cut;
-  Selection cut_selection;
-  uint64_t unacknowledged = 0;
-
-  std::vector<std::vector<Told>> in_flight;  // pages, not yet at the device
-  std::vector<std::vector<Told>> answers;    // acknowledgements, not yet at the source
-};
 
 class History {
  public:
