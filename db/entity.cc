@@ -44,6 +44,11 @@ constexpr std::array<Named<ReferencePolicy>, 3> kPolicyNames = {{
     {ReferencePolicy::kOff, "off"},
 }};
 
+constexpr std::array<Named<ConflictPolicy>, 2> kConflictNames = {{
+    {ConflictPolicy::kReject, "reject"},
+    {ConflictPolicy::kLastWriter, "last_writer"},
+}};
+
 template <typename Table, typename Value>
 std::string_view NameIn(const Table& table, Value value) {
   for (const auto& [candidate, name] : table) {
@@ -312,6 +317,7 @@ Status ReadMember(const JsonField& member, EntityDeclaration* out) {
   }
   if (name == "time_field") return ReadFieldName(member, name, &out->time_field);
   if (name == "retention") return ReadRetention(member, &out->retention);
+  if (name == "conflicts") return ReadNamed(member, name, kConflictNames, &out->conflicts);
   if (name == "keys") return ReadKeys(member, &out->keys);
   return Unknown(name);
 }
@@ -380,6 +386,9 @@ std::string DeclarationToJson(const EntityDeclaration& declaration) {
   }
   writer.Key("time_field").String(declaration.time_field);
   WriteRetention(declaration.retention, &writer);
+  if (declaration.conflicts != ConflictPolicy::kReject) {
+    writer.Key("conflicts").String(NameIn(kConflictNames, declaration.conflicts));
+  }
   WriteKeys(declaration.keys, &writer);
   writer.EndObject();
   return writer.Take();

@@ -67,6 +67,13 @@ inline constexpr size_t kKeyFieldsMax = 4;
 /// What a finish does with rows whose references dangle (contract 32, decision B6).
 enum class ReferencePolicy : uint8_t { kWarn, kStrict, kOff };
 
+/// What becomes of a device's own write whose record was changed by somebody else meanwhile
+/// (contract 36, decision B22).
+enum class ConflictPolicy : uint8_t {
+  kReject,      ///< it is refused, and kept at the device as one that failed
+  kLastWriter,  ///< it goes, and the version that it replaces is kept in `_conflicts`
+};
+
 /// Events older or further back than any set bound are trimmed (contract 24).
 struct Retention {
   std::optional<int64_t> age_ms = {};
@@ -88,6 +95,7 @@ struct EntityDeclaration {
   std::optional<double> delete_share_max = {};  ///< delete guard; applies from 100 deletions up
   std::string time_field = "timestamp";  ///< incremental: the event's time, for retention only
   Retention retention = {};
+  ConflictPolicy conflicts = ConflictPolicy::kReject;
   std::vector<EntityKey> keys = {};  ///< what selections may go by; may be declared at any time
   bool operator==(const EntityDeclaration&) const = default;
 };

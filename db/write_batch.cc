@@ -24,7 +24,7 @@ void WriteBatch::Add(WriteOp op,
     oversized_ = {ErrorCode::kTooLarge, where + ": an entity's name has at most 64 bytes"};
   } else if (id.size() > kIdBytesMax) {
     oversized_ = {ErrorCode::kTooLarge, where + ": an id has at most 512 bytes"};
-  } else if (value.size() > kValueBytesMax) {
+  } else if (value.size() > (IsLocalName(entity) ? kLocalValueBytesMax : kValueBytesMax)) {
     oversized_ = {ErrorCode::kTooLarge,
                   where + ": a value has at most 1 MiB, this one has " +
                       std::to_string(value.size()) + " bytes"};

@@ -160,6 +160,8 @@ struct CommitOptions {
   std::function<Status(CommitContext&)> precondition = {};
   /// Pins a cut right before this batch, for a session: see `CommitResult::cut`.
   bool pin_cut = false;
+  /// Whoever sent the batch has its records already: what ends one of them leaves a tombstone.
+  bool exposes = false;
   /// Fills `CommitResult::outcomes`.
   bool want_outcomes = false;
   /// A replica repeats what its source says: lets puts and deletes change incremental entities, and

@@ -166,8 +166,9 @@ class ColumnChecker {
     const size_t id_bytes_min = kind_ == BatchKind::kUpload ? 0 : 1;  // events may come without
     TIDEMARK_RETURN_IF_ERROR(
         CheckEnds("id_end", columns_.id_end, rows_, columns_.ids.size, id_bytes_min, kIdBytesMax));
+    const size_t value_max = kind_ == BatchKind::kSegment ? kLocalValueBytesMax : kValueBytesMax;
     TIDEMARK_RETURN_IF_ERROR(
-        CheckEnds("value_end", columns_.value_end, rows_, columns_.values.size, 0, kValueBytesMax));
+        CheckEnds("value_end", columns_.value_end, rows_, columns_.values.size, 0, value_max));
     return CheckIdText();
   }
 
@@ -543,7 +544,7 @@ Result<BatchRow> SegmentRows::Find(SequenceNumber sequence) const {
     return MalformedBatch("no row has sequence " + std::to_string(sequence.value()));
   }
   const auto id = CheckedPiece(columns.ids, columns.id_end, index, kIdBytesMax);
-  const auto value = CheckedPiece(columns.values, columns.value_end, index, kValueBytesMax);
+  const auto value = CheckedPiece(columns.values, columns.value_end, index, kLocalValueBytesMax);
   const uint8_t packed = columns.op.bytes[index];
   const uint64_t birth =
       columns.birth.absent() ? sequence.value() : Load<uint64_t>(columns.birth.bytes, index);

@@ -29,6 +29,7 @@ enum class BatchKind : uint8_t {
   kPage = 2,     ///< instructions for one device
   kUpload = 3,   ///< a staged page of an upload sync
   kFile = 4,     ///< an export
+  kPush = 5,     ///< a device's own writes, on their way to its source
 };
 
 /// What a row says.
@@ -46,9 +47,10 @@ struct BatchRow {
   RowOp op = RowOp::kPut;
   IdForm id_form = IdForm::kText;
   ValueKind value_kind = ValueKind::kBytes;
-  SequenceNumber sequence;    ///< head of the record; increasing within a batch
+  SequenceNumber sequence;    ///< head of the record; increasing within a batch; push: number of
+                              ///< the operation at its device
   SequenceNumber birth;       ///< of the life; zero where it has no meaning (uploads)
-  SequenceNumber superseded;  ///< log: the head that this row replaces, or zero
+  SequenceNumber superseded;  ///< log, push: the head that this row replaces, or zero
   std::string_view id;
   std::string_view value;
   std::optional<int64_t> writer_time;    ///< the writer's timestamp, where one was given
@@ -70,7 +72,7 @@ struct BatchHeader {
   Hash128 cut_chain;     ///< page: chain hash at the cut; completes the position
   bool reset = false;    ///< page: what this session does not list is to be dropped
   std::string token;     ///< page: acknowledges exactly this page
-  std::string origin;    ///< who wrote the rows, where that is known
+  std::string origin;    ///< push: incarnation of the replica that wrote the rows, in hex
 };
 
 class BatchView;

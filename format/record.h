@@ -13,11 +13,13 @@
 namespace tidemark {
 
 // Public limits, each tested at n and n + 1 (docs/limits.md).
-inline constexpr size_t kNameBytesMax = 64;                ///< entity and instance names
-inline constexpr size_t kIdBytesMax = 512;                 ///< record ids, as text
-inline constexpr size_t kValueBytesMax = 1024 * 1024;      ///< one value; larger ones are blobs
-inline constexpr size_t kDeviceIdBytesMax = 128;           ///< device ids
-inline constexpr size_t kBatchRecordsMax = 1000;           ///< records in one batch
+inline constexpr size_t kNameBytesMax = 64;            ///< entity and instance names
+inline constexpr size_t kIdBytesMax = 512;             ///< record ids, as text
+inline constexpr size_t kValueBytesMax = 1024 * 1024;  ///< one value; larger ones are blobs
+inline constexpr size_t kLocalValueBytesMax = 2 * kValueBytesMax;  ///< of the engine's own tables,
+                                                                   ///< which wrap others' values
+inline constexpr size_t kDeviceIdBytesMax = 128;                   ///< device ids
+inline constexpr size_t kBatchRecordsMax = 1000;                   ///< records in one batch
 inline constexpr size_t kBatchBytesMax = 4 * 1024 * 1024;  ///< a batch, encoded; one record may
                                                            ///< exceed it only by its own size
 

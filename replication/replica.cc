@@ -1,342 +1,14 @@
 #include "replication/replica.h"
 
-#include <algorithm>
-#include <array>
-#include <mutex>
-#include <optional>
-#include <utility>
-#include <vector>
-
-#include "format/batch.h"
-#include "replication/internal/replica_state.h"
-#include "replication/internal/tracked_pull.h"
+#include "replication/internal/replica_impl.h"
 
 namespace tidemark {
-namespace {
-
-constexpr int kPullAttempts = 3;
-constexpr size_t kSweepBatch = 1000;
-
-/// What the source says goes, for events too.
-CommitOptions Repeat(bool sync = true) {
-  return {.sync = sync, .rewrite_events = true};
-}
-
-}  // namespace
-
-class Replica::Impl {
- public:
-  Impl(std::unique_ptr<Store> opened, std::string_view device, ReplicaOptions options)
-      : store(std::move(opened)), device_id(device), options_(std::move(options)) {}
-
-  Status Load();
-  Hello MakeHello() const;
-  Status BeginSession(const SessionInfo& session);
-  Result<ApplyResult> Apply(std::string_view page);
-  Status FinishSession();
-  Result<PullResult> Pull(Transport& transport,
-                          const std::function<void(const PullProgress&)>& progress);
-
-  std::unique_ptr<Store> store;
-  std::unique_ptr<SyncTracker> tracker;
-  const std::string device_id;
-  mutable std::mutex mutex;  // held over every call but reads of `store`
-
- private:
-  Status CheckPage(const BatchHeader& header) const;
-  Status FollowKinds(const BatchView& rows) const;
-  Result<ApplyResult> ApplyRows(const BatchView& rows, const BatchHeader& header);
-  Status Save(ReplicaState next);
-  /// Returns how many records it dropped.
-  Result<uint64_t> Sweep();
-  /// A pull that is under way.
-  struct Pulling {
-    Transport& transport;
-    const std::function<void(const PullProgress&)>& progress;
-    internal::TrackedPull* tracked;
-    PullResult* result;
-    PullProgress sofar = {};
-    std::vector<std::string> tokens = {};  // applied and not acknowledged
-  };
-  Status Drain(const SessionInfo& session, Pulling* pull);
-  Status DrainQueue(const SessionInfo& session, std::string_view queue, Pulling* pull);
-  Status Take(const Page& page, Pulling* pull);
-  Status Acknowledge(Pulling* pull) const;
-  Result<PullResult> PullTracked(Transport& transport,
-                                 const std::function<void(const PullProgress&)>& progress,
-                                 internal::TrackedPull* tracked);
-
-  const ReplicaOptions options_;
-  ReplicaState state_;  // as stored
-};
-
-Status Replica::Impl::Load() {
-  TIDEMARK_ASSIGN_OR_RETURN(const auto row, store->GetRow(kReplicaStateKey));
-  if (row.has_value()) {
-    TIDEMARK_ASSIGN_OR_RETURN(state_, DecodeReplicaState(*row));
-    if (state_.device != device_id) {
-      return {ErrorCode::kWrongDevice, "this replica belongs to device " + state_.device};
-    }
-    return store->BecomeReplica();  // one that an older version made does not say so yet
-  }
-  for (const EntityInfo& entity : store->ListEntities(/*dropped=*/true)) {
-    if (entity.record_count == 0 && entity.tombstone_count == 0) continue;
-    return {ErrorCode::kConflict,
-            store->directory().string() + " is no replica and holds records of its own, of " +
-                entity.name + ", which a pull would mix up or drop; give an empty folder"};
-  }
-  TIDEMARK_RETURN_IF_ERROR(store->BecomeReplica());
-  ReplicaState made;
-  made.device = device_id;
-  std::array<uint8_t, 16> incarnation{};
-  store->runtime().random().Fill(incarnation);
-  made.incarnation.assign(incarnation.begin(), incarnation.end());
-  return Save(std::move(made));
-}
-
-Status Replica::Impl::Save(ReplicaState next) {
-  WriteBatch batch;
-  batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
-  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch).status());
-  state_ = std::move(next);
-  return {};
-}
-
-Hello Replica::Impl::MakeHello() const {
-  return {.device = device_id,
-          .position = state_.position,
-          .incarnation = state_.incarnation,
-          .fresh = state_.position.empty()};
-}
-
-Status Replica::Impl::BeginSession(const SessionInfo& session) {
-  // Histories that branched from one backup may number their sessions alike.
-  const bool other_history =
-      !session.epoch.empty() && !state_.epoch.empty() && session.epoch != state_.epoch;
-  if (session.number < state_.session && !other_history) {
-    return {ErrorCode::kStalePage, "a newer session of this device was begun here"};
-  }
-  // A session that is no reset follows only one that settled: everything listed has arrived.
-  if (!session.reset) TIDEMARK_RETURN_IF_ERROR(Sweep().status());
-  if (session.number == state_.session && !other_history) return {};
-  ReplicaState next = state_;
-  next.epoch = session.epoch;
-  next.session = session.number;
-  next.page = 0;
-  if (session.reset) next.sweep_through = store->last_sequence();
-  return Save(std::move(next));
-}
-
-Status Replica::Impl::CheckPage(const BatchHeader& header) const {
-  if (header.device != device_id) {
-    return {ErrorCode::kWrongDevice, "the page is for device " + header.device};
-  }
-  if (!state_.source.empty() && header.store != state_.source) {
-    return {ErrorCode::kWrongDevice, "the page is from another store than the earlier ones"};
-  }
-  if (!state_.epoch.empty() && header.epoch != state_.epoch) {
-    return {ErrorCode::kWrongEpoch, "the page belongs to another history of its store"};
-  }
-  if (header.session != state_.session) {
-    return {ErrorCode::kStalePage,
-            "the page belongs to session " + std::to_string(header.session) +
-                ", the replica is in session " + std::to_string(state_.session)};
-  }
-  return {};
-}
-
-Result<ApplyResult> Replica::Impl::Apply(std::string_view page) {
-  TIDEMARK_ASSIGN_OR_RETURN(const BatchView rows, BatchView::Parse(page, BatchKind::kPage));
-  const BatchHeader header = rows.header();
-  TIDEMARK_RETURN_IF_ERROR(CheckPage(header));
-  return ApplyRows(rows, header);
-}
-
-/// Entities are of the kind that they have at the source. Declared before the page is applied, and
-/// again after a crash: a kind says which writes fit, not what is held.
-Status Replica::Impl::FollowKinds(const BatchView& rows) const {
-  for (size_t i = 0; i < rows.entity_count(); ++i) {
-    const auto index = static_cast<uint16_t>(i);
-    const std::optional<EntityKind> kind = rows.entity_kind(index);
-    if (!kind.has_value()) continue;  // of an older source: snapshots, unless known better
-    const auto known = store->FindEntity(rows.entity_name(index));
-    if (known.has_value() && known->declaration.kind == *kind) continue;
-    TIDEMARK_RETURN_IF_ERROR(store->FollowKind(rows.entity_name(index), *kind));
-  }
-  return {};
-}
-
-Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows, const BatchHeader& header) {
-  TIDEMARK_RETURN_IF_ERROR(FollowKinds(rows));
-  ApplyResult result;
-  WriteBatch batch;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const BatchRow row = rows.row(i);
-    const std::string_view entity = rows.entity_name(row.entity);
-    const RecordId id(row.id, row.id_form);
-    TIDEMARK_ASSIGN_OR_RETURN(const auto current, store->Get(entity, id));
-    const bool newer_here = current.has_value() && current->origin.has_value() &&
-                            current->origin->head > row.sequence && !header.reset;
-    if (newer_here) {
-      ++result.unchanged;
-    } else if (row.op == RowOp::kDelete) {
-      ++(current.has_value() ? result.deleted : result.unchanged);
-      batch.Delete(entity, id);
-    } else {
-      const bool repeated = current.has_value() &&
-                            current->origin == OriginVersion{row.birth, row.sequence} &&
-                            current->value == row.value;
-      ++(repeated ? result.unchanged : row.op == RowOp::kUpdated ? result.updated : result.created);
-      batch.Put(entity,
-                id,
-                row.value,
-                row.value_kind,
-                WriteCondition{.renew = header.reset},
-                OriginVersion{row.birth, row.sequence});
-    }
-  }
-  ReplicaState next = state_;
-  next.source = header.store;
-  if (header.page > next.page) {  // else a repetition, or workers overtook each other
-    next.page = header.page;
-    next.position = header.token;
-  }
-  batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
-  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat()).status());
-  state_ = std::move(next);
-  result.token = header.token;
-  return result;
-}
-
-/// Ends a reset: what was not written again since it began was not listed.
-Result<uint64_t> Replica::Impl::Sweep() {
-  uint64_t dropped = 0;
-  if (!state_.sweep_through.has_value()) return dropped;
-  TIDEMARK_ASSIGN_OR_RETURN(const auto cut, store->PinCut());
-  std::vector<LogRange> ranges;
-  for (const EntityNumber entity : store->EntityNumbers()) {
-    ranges.push_back({.entity = entity, .tombstones = false});
-  }
-  LogCursor cursor = store->ReadLog(cut, ranges);
-  WriteBatch batch;
-  while (cursor.Next() && cursor.entry().head <= *state_.sweep_through) {
-    const LogEntry& entry = cursor.entry();
-    const auto info = store->FindEntity(entry.entity);
-    if (!info.has_value()) continue;
-    batch.Delete(info->name, RecordId(entry.id, entry.id_form));
-    ++dropped;
-    if (batch.size() < kSweepBatch) continue;
-    TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat(/*sync=*/false)).status());
-    batch.Clear();
-  }
-  TIDEMARK_RETURN_IF_ERROR(cursor.status());
-  ReplicaState next = state_;
-  next.sweep_through.reset();
-  batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
-  TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat()).status());
-  state_ = std::move(next);
-  return dropped;
-}
-
-Status Replica::Impl::FinishSession() {
-  return Sweep().status();
-}
-
-Status Replica::Impl::Drain(const SessionInfo& session, Pulling* pull) {
-  pull->sofar = {.owed = session.owed};
-  uint64_t rest = session.owed;
-  for (const QueueInfo& queue : session.queues) {
-    rest -= std::min(rest, queue.owed);
-    pull->sofar.queue_owed = queue.owed;
-    TIDEMARK_RETURN_IF_ERROR(DrainQueue(session, queue.name, pull));
-  }
-  pull->sofar.queue_owed = rest;
-  TIDEMARK_RETURN_IF_ERROR(DrainQueue(session, kMainQueue, pull));
-  TIDEMARK_ASSIGN_OR_RETURN(const uint64_t dropped, Sweep());
-  pull->result->deleted += dropped;
-  return Acknowledge(pull);
-}
-
-Status Replica::Impl::DrainQueue(const SessionInfo& session,
-                                 std::string_view queue,
-                                 Pulling* pull) {
-  PageOptions options = options_.page;
-  options.queue = queue;
-  pull->sofar.queue = queue;
-  pull->sofar.queue_records = 0;
-  while (true) {
-    TIDEMARK_ASSIGN_OR_RETURN(const auto page, pull->transport.Next(session.id, options));
-    if (!page.has_value()) return {};
-    TIDEMARK_RETURN_IF_ERROR(Take(*page, pull));
-  }
-}
-
-Status Replica::Impl::Take(const Page& page, Pulling* pull) {
-  TIDEMARK_ASSIGN_OR_RETURN(const ApplyResult applied, Apply(page.bytes));
-  pull->tracked->Note(page.bytes);
-  pull->tokens.push_back(applied.token);
-  if (pull->tokens.size() >= options_.pages_per_ack) TIDEMARK_RETURN_IF_ERROR(Acknowledge(pull));
-  PullResult& result = *pull->result;
-  result.pages += 1;
-  result.bytes += page.bytes.size();
-  result.created += applied.created;
-  result.updated += applied.updated;
-  result.deleted += applied.deleted;
-  result.unchanged += applied.unchanged;
-  PullProgress& sofar = pull->sofar;
-  sofar.pages = result.pages;
-  sofar.bytes = result.bytes;
-  sofar.records += page.records;
-  sofar.queue_records += page.records;
-  if (pull->progress) pull->progress(sofar);
-  return {};
-}
-
-Status Replica::Impl::Acknowledge(Pulling* pull) const {
-  if (pull->tokens.empty()) return {};
-  TIDEMARK_RETURN_IF_ERROR(pull->transport.Acknowledge(device_id, pull->tokens).status());
-  pull->tokens.clear();
-  return {};
-}
-
-Result<PullResult> Replica::Impl::Pull(Transport& transport,
-                                       const std::function<void(const PullProgress&)>& progress) {
-  internal::TrackedPull tracked(*tracker, *store);
-  Result<PullResult> result = PullTracked(transport, progress, &tracked);
-  tracked.End(result.status());
-  return result;
-}
-
-Result<PullResult> Replica::Impl::PullTracked(
-    Transport& transport,
-    const std::function<void(const PullProgress&)>& progress,
-    internal::TrackedPull* tracked) {
-  PullResult result;
-  for (int attempt = 1;; ++attempt) {
-    TIDEMARK_ASSIGN_OR_RETURN(const auto session, transport.Start(MakeHello()));
-    if (!session.has_value()) {
-      TIDEMARK_ASSIGN_OR_RETURN(const uint64_t dropped, Sweep());
-      result.deleted += dropped;
-      result.nothing_owed = result.pages == 0;
-      return result;
-    }
-    result.reset = result.reset || session->reset;
-    result.gaps.insert(result.gaps.end(), session->gaps.begin(), session->gaps.end());
-    TIDEMARK_RETURN_IF_ERROR(BeginSession(*session));
-    Pulling pull{
-        .transport = transport, .progress = progress, .tracked = tracked, .result = &result};
-    const Status drained = Drain(*session, &pull);
-    if (drained.ok()) return result;
-    // An expired session costs a new one; its pages are not repeated once acknowledged.
-    if (drained.code() != ErrorCode::kSessionExpired || attempt == kPullAttempts) return drained;
-  }
-}
 
 Result<std::unique_ptr<Replica>> Replica::Open(const std::filesystem::path& directory,
                                                std::string_view device,
                                                const ReplicaOptions& options,
                                                std::shared_ptr<Runtime> runtime) {
-  TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(device));
+  if (!device.empty()) TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(device));
   if (options.pages_per_ack == 0) {
     return {ErrorCode::kInvalidArgument, "pages_per_ack must be at least 1"};
   }
@@ -351,26 +23,48 @@ Replica::Replica(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Replica::~Replica() = default;
 
 Hello Replica::MakeHello() const {
-  const std::lock_guard lock(impl_->mutex);
   return impl_->MakeHello();
 }
 Status Replica::BeginSession(const SessionInfo& session) {
-  const std::lock_guard lock(impl_->mutex);
   return impl_->BeginSession(session);
 }
 Result<ApplyResult> Replica::Apply(std::string_view page) {
-  const std::lock_guard lock(impl_->mutex);
   return impl_->Apply(page);
 }
 Status Replica::FinishSession() {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->FinishSession();
+  return impl_->FinishSession().status();
 }
 
 Result<PullResult> Replica::Pull(Transport& transport,
                                  const std::function<void(const PullProgress&)>& progress) {
-  const std::lock_guard lock(impl_->mutex);
   return impl_->Pull(transport, progress);
+}
+
+Result<LocalWriteResult> Replica::Write(const WriteBatch& batch, const LocalWriteOptions& options) {
+  return impl_->Write(batch, options);
+}
+
+Result<PushTotals> Replica::Push(Transport& transport,
+                                 const std::function<void(const PushTotals&)>& progress) {
+  return impl_->Push(transport, progress);
+}
+
+Result<SyncResult> Replica::Sync(Transport& transport,
+                                 const std::function<void(const PullProgress&)>& progress) {
+  SyncResult result;
+  TIDEMARK_ASSIGN_OR_RETURN(result.push, impl_->Push(transport, {}));
+  TIDEMARK_ASSIGN_OR_RETURN(result.pull, impl_->Pull(transport, progress));
+  return result;
+}
+
+Status Replica::RetryOperation(uint64_t number) {
+  return impl_->RetryOperation(number);
+}
+Status Replica::DropOperation(uint64_t number) {
+  return impl_->DropOperation(number);
+}
+OutboxStatus Replica::outbox() const {
+  return impl_->Outbox();
 }
 
 SyncTracker& Replica::tracker() {

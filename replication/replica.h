@@ -1,17 +1,24 @@
-// The device side: a store that applies pages of a source. A page is checked, then applied in one
-// write batch with the position that follows it, so that a page that is lost, repeated or cut short
-// by a crash costs a resend and nothing else.
+// The device side: a store that applies pages of a source, and takes writes of its own without
+// asking anybody. A page is checked, then applied in one write batch with the position that follows
+// it, so that a page that is lost, repeated or cut short by a crash costs a resend and nothing
+// else. A write of its own is there at once, with its operation in the outbox, in one write batch
+// too; a push sends the operations, and only the source's answer takes them off (contract 34 to
+// 36).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "db/store.h"
 #include "format/status.h"
+#include "replication/outbox.h"
+#include "replication/push.h"
 #include "replication/sync_tracker.h"
 #include "replication/transport.h"
 
@@ -26,6 +33,8 @@ struct ReplicaOptions {
 
 /// The member that pulls are to sync scopes; statuses are `pull:<entity>`.
 inline constexpr std::string_view kPullMember = "pull";
+/// The same of pushes: `push:<entity>`.
+inline constexpr std::string_view kPushMember = "push";
 
 /// What a page said that was not known here, by the words of its instructions (contract 7).
 struct ApplyResult {
@@ -58,11 +67,39 @@ struct PullResult {
   std::vector<Gap> gaps;
 };
 
-/// Thread-safe; calls are serialised. Reads go to `store()`, at any time.
+struct LocalWriteOptions {
+  /// The operations take the place of those that wait for the same record and do the same, and a
+  /// deletion that of all of them; else every operation is sent. What may have been sent stays.
+  bool replace = false;
+};
+
+struct LocalWriteResult {
+  uint64_t applied = 0;
+  uint64_t unchanged = 0;        ///< the record was like that already: there is no operation
+  std::vector<std::string> ids;  ///< one an operation of the batch; events without one got theirs
+};
+
+/// What the source answered, by outcome.
+struct PushTotals {
+  std::array<uint64_t, kPushOutcomeCount> counts{};
+  uint64_t pushes = 0;
+  uint64_t bytes = 0;
+
+  uint64_t count(PushOutcome outcome) const { return counts[static_cast<size_t>(outcome)]; }
+};
+
+struct SyncResult {
+  PushTotals push;
+  PullResult pull;
+};
+
+/// Thread-safe. One pull and one push at a time, which may overlap; neither holds up writes while
+/// it waits for the source. Reads go to `store()`, at any time.
 class Replica {
  public:
-  /// `kConflict` for a store that is no replica and holds records; from its first opening on only
-  /// pulls change records there (`Store::BecomeReplica`). `kWrongDevice` for another device's.
+  /// `kConflict` for a store that is no replica and holds records; from its first opening on
+  /// records change there by pulls and by `Write` alone (`Store::BecomeReplica`). `kWrongDevice`
+  /// for another device's; an empty `device` is the one that the replica was made for.
   static Result<std::unique_ptr<Replica>> Open(const std::filesystem::path& directory,
                                                std::string_view device,
                                                const ReplicaOptions& options = {},
@@ -83,6 +120,29 @@ class Replica {
   /// One whole sync: start, pages, acks. Resumes whatever was cut short before.
   Result<PullResult> Pull(Transport& transport,
                           const std::function<void(const PullProgress&)>& progress = {});
+
+  // Its own writes.
+
+  /// Writes at once, without asking the source, and queues the operations, all in one durable step.
+  /// An event without an id gets a UUID; JSON is minified. Errors leave everything as it was:
+  /// `kConditionFailed` goes by what is here (`if_absent`, `if_newer`; there is no `if_version`),
+  /// `kWrongKind`, `kReserved`, `kTooLarge`.
+  Result<LocalWriteResult> Write(const WriteBatch& batch, const LocalWriteOptions& options = {});
+  /// Sends what was pending when it began, in order, and works the answers in. A record whose last
+  /// operation was refused is again as the source has it; the operation stays in the outbox, with
+  /// the reason. An error changes nothing about operations that were not answered; to send them
+  /// again is harmless.
+  Result<PushTotals> Push(Transport& transport,
+                          const std::function<void(const PushTotals&)>& progress = {});
+  /// `Push`, then `Pull`.
+  Result<SyncResult> Sync(Transport& transport,
+                          const std::function<void(const PullProgress&)>& progress = {});
+  /// Writes a failed operation again, on top of what the source has by now. `kNotFound`.
+  Status RetryOperation(uint64_t number);
+  /// Takes an operation off the outbox; its record is again as without it. `kNotFound`; `kBusy` for
+  /// one that was sent and is not answered.
+  Status DropOperation(uint64_t number);
+  OutboxStatus outbox() const;
 
   Store& store();
   const std::string& device() const;

@@ -35,6 +35,14 @@ std::string Source::AckKey(std::string_view session,
   return impl_->AckKeyOf(session, page, entity, row);
 }
 
+Result<PushResult> Source::Push(std::string_view batch) {
+  return impl_->Push(batch);
+}
+
+Result<PushResult> Source::FindPush(std::string_view id) const {
+  return impl_->FindPush(id);
+}
+
 std::vector<DeviceInfo> Source::ListDevices() const {
   return impl_->ListDevices();
 }

@@ -14,6 +14,7 @@
 #include "db/store.h"
 #include "format/batch.h"
 #include "format/status.h"
+#include "replication/push.h"
 #include "replication/queue.h"
 #include "replication/selection.h"
 #include "replication/selection_rule.h"
@@ -146,6 +147,15 @@ class Source {
                      uint64_t page,
                      std::string_view entity,
                      const BatchRow& row) const;
+
+  /// Applies a device's own writes, a batch of them as `Replica::Push` makes it, and answers each:
+  /// verified before it is decoded, decoded before anything is applied. What is applied is durable
+  /// on return, and not sent to the device again; operations that were answered before are answered
+  /// as they were. Errors: `kMalformedBatch`; `kWrongDevice` for another store's;
+  /// `kIdempotencyMismatch` for a replica that is an older copy of itself; `kBusy`.
+  Result<PushResult> Push(std::string_view batch);
+  /// How a push went, one of the device's last 100. `kNotFound`.
+  Result<PushResult> FindPush(std::string_view id) const;
 
   // Devices, for operators.
 

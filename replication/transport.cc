@@ -16,4 +16,12 @@ Result<AckResult> LocalTransport::Acknowledge(std::string_view device,
   return source_.Acknowledge(device, keys);
 }
 
+Result<PushResult> Transport::Push(std::string_view) {
+  return {ErrorCode::kUnsupported, "nothing is pushed on this way to the source"};
+}
+
+Result<PushResult> LocalTransport::Push(std::string_view batch) {
+  return source_.Push(batch);
+}
+
 }  // namespace tidemark

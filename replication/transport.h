@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "format/status.h"
+#include "replication/push.h"
 #include "replication/source.h"
 
 namespace tidemark {
@@ -20,6 +21,9 @@ class Transport {
                                            const PageOptions& options) = 0;
   virtual Result<AckResult> Acknowledge(std::string_view device,
                                         const std::vector<std::string>& keys) = 0;
+  /// Sends a batch of the device's own writes. An error says nothing about what became of it; but
+  /// `kUnsupported` is that of a way on which nothing is pushed.
+  virtual Result<PushResult> Push(std::string_view batch);
 };
 
 /// A source in the same process.
@@ -30,6 +34,7 @@ class LocalTransport final : public Transport {
   Result<std::optional<Page>> Next(std::string_view session, const PageOptions& options) override;
   Result<AckResult> Acknowledge(std::string_view device,
                                 const std::vector<std::string>& keys) override;
+  Result<PushResult> Push(std::string_view batch) override;
 
  private:
   Source& source_;

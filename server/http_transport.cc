@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "format/batch.h"
+#include "server/push_json.h"
 #include "server/reply.h"
 #include "server/sell_wire.h"
 
@@ -59,7 +60,8 @@ HttpTransport::HttpTransport(HttpTransportOptions options, std::string_view devi
 Result<http::ClientResponse> HttpTransport::Send(http::Method method,
                                                  const std::string& path,
                                                  std::string_view device,
-                                                 std::string body) {
+                                                 std::string body,
+                                                 std::string_view content_type) {
   http::ClientRequest request;
   request.method = method;
   request.url = WithoutSlash(options_.url) + path;
@@ -67,7 +69,7 @@ Result<http::ClientResponse> HttpTransport::Send(http::Method method,
   request.headers.Add("Accept", method == http::Method::kGet ? kBatchType : "application/json");
   if (!options_.token.empty()) request.headers.Add("Authorization", "Bearer " + options_.token);
   request.body = std::move(body);
-  if (!request.body.empty()) request.content_type = "application/json";
+  if (!request.body.empty()) request.content_type = content_type;
   for (int attempt = 1;; ++attempt) {
     TIDEMARK_ASSIGN_OR_RETURN(http::ClientResponse response, client_.Send(request));
     if (response.status != 429 || attempt == kAttempts) return response;
@@ -114,6 +116,14 @@ Result<AckResult> HttpTransport::Acknowledge(std::string_view device,
   result.repeated = static_cast<uint64_t>(ReadCount(response.headers, kRepeatedHeader, 0));
   result.ignored = static_cast<uint64_t>(ReadCount(response.headers, kIgnoredHeader, 0));
   return result;
+}
+
+Result<PushResult> HttpTransport::Push(std::string_view batch) {
+  TIDEMARK_ASSIGN_OR_RETURN(
+      const auto response,
+      Send(http::Method::kPost, "/v1/push", device_, std::string(batch), kBatchType));
+  if (response.status != 200) return StatusOf(response);
+  return PushFromJson(response.body);
 }
 
 }  // namespace tidemark::server

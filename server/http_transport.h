@@ -28,13 +28,15 @@ class HttpTransport final : public Transport {
   /// Counts what became of the keys; the reasons stay with the server.
   Result<AckResult> Acknowledge(std::string_view device,
                                 const std::vector<std::string>& keys) override;
+  Result<PushResult> Push(std::string_view batch) override;
 
  private:
   /// Sends a call for `device`; asks again, a few times, when the server says that it is too often.
   Result<http::ClientResponse> Send(http::Method method,
                                     const std::string& path,
                                     std::string_view device,
-                                    std::string body);
+                                    std::string body,
+                                    std::string_view content_type = "application/json");
 
   const HttpTransportOptions options_;
   const std::string device_;

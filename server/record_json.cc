@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "server/base64.h"
+#include "format/base64.h"
 
 namespace tidemark::server {
 namespace {

@@ -7,6 +7,7 @@
 #include "server/entity_routes.h"
 #include "server/feed_routes.h"
 #include "server/overview_routes.h"
+#include "server/push_routes.h"
 #include "server/record_routes.h"
 #include "server/sell_routes.h"
 #include "server/sync_routes.h"
@@ -30,6 +31,7 @@ std::vector<Route> AllRoutes() {
   Append(&routes, UploadRoutes());
   Append(&routes, FeedRoutes());
   Append(&routes, DeviceRoutes());
+  Append(&routes, PushRoutes());
   Append(&routes, SyncRoutes());
   Append(&routes, OverviewRoutes());
   Append(&routes, PageRoutes());

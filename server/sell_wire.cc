@@ -6,9 +6,9 @@
 #include <optional>
 #include <utility>
 
+#include "format/hex.h"
 #include "format/json.h"
 #include "format/record.h"
-#include "server/hex.h"
 
 namespace tidemark::server {
 namespace {

@@ -5,10 +5,10 @@
 #include <span>
 #include <utility>
 
+#include "format/hex.h"
 #include "format/json.h"
 #include "format/record.h"
 #include "server/data_root.h"
-#include "server/hex.h"
 #include "server/internal/private_file.h"
 #include "server/internal/sha256.h"
 

@@ -4,7 +4,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "server/hex.h"
+#include "format/hex.h"
 #include "server/internal/private_file.h"
 #include "server/internal/sha256.h"
 

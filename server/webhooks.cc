@@ -5,9 +5,9 @@
 #include <memory>
 #include <utility>
 
+#include "format/hex.h"
 #include "format/json.h"
 #include "http/client.h"
-#include "server/hex.h"
 #include "server/internal/sha256.h"
 #include "server/upload_json.h"
 

@@ -14,7 +14,8 @@ CommandTable AllCommands() {
   AddLogCommands(table);
   AddDeviceCommands(table);
   AddWhyCommand(table);
-  AddPullCommand(table);
+  AddReplicaCommands(table);
+  AddOutboxCommands(table);
   AddSyncStatusCommands(table);
   AddBackupCommands(table);
   AddIntegrityCommands(table);

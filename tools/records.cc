@@ -1,9 +1,12 @@
 // put, get, delete, append: single records.
+#include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "format/json.h"
+#include "replication/replica.h"
 #include "server/own_id.h"
 #include "server/record_json.h"
 #include "tools/byte_source.h"
@@ -92,8 +95,28 @@ std::string_view OutcomeName(WriteOutcome outcome) {
   return "";
 }
 
+// A replica takes the write at once, and queues it for its source.
+Status WriteToReplica(Context& context, std::unique_ptr<Store> store, const WriteBatch& batch) {
+  const std::filesystem::path path = store->directory();
+  TIDEMARK_RETURN_IF_ERROR(store->Close());
+  store.reset();
+  TIDEMARK_ASSIGN_OR_RETURN(const auto replica, Replica::Open(path, /*device=*/{}));
+  TIDEMARK_ASSIGN_OR_RETURN(const LocalWriteResult result, replica->Write(batch));
+  const OutboxStatus outbox = replica->outbox();
+  context.output.Object({{"applied", result.applied},
+                         {"unchanged", result.unchanged},
+                         {"id", result.ids.front()},
+                         {"pending", outbox.pending}});
+  return replica->store().Close();
+}
+
 // Commits a batch of one operation and says what came of it.
-Status CommitOne(Context& context, Store& store, const WriteBatch& batch, const RecordId* id) {
+Status CommitOne(Context& context,
+                 std::unique_ptr<Store> opened,
+                 const WriteBatch& batch,
+                 const RecordId* id) {
+  if (opened->is_replica()) return WriteToReplica(context, std::move(opened), batch);
+  Store& store = *opened;
   CommitOptions options;
   options.want_outcomes = true;
   TIDEMARK_ASSIGN_OR_RETURN(const CommitResult result, store.Commit(batch, options));
@@ -199,7 +222,7 @@ Status RunPut(Context& context, const PutOptions& options) {
     const std::string line = ChangeLine("put", options.entity, &id, &value, options.condition);
     return SendOne(context, line, options.operation_id, &id).status();
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
+  TIDEMARK_ASSIGN_OR_RETURN(auto store, OpenInstance(context.globals, Access::kCreate));
   TIDEMARK_ASSIGN_OR_RETURN(
       const auto own,
       server::OwnIdOf(value, options.id, server::IdFields(*store).Of(options.entity)));
@@ -207,7 +230,7 @@ Status RunPut(Context& context, const PutOptions& options) {
   WriteBatch batch;
   batch.Put(options.entity, id, value.bytes, value.kind, MakeCondition(options.condition));
   if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
-  return CommitOne(context, *store, batch, &id);
+  return CommitOne(context, std::move(store), batch, &id);
 }
 
 struct DeleteOptions {
@@ -236,7 +259,7 @@ Status RunDelete(Context& context, const DeleteOptions& options) {
   if (IsRemote(context)) {
     return DeleteRemote(context, options, server::IdFromArgument(options.id, options.text_id));
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kWrite));
+  TIDEMARK_ASSIGN_OR_RETURN(auto store, OpenInstance(context.globals, Access::kWrite));
   const RecordId id = server::IdFromArgument(options.id, options.text_id);
   const auto entity = store->FindEntity(options.entity);
   if (entity && entity->declaration.kind == EntityKind::kIncremental) {
@@ -252,7 +275,7 @@ Status RunDelete(Context& context, const DeleteOptions& options) {
   }
   WriteBatch batch;
   batch.Delete(options.entity, id, MakeCondition(options.condition));
-  return CommitOne(context, *store, batch, &id);
+  return CommitOne(context, std::move(store), batch, &id);
 }
 
 struct AppendOptions {
@@ -283,7 +306,7 @@ Status RunAppend(Context& context, const AppendOptions& options) {
     const std::string line = ChangeLine("append", options.entity, id, &value, {});
     return SendOne(context, line, options.operation_id, id).status();
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const auto store, OpenInstance(context.globals, Access::kCreate));
+  TIDEMARK_ASSIGN_OR_RETURN(auto store, OpenInstance(context.globals, Access::kCreate));
   TIDEMARK_ASSIGN_OR_RETURN(
       const auto id, server::EventIdOf(value, given, server::IdFields(*store).Of(options.entity)));
   WriteBatch batch;
@@ -293,7 +316,7 @@ Status RunAppend(Context& context, const AppendOptions& options) {
     batch.Append(options.entity, value.bytes, value.kind);
   }
   if (!options.operation_id.empty()) batch.SetOperationId(options.operation_id);
-  return CommitOne(context, *store, batch, nullptr);
+  return CommitOne(context, std::move(store), batch, nullptr);
 }
 
 struct GetOptions {

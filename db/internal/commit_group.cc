@@ -291,6 +291,7 @@ Result<CommitResult> CommitGroup::AddBatch(const WriteBatch& batch, const Commit
   }
   const size_t first_row = group_rows_.size();
   evaluation.Emit(&result);
+  if (options.exposes) head_.exposed = head_.sequence;
   for (size_t i = first_row; i < group_rows_.size(); ++i) {
     const EntityNumber number = group_rows_[i].entity->number;
     const EntityPtr existing = catalog_->Find(number);

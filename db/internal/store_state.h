@@ -56,7 +56,7 @@ inline constexpr char kUpperPrefix = 'r';
 struct HeadRow {
   uint64_t commit = 0;            ///< counts group commits; the guard remembers it
   SequenceNumber sequence;        ///< the last one assigned
-  SequenceNumber exposed;         ///< the newest cut that any session was given
+  SequenceNumber exposed;         ///< what began at or below it may be known outside
   Hash128 chain;                  ///< at `sequence`
   uint64_t operations = 0;        ///< operation ids ever stored
   uint64_t operations_first = 0;  ///< the oldest one still kept

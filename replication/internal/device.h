@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -87,6 +88,7 @@ struct OpenSession {
   SessionView view;
   uint64_t pages = 0;
   bool reset = false;
+  std::set<std::pair<EntityNumber, std::string>> written;  ///< by the device itself, meanwhile
   PendingGaps told;  ///< by the answer that began it, until a call shows that the answer arrived
   MonotonicTime last_used;
 };

@@ -546,6 +546,7 @@ void DeviceMarks::NoteOwnWrite(const OwnWrite& write) {
     Discharge(birth);
     open.own_losses.Add(birth);
   }
+  SettleIfDone();  // what was voided may have been all that it waited for
 }
 
 bool DeviceMarks::CanSettle() const {

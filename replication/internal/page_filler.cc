@@ -14,6 +14,7 @@ PageFiller::Finding PageFiller::Examine(const LogRun& run, const RunFacts& facts
   const SequenceNumber head = rows.sequence(row);
   const bool live = rows.op(row) != RowOp::kDelete;
   Finding found;
+  if (!written_.empty() && written_.contains({run.entity, std::string(rows.id(row))})) return found;
   if (facts.queue.has_value()) {
     found.queue = *facts.queue;
     if (!MayHandOut(found.queue, head)) return found;

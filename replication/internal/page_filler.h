@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "db/change_log.h"
@@ -19,14 +22,17 @@ namespace tidemark::internal {
 /// Used by one thread that holds the device's lock, for one page.
 class PageFiller {
  public:
+  /// `written` are ids of which the device knows more than the session's view.
   PageFiller(const Store& store,
              const PageOptions& options,
+             const std::set<std::pair<EntityNumber, std::string>>& written,
              const SessionQueues& queues,
              size_t queue,
              DeviceMarks* marks,
              PageWorkspace* workspace)
       : store_(store),
         options_(options),
+        written_(written),
         queues_(queues),
         queue_(queue),
         marks_(*marks),
@@ -77,6 +83,7 @@ class PageFiller {
 
   const Store& store_;
   const PageOptions& options_;
+  const std::set<std::pair<EntityNumber, std::string>>& written_;
   const SessionQueues& queues_;
   const size_t queue_;  // that is asked
   DeviceMarks& marks_;

@@ -5,7 +5,8 @@
 namespace tidemark {
 namespace {
 
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersionWithoutResetCut = 1;
 
 }  // namespace
 
@@ -20,12 +21,14 @@ std::string EncodeReplicaState(const ReplicaState& state) {
   AppendVarint(&out, state.page);
   AppendVarint(&out, state.sweep_through.has_value() ? 1 : 0);
   AppendVarint(&out, state.sweep_through.value_or(kSequenceZero).value());
+  AppendVarint(&out, state.reset_cut.value());
   return out;
 }
 
 Result<ReplicaState> DecodeReplicaState(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kVersion) {
+  const uint8_t version = reader.Byte();
+  if (version != kVersion && version != kVersionWithoutResetCut) {
     return {ErrorCode::kNewerFormat, "the replica's state has an unknown version"};
   }
   ReplicaState state;
@@ -39,6 +42,7 @@ Result<ReplicaState> DecodeReplicaState(std::string_view bytes) {
   const bool sweeping = reader.Varint() != 0;
   const SequenceNumber through = reader.Sequence();
   if (sweeping) state.sweep_through = through;
+  if (version == kVersion) state.reset_cut = reader.Sequence();
   if (!reader.Finished()) return {ErrorCode::kCorruption, "the replica's state is damaged"};
   return state;
 }

@@ -24,6 +24,8 @@ struct ReplicaState {
   /// A reset is under way: records not written again since this local sequence are dropped at its
   /// end.
   std::optional<SequenceNumber> sweep_through;
+  /// Cut of the newest session that was a reset: what the source did at or below it, pages told.
+  SequenceNumber reset_cut;
 };
 
 std::string EncodeReplicaState(const ReplicaState& state);

@@ -209,7 +209,7 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device) {
   info.floor = device.marks.floor();
   info.sessions = device.marks.session();
   info.unacknowledged = device.marks.outstanding();
-  info.at_rest = device.marks.AtRest();
+  info.at_rest = device.marks.Settled();
   info.reset_pending =
       device.marks.reset_pending() || device.descriptor.epoch != CurrentEpoch().tag;
   info.forgotten = device.descriptor.forgotten;

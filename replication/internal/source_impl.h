@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <shared_mutex>
@@ -14,6 +15,8 @@
 #include "format/token.h"
 #include "replication/internal/device.h"
 #include "replication/internal/page_workspace.h"
+#include "replication/internal/push_evaluation.h"
+#include "replication/internal/push_rows.h"
 #include "replication/internal/retention.h"
 #include "replication/source.h"
 
@@ -40,6 +43,9 @@ class Source::Impl {
                        uint64_t page,
                        std::string_view entity,
                        const BatchRow& row) const;
+
+  Result<PushResult> Push(std::string_view bytes);
+  Result<PushResult> FindPush(std::string_view id) const;
 
   std::vector<DeviceInfo> ListDevices();
   std::vector<DeviceInfo> FarthestBehind(size_t limit);
@@ -111,6 +117,27 @@ class Source::Impl {
                                          EntityNumber entity,
                                          SequenceNumber through);
   static void TellGaps(Device& device, SessionInfo* info);
+
+  // Of a push; all require the device's mutex.
+  struct PushRun;
+  Result<internal::PushProgress> LoadPushProgress(const Device& device) const;
+  Status ForgetTakenAnswers(Device& device, PushRun* run);
+  Status DeclareUnknown(const Device& device, const BatchView& rows);
+  Status PushRange(Device& device, PushRun* run, size_t begin, size_t end);
+  Result<std::vector<PushAnswer>> FindKeptAnswers(const Device& device,
+                                                  const PushRun& run,
+                                                  size_t begin,
+                                                  size_t end) const;
+  /// True: the descriptor changed.
+  bool AdoptIncarnation(Device& device, const std::string& hex);
+  /// One commit for operations [begin, end). `kConditionFailed`: somebody was faster.
+  Status TryPush(Device& device, PushRun* run, size_t begin, size_t end, bool refuse_not_newer);
+  static void KeepPush(const PushResult& result,
+                       internal::PushProgress* progress,
+                       WriteBatch* rows);
+  void NoteWritten(Device& device, const std::deque<internal::PushedRecord>& records);
+  void TrimConflicts();
+
   /// Resets the absent devices that hold back more than `held_tombstones_max`.
   Status ResetBeyondBound();
 

@@ -224,7 +224,8 @@ Result<std::optional<Page>> Source::Impl::BuildPage(Device& device,
   PageWorkspaces::Loan workspace(workspaces_);
   BatchBuilder& builder = workspace->builder;
   LogCursor cursor = ReadOwed(store_, session.cut, device.marks, session.view, queue);
-  internal::PageFiller filler(store_, options, queues, queue, &device.marks, workspace.get());
+  internal::PageFiller filler(
+      store_, options, session.written, queues, queue, &device.marks, workspace.get());
   TIDEMARK_RETURN_IF_ERROR(filler.Fill(&cursor));
 
   const uint64_t number = device.marks.session();

@@ -314,7 +314,15 @@ TEST(BatchTest, RefusesMeaningsThatCannotBe) {
   EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->id = long_id; }), ErrorCode::kOk);
   EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->id = longer_id; }), kBad);
   EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->value = long_value; }), ErrorCode::kOk);
-  EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->value = longer_value; }), kBad);
+  // Tables of the engine itself wrap values of others.
+  const std::string local_value(kLocalValueBytesMax, 'v');
+  const std::string beyond_local(kLocalValueBytesMax + 1, 'v');
+  EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->value = local_value; }), ErrorCode::kOk);
+  EXPECT_EQ(parse(kSegment, [&](BatchRow* row) { row->value = beyond_local; }), kBad);
+  for (const BatchKind kind : {BatchKind::kPage, BatchKind::kPush}) {
+    EXPECT_EQ(parse(kind, [&](BatchRow* row) { row->value = long_value; }), ErrorCode::kOk);
+    EXPECT_EQ(parse(kind, [&](BatchRow* row) { row->value = longer_value; }), kBad);
+  }
   EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->id = ""; }), kBad);
   EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->entity = 1; }), kBad);
   EXPECT_EQ(parse(kSegment, [](BatchRow* row) { row->op = RowOp::kCreated; }), kBad);

@@ -1,9 +1,11 @@
 #include "tests/model/engine_devices.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <gtest/gtest.h>
 
+#include "replication/internal/outbox_entry.h"
 #include "tests/support/status_matchers.h"
 
 namespace tidemark::model {
@@ -21,7 +23,15 @@ ModelDevice::ModelDevice(std::string id, EngineWorld& world, std::mt19937_64& ra
 void ModelDevice::CheckSettled() {
   if (!world_.AtRest(id_) || changed_) return;
   ++settled_;
-  EXPECT_EQ(Contents(), world_.judge(id_).AtCut()) << id_ << " settled and differs from its cut";
+  DeviceMap held = Contents();
+  DeviceMap right = world_.judge(id_).AtCut();
+  std::set<RecordKey> own = world_.judge(id_).written();
+  own.merge(Waiting());
+  for (const RecordKey& key : own) {
+    held.erase(key);
+    right.erase(key);
+  }
+  EXPECT_EQ(held, right) << id_ << " settled and differs from its cut";
 }
 
 void ScriptedDevice::Step() {
@@ -200,6 +210,12 @@ class ReplicaDevice::Network final : public Transport {
     if (Fails()) return Unavailable();
     return answer;
   }
+  Result<PushResult> Push(std::string_view batch) override {
+    if (Fails()) return Unavailable();
+    auto answer = device_.world_.Push(device_.id_, batch);
+    if (Fails()) return Unavailable();
+    return answer;
+  }
 
  private:
   bool Fails() { return faults_one_in_ > 0 && device_.OneIn(faults_one_in_); }
@@ -237,8 +253,67 @@ void ReplicaDevice::Pull(uint64_t faults_one_in) {
   CheckSettled();
 }
 
+void ReplicaDevice::Push(uint64_t faults_one_in) {
+  Network network(*this, faults_one_in);
+  const auto pushed = replica_->Push(network);
+  if (pushed.ok()) return;
+  EXPECT_EQ(pushed.status().code(), ErrorCode::kUnavailable) << pushed.status().ToString();
+  EXPECT_GT(faults_one_in, 0U);
+}
+
+void ReplicaDevice::Write() {
+  static const std::vector<std::string> kEntities = {"users", "visits", "events"};
+  WriteBatch batch;
+  for (uint64_t count = 1 + Below(3); count > 0; --count) {
+    const std::string& entity = kEntities[Below(kEntities.size())];
+    const std::string id = "id" + std::to_string(Below(6));
+    const uint64_t which = Below(12);
+    const std::string value = R"({"value":)" + std::to_string(which % 3) + R"(,"owner":)" +
+                              std::to_string(which / 3) + "}";
+    const auto known = replica_->store().FindEntity(entity);
+    const EntityKind kind = known.has_value() ? known->declaration.kind : world_.KindOf(entity);
+    if (kind == EntityKind::kIncremental) {
+      batch.Append(entity, RecordId(id + "-own" + std::to_string(which)), value, ValueKind::kJson);
+    } else if (OneIn(3)) {
+      batch.Delete(entity, RecordId(id));
+    } else {
+      batch.Put(entity, RecordId(id), value, ValueKind::kJson);
+    }
+  }
+  EXPECT_OK(replica_->Write(batch, {.replace = OneIn(3)}));
+}
+
+// Somebody looks after what failed.
+void ReplicaDevice::TendOutbox() {
+  std::vector<uint64_t> numbers;
+  RecordIterator rows = replica_->store().GetView().Scan(kOutboxEntity, ScanOptions{});
+  while (rows.Next()) numbers.push_back(std::strtoull(rows.id().c_str(), nullptr, 10));
+  EXPECT_OK(rows.status());
+  if (numbers.empty()) return;
+  const uint64_t number = numbers[Below(numbers.size())];
+  const Status tended =
+      OneIn(2) ? replica_->RetryOperation(number) : replica_->DropOperation(number);
+  EXPECT_TRUE(tended.ok() || tended.code() == ErrorCode::kNotFound ||
+              tended.code() == ErrorCode::kBusy || tended.code() == ErrorCode::kConflict)
+      << tended.ToString();
+}
+
+std::set<RecordKey> ReplicaDevice::Waiting() {
+  std::set<RecordKey> waiting;
+  RecordIterator rows = replica_->store().GetView().Scan(kOutboxEntity, ScanOptions{});
+  while (rows.Next()) {
+    const auto operation = internal::DecodeOperation(rows.value());
+    EXPECT_OK(operation);
+    if (operation->state == OperationState::kPending) {
+      waiting.insert({operation->entity, operation->id.text()});
+    }
+  }
+  EXPECT_EQ(waiting.size(), replica_->outbox().records);
+  return waiting;
+}
+
 void ReplicaDevice::Step() {
-  switch (Below(8)) {
+  switch (Below(12)) {
     case 0:
       return Open();
     case 1:
@@ -247,6 +322,16 @@ void ReplicaDevice::Step() {
     case 3:
     case 4:
       return Pull(2 + Below(8));
+    case 5:
+    case 6:
+    case 7:
+      return Write();
+    case 8:
+      return Push(0);
+    case 9:
+      return Push(2 + Below(4));
+    case 10:
+      return TendOutbox();
     default:
       return;
   }
@@ -265,9 +350,12 @@ DeviceMap ReplicaDevice::Contents() {
 
 void ReplicaDevice::Converge() {
   for (int round = 0; round < 3; ++round) {
+    Push(0);
     Pull(0);
     if (::testing::Test::HasFailure()) return;
   }
+  EXPECT_EQ(replica_->outbox().pending, 0U) << "an operation has no outcome";
+  EXPECT_EQ(replica_->outbox().records, 0U);
   EXPECT_EQ(Contents(), world_.judge(id_).Now()) << id_;
   for (const auto& [key, value] : Contents()) {
     EXPECT_EQ(replica_->store().FindEntity(key.first)->declaration.kind, world_.KindOf(key.first))

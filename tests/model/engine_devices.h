@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ class ModelDevice {
   /// After anything that may have settled the newest session: a settled device equals the cut.
   void CheckSettled();
   virtual DeviceMap Contents() = 0;
+  /// Records that wait to be sent: what they are is the device's own affair.
+  virtual std::set<RecordKey> Waiting() { return {}; }
 
   const std::string id_;
   EngineWorld& world_;
@@ -67,7 +70,7 @@ class ScriptedDevice final : public ModelDevice {
   std::vector<std::string> owing_;     // keys that were not sent yet
 };
 
-/// A real replica. Its network loses requests and answers.
+/// A real replica, which also writes. Its network loses requests and answers.
 class ReplicaDevice final : public ModelDevice {
  public:
   ReplicaDevice(std::string id, EngineWorld& world, std::mt19937_64& random);
@@ -81,6 +84,10 @@ class ReplicaDevice final : public ModelDevice {
   class Network;
   void Open();
   void Pull(uint64_t faults_one_in);
+  void Push(uint64_t faults_one_in);
+  void Write();
+  void TendOutbox();
+  std::set<RecordKey> Waiting() override;
   DeviceMap Contents() override;
 
   test::TempDirectory directory_;

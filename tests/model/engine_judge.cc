@@ -199,6 +199,7 @@ void DeviceJudge::ReadRow(const BatchRow& row,
   if (own != kMainQueue) NoteLeft(std::string(kMainQueue), 1);
   const auto found = current_.view.find(key);
   const bool live = found != current_.view.end();
+  EXPECT_FALSE(current_.written.contains(key)) << what << ": told what it wrote itself";
   const std::optional<RowOp> owed = OwedAtCut(key);
   ASSERT_TRUE(owed.has_value()) << what << ": nothing was owed, told op "
                                 << static_cast<int>(row.op);
@@ -224,7 +225,7 @@ void DeviceJudge::Drained() {
   current_.drained = true;
   if (current_.selection_changed) return;
   for (const RecordKey& key : current_.owed) {
-    if (current_.handed.contains(key)) continue;
+    if (current_.handed.contains(key) || current_.written.contains(key)) continue;
     EXPECT_FALSE(OwedAtCut(key).has_value())
         << id_ << " session " << current_.number << " left out " << key.first << "/" << key.second;
   }
@@ -270,6 +271,15 @@ void DeviceJudge::WasReset() {
   current_.drained = false;
 }
 
+void DeviceJudge::Wrote(const RecordKey& key,
+                        SequenceNumber birth,
+                        SequenceNumber head,
+                        bool live) {
+  oracle_.Write(key, birth, head, live, sessions_);
+  current_.written.insert(key);
+  current_.disturbed = true;
+}
+
 uint64_t DeviceJudge::OwedNow() const {
   if (!reset_pending_) return AllOwed(records_.live, selection_).size();
   return Select(records_.live, selection_).size();
@@ -278,6 +288,7 @@ uint64_t DeviceJudge::OwedNow() const {
 bool DeviceJudge::Needs(const RecordKey& key, const EndedStay& life) const {
   if (oracle_.Holds(key, life.birth)) return true;
   if (!session_open() || current_.cut < life.birth || life.until <= current_.cut) return false;
+  if (current_.written.contains(key)) return false;
   const auto found = current_.view.find(key);
   return found != current_.view.end() && current_.selection.Contains(key, found->second.value);
 }

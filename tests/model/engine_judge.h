@@ -37,6 +37,8 @@ class DeviceJudge {
   void Acknowledged(const std::vector<std::string>& keys, const AckResult& result);
   void Selected(PlainSelection selection);
   void WasReset();
+  /// The device's own write was applied, and is its to see; `live` says what it made.
+  void Wrote(const RecordKey& key, SequenceNumber birth, SequenceNumber head, bool live);
   /// The source says that the newest session settled.
   void Settled() { reset_pending_ = false; }
   /// Sessions ended with the process.
@@ -54,6 +56,8 @@ class DeviceJudge {
   std::map<RecordKey, std::string> AtCut() const;
   /// What the device holds when it lacks nothing.
   std::map<RecordKey, std::string> Now() const;
+  /// Records that the device wrote since its newest session began.
+  const std::set<RecordKey>& written() const { return current_.written; }
   SequenceNumber cut() const { return current_.cut; }
   bool session_open() const { return current_.open && !current_.drained; }
   bool reset_pending() const { return reset_pending_; }
@@ -71,6 +75,7 @@ class DeviceJudge {
     PlainSelection selection;
     std::set<RecordKey> owed;  // at the start
     std::set<RecordKey> handed;
+    std::set<RecordKey> written;  // by the device itself, since
     std::set<std::pair<RecordKey, SequenceNumber>> unacknowledged;
     std::vector<PlainQueue> queues;
     std::map<std::string, uint64_t> left;              // by queue; of `main`, of all

@@ -41,7 +41,7 @@ class EngineHistory {
     const uint64_t devices = 2 + Below(2);
     for (uint64_t i = 0; i < devices; ++i) {
       const std::string id = "device" + std::to_string(seed) + "." + std::to_string(i);
-      if (i == 0 && OneIn(5)) {
+      if ((i == 0 && OneIn(4)) || (i == 1 && OneIn(12))) {
         devices_.push_back(std::make_unique<ReplicaDevice>(id, world_, random_));
       } else {
         devices_.push_back(std::make_unique<ScriptedDevice>(id, world_, random_));

@@ -154,6 +154,27 @@ class DeviceOracle {
     }
   }
 
+  /// The device wrote this version itself, or deleted the record, when `session` was its newest.
+  void Write(const RecordKey& key,
+             SequenceNumber birth,
+             SequenceNumber head,
+             bool live,
+             uint64_t session) {
+    for (auto& [other, life] : lives_[key]) {
+      if (live && other == birth) continue;
+      life.held = false;
+      life.acknowledged = false;
+      life.versions.clear();
+      life.last_deleted = session;
+    }
+    if (!live) return;
+    Life& life = lives_[key][birth];
+    life.held = true;
+    life.acknowledged = true;
+    life.versions.insert(head);
+    life.last_live = session;
+  }
+
   /// Lives that the device may have, oldest first.
   std::vector<SequenceNumber> HeldLives(const RecordKey& key) const {
     std::vector<SequenceNumber> held;

@@ -324,6 +324,106 @@ SelectionRule RuleOf(const std::set<std::string>& entities, const std::set<Plain
 
 }  // namespace
 
+PushOutcome EngineWorld::Expect(const DeviceJudge& judge,
+                                const RecordKey& key,
+                                const BatchRow& row,
+                                Pushed* record) const {
+  const PlainSelection& selection = judge.selection();
+  const bool all = !selection.entities.has_value() || selection.entities->contains(key.first);
+  const bool some = std::any_of(selection.parts.begin(),
+                                selection.parts.end(),
+                                [&](const PlainPart& part) { return part.entity == key.first; });
+  if (!all && !some) return PushOutcome::kInvalid;
+  const bool is_event = KindOf(key.first) == EntityKind::kIncremental;
+  if (is_event != (row.op == RowOp::kAppend)) return PushOutcome::kInvalid;
+  if (record->refused) return PushOutcome::kSkipped;
+  const auto found = records_.live.find(key);
+  const bool live = found != records_.live.end();
+  if (!record->touched && live && !selection.Contains(key, found->second.value)) {
+    record->refused = true;
+    return PushOutcome::kInvalid;
+  }
+  if (record->touched) return PushOutcome::kApplied;
+  const SequenceNumber version = live ? found->second.head : kSequenceZero;
+  const bool same = row.op == RowOp::kDelete ? !live : live && found->second.value == row.value;
+  const bool seen = record->own.value_or(row.superseded) == version;
+  if (same || (seen && !(is_event && live))) return PushOutcome::kApplied;
+  record->refused = true;
+  return PushOutcome::kConflict;
+}
+
+/// Adopts the version that the push made, if it made one.
+void EngineWorld::NotePushed(const std::string& device,
+                             const RecordKey& key,
+                             const Pushed& record,
+                             const PushAnswer& answer) {
+  const auto found = records_.live.find(key);
+  const bool lived = found != records_.live.end();
+  DeviceJudge& judge = judges_.at(device);
+  const bool shown = !record.live || judge.selection().Contains(key, record.value);
+  EXPECT_EQ(answer.outside, !shown);
+  SequenceNumber birth = lived ? found->second.birth : answer.version;
+  if (record.live && !(lived && found->second.value == record.value)) {
+    records_.Put(key, record.value, answer.version);
+  } else if (!record.live && lived) {
+    records_.Delete(key, answer.version);
+  }
+  if (record.live) {
+    EXPECT_EQ(answer.version, records_.live.at(key).head);
+    EXPECT_EQ(answer.birth, birth);
+  }
+  if (shown) judge.Wrote(key, birth, answer.version, record.live);
+}
+
+Result<PushResult> EngineWorld::Push(const std::string& device, std::string_view batch) {
+  const auto rows = BatchView::Parse(batch, BatchKind::kPush);
+  EXPECT_OK(rows);
+  std::map<RecordKey, Pushed> records;
+  std::vector<PushOutcome> expected;
+  std::map<uint64_t, PushAnswer>& first = pushed_[device];
+  for (size_t i = 0; i < rows->size(); ++i) {
+    const BatchRow row = rows->row(i);
+    const RecordKey key{std::string(rows->entity_name(row.entity)), std::string(row.id)};
+    Pushed& record = records[key];
+    const auto answered = first.find(row.sequence.value());
+    if (answered != first.end()) {
+      const bool applied = answered->second.outcome == PushOutcome::kApplied;
+      expected.push_back(applied ? PushOutcome::kDuplicate : answered->second.outcome);
+      record.refused = !applied;
+      const auto now = records_.live.find(key);
+      record.own.reset();
+      if (now == records_.live.end()) {
+        record.own = kSequenceZero;
+      } else if (now->second.head == answered->second.version) {
+        record.own = now->second.head;
+      }
+      continue;
+    }
+    expected.push_back(Expect(judges_.at(device), key, row, &record));
+    if (expected.back() != PushOutcome::kApplied) continue;
+    record.touched = true;
+    record.live = row.op != RowOp::kDelete;
+    record.value = row.value;
+    record.answers.push_back(i);
+  }
+  auto answer = source_->Push(batch);
+  EXPECT_OK(answer);
+  if (!answer.ok()) return answer;
+  EXPECT_EQ(answer->answers.size(), expected.size());
+  for (size_t i = 0; i < std::min(expected.size(), answer->answers.size()); ++i) {
+    const BatchRow row = rows->row(i);
+    EXPECT_EQ(PushOutcomeName(answer->answers[i].outcome), PushOutcomeName(expected[i]))
+        << device << " operation " << row.sequence.value() << " of "
+        << rows->entity_name(row.entity) << "/" << row.id << ": " << answer->answers[i].message;
+    first.emplace(row.sequence.value(), answer->answers[i]);
+  }
+  for (const auto& [key, record] : records) {
+    if (record.touched) NotePushed(device, key, record, answer->answers[record.answers.back()]);
+  }
+  AtRest(device);
+  return answer;
+}
+
 void EngineWorld::Grant(const std::string& device, const PlainSelection& selection) {
   SelectionRule rule;
   if (selection.entities.has_value()) rule = RuleOf(*selection.entities, selection.parts);

@@ -67,6 +67,7 @@ class EngineWorld {
                                    const std::string& session,
                                    const PageOptions& options);
   Result<AckResult> Acknowledge(const std::string& device, const std::vector<std::string>& keys);
+  Result<PushResult> Push(const std::string& device, std::string_view batch);
   void Grant(const std::string& device, const PlainSelection& selection);
   void DeclareQueue(const PlainQueue& queue);
   void DropQueue(const std::string& name);
@@ -98,8 +99,26 @@ class EngineWorld {
   const std::vector<PlainQueue>& queues() const { return queues_; }
 
  private:
+  /// A record as the operations of a push leave it.
+  struct Pushed {
+    bool live = false;
+    std::string value;
+    bool touched = false;
+    bool refused = false;
+    std::optional<SequenceNumber> own;  // version that an operation answered before made
+    std::vector<size_t> answers;
+  };
+
   void Open();
   void Close();
+  PushOutcome Expect(const DeviceJudge& judge,
+                     const RecordKey& key,
+                     const BatchRow& row,
+                     Pushed* record) const;
+  void NotePushed(const std::string& device,
+                  const RecordKey& key,
+                  const Pushed& record,
+                  const PushAnswer& answer);
   void SetKeys(const std::string& entity, size_t count);
   uint64_t CountNeeded(const std::string& entity, const DeviceJudge* only) const;
   void NoteEnded(const std::string& entity, SequenceNumber head);
@@ -117,7 +136,8 @@ class EngineWorld {
   PlainStore records_;
   std::map<std::string, size_t> keyed_;  // how many keys
   std::map<std::string, DeviceJudge> judges_;
-  std::vector<PlainQueue> queues_;  // in order of importance
+  std::vector<PlainQueue> queues_;                                // in order of importance
+  std::map<std::string, std::map<uint64_t, PushAnswer>> pushed_;  // first answers, by device
 };
 
 }  // namespace tidemark::model

@@ -350,8 +350,13 @@ TEST_F(ReplicaTest, TheDirectoryOfAnotherDeviceIsRefused) {
   replica_.reset();
   EXPECT_THAT(Replica::Open(replica_path_, "phone", options_, runtime_),
               StatusIs(ErrorCode::kWrongDevice));
-  EXPECT_THAT(Replica::Open(replica_path_, "", options_, runtime_),
-              StatusIs(ErrorCode::kInvalidArgument));
+  {
+    const auto whoever = Replica::Open(replica_path_, "", options_, runtime_);
+    ASSERT_OK(whoever);
+    EXPECT_EQ((*whoever)->device(), "tablet");
+  }
+  EXPECT_THAT(Replica::Open(directory_.path() / "new", "", options_, runtime_),
+              StatusIs(ErrorCode::kNotFound));
   OpenReplica();
 }
 

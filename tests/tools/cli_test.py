@@ -664,14 +664,54 @@ class DevicesTest(CliTest):
                     says="holds records of its own")
         self.assertIn("precious", self.run_ok("get", "contact", "100", data=self.replica).text)
 
-    def test_a_replica_takes_no_writes(self):
+    def test_what_a_replica_takes_no_writes_by(self):
         self.run_ok("put", "contact", "1", "1")
         self.pull()
         lines = self.file("x.ndjson", '{"entity":"contact","id":"1","data":2}\n')
-        for command in (["put", "contact", "1", "2"], ["delete", "contact", "1"], ["apply", lines],
-                        ["append", "visit", "1"], ["entities", "drop", "contact"]):
+        for command in (["apply", lines], ["entities", "drop", "contact"]):
             self.refuse(NOT_ALLOWED, *command, data=self.replica, says="write at its source")
         self.assertEqual(self.run_ok("get", "contact", "1", data=self.replica).text.strip(), "1")
+
+    def push(self, command="push"):
+        return self.run_json(command, "--replica", self.replica, "--device", "tablet-7")
+
+    def outbox(self):
+        lines = self.run_ok("outbox", "list", "--output", "ndjson", data=self.replica).text
+        return [json.loads(line) for line in lines.splitlines()]
+
+    def test_writes_of_a_replica(self):
+        self.run_ok("put", "contact", "1", '{"n":1}')
+        self.pull()
+        self.run_ok("put", "contact", "1", '{"n":2}', data=self.replica)
+        self.run_ok("put", "contact", "2", '{"n":3}', data=self.replica)
+        self.run_ok("append", "visit", '{"ward":3}', data=self.replica)
+        self.refuse(CONFLICT, "put", "contact", "1", "{}", "--if-absent", data=self.replica)
+        self.assertEqual([row["type"] for row in self.outbox()], ["put", "put", "append"])
+        pushed = self.push()
+        self.assertEqual((pushed["applied"], pushed["pending"], pushed["failed"]), (3, 0, 0))
+        self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
+        self.assertTrue(self.pull()["nothing_owed"])
+
+    def test_a_refused_operation_is_kept_retried_and_dropped(self):
+        self.run_ok("put", "contact", "1", '{"n":1}')
+        self.pull()
+        for value in ('{"n":2}', '{"n":3}'):
+            self.run_ok("put", "contact", "1", value, data=self.replica)
+        self.run_ok("put", "contact", "1", '{"n":9}')
+        self.refuse(CONFLICT, "sync", "--replica", self.replica, "--device", "tablet-7",
+                    says="outbox list says why")
+        self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
+        failed = self.outbox()
+        self.assertEqual([row["error"]["code"] for row in failed], ["conflict", "skipped"])
+        self.assertEqual(failed[0]["error"]["current"], {"n": 9})
+        self.refuse(USAGE, "outbox", "drop", data=self.replica, says="--all-failed")
+        self.refuse(NOT_FOUND, "outbox", "retry", "77", data=self.replica)
+        self.run_ok("outbox", "drop", str(failed[0]["operation"]), data=self.replica)
+        self.assertEqual(self.run_json("outbox", "retry", "--all-failed", data=self.replica),
+                         {"retried": 1, "pending": 1, "failed": 0})
+        self.assertEqual(self.push("sync")["applied"], 1)
+        self.assertEqual(self.run_ok("get", "contact", "1").text.strip(), '{"n":3}')
+        self.assertEqual(self.outbox(), [])
 
     def test_deletions_are_forgotten(self):
         for i in range(3):

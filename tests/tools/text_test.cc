@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "server/base64.h"
+#include "format/base64.h"
 #include "server/record_json.h"
 #include "tests/support/status_matchers.h"
 #include "tools/text_table.h"
@@ -18,18 +18,18 @@ using tidemark::test::IsOkAndHolds;
 using tidemark::test::StatusIs;
 
 TEST(Base64Test, KnownVectors) {
-  EXPECT_EQ(server::EncodeBase64(""), "");
-  EXPECT_EQ(server::EncodeBase64("f"), "Zg==");
-  EXPECT_EQ(server::EncodeBase64("fo"), "Zm8=");
-  EXPECT_EQ(server::EncodeBase64("foo"), "Zm9v");
-  EXPECT_EQ(server::EncodeBase64("foobar"), "Zm9vYmFy");
+  EXPECT_EQ(EncodeBase64(""), "");
+  EXPECT_EQ(EncodeBase64("f"), "Zg==");
+  EXPECT_EQ(EncodeBase64("fo"), "Zm8=");
+  EXPECT_EQ(EncodeBase64("foo"), "Zm9v");
+  EXPECT_EQ(EncodeBase64("foobar"), "Zm9vYmFy");
 }
 
 TEST(Base64Test, RoundTripsEveryByte) {
   std::string bytes;
   for (int i = 0; i < 256; ++i) {
     bytes += static_cast<char>(i);
-    EXPECT_THAT(server::DecodeBase64(server::EncodeBase64(bytes)), IsOkAndHolds(bytes));
+    EXPECT_THAT(DecodeBase64(EncodeBase64(bytes)), IsOkAndHolds(bytes));
   }
 }
 
@@ -45,7 +45,7 @@ TEST(Base64Test, RefusesWhatEncodesNothing) {
                            "Zm.v",
                            "Zm9v=",
                            "=m9v"}) {
-    EXPECT_THAT(server::DecodeBase64(text), StatusIs(ErrorCode::kInvalidArgument)) << text;
+    EXPECT_THAT(DecodeBase64(text), StatusIs(ErrorCode::kInvalidArgument)) << text;
   }
 }
 

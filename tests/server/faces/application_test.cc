@@ -315,8 +315,12 @@ TEST_F(ApplicationTest, ATokenOfADeviceSeesNothingBesides) {
   EXPECT_THAT(Get("/v1/devices/d1", bound), HasStatus(200));
   EXPECT_THAT(Get("/v1/devices/d2", bound), IsError(403, "device"));
   // Every other route that needs a token: what it shows is no device's own.
-  const std::set<std::string> own = {
-      "/v2/sync/start", "/v2/sync/{session}/queues/{queue}", "/v2/sync/ack", "/v1/devices/{id}"};
+  const std::set<std::string> own = {"/v2/sync/start",
+                                     "/v2/sync/{session}/queues/{queue}",
+                                     "/v2/sync/ack",
+                                     "/v1/devices/{id}",
+                                     "/v1/push",
+                                     "/v1/push/{push}"};
   for (const Route& route : application_->router().routes()) {
     if (route.open || (own.contains(route.pattern) && route.for_devices)) continue;
     std::string path = route.pattern;

@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 
-namespace tidemark::server {
+namespace tidemark {
 
 std::string EncodeHex(std::string_view bytes);
 /// nullopt when `text` is not pairs of hexadecimal digits, of either case.
 std::optional<std::string> DecodeHex(std::string_view text);
 
-}  // namespace tidemark::server
+}  // namespace tidemark

@@ -1,9 +1,9 @@
-#include "server/base64.h"
+#include "format/base64.h"
 
 #include <array>
 #include <cstdint>
 
-namespace tidemark::server {
+namespace tidemark {
 namespace {
 
 constexpr std::string_view kAlphabet =
@@ -68,4 +68,4 @@ Result<std::string> DecodeBase64(std::string_view text) {
   return bytes;
 }
 
-}  // namespace tidemark::server
+}  // namespace tidemark

@@ -1,8 +1,8 @@
-#include "server/hex.h"
+#include "format/hex.h"
 
 #include <cstdint>
 
-namespace tidemark::server {
+namespace tidemark {
 namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
@@ -40,4 +40,4 @@ std::optional<std::string> DecodeHex(std::string_view text) {
   return bytes;
 }
 
-}  // namespace tidemark::server
+}  // namespace tidemark

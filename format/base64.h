@@ -6,10 +6,10 @@
 
 #include "format/status.h"
 
-namespace tidemark::server {
+namespace tidemark {
 
 std::string EncodeBase64(std::string_view bytes);
 /// Strict: `kInvalidArgument` for other characters, missing padding, or bits that encode nothing.
 Result<std::string> DecodeBase64(std::string_view text);
 
-}  // namespace tidemark::server
+}  // namespace tidemark

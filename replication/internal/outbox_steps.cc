@@ -1,0 +1,516 @@
+#include "replication/internal/outbox_steps.h"
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "format/coding.h"
+#include "format/hex.h"
+#include "format/json.h"
+#include "replication/internal/outbox_entry.h"
+#include "replication/uuid.h"
+
+namespace tidemark::internal {
+namespace {
+
+constexpr size_t kPushBytesMax = 3 * 1024 * 1024;
+constexpr size_t kFencesInOneStep = 1000;
+/// Longer current values of conflicts are not kept beside the operation that lost.
+constexpr size_t kCurrentBytesMax = 256 * 1024;
+
+Status AtOperation(const Status& status, size_t index) {
+  return status.WithContext("operation " + std::to_string(index));
+}
+
+SequenceNumber FenceOf(std::string_view text) {
+  uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return SequenceNumber(number);
+}
+
+RowOp RowOpOf(WriteOp op) {
+  return op == WriteOp::kPut      ? RowOp::kPut
+         : op == WriteOp::kDelete ? RowOp::kDelete
+                                  : RowOp::kAppend;
+}
+
+bool WasApplied(const PushAnswer& answer) {
+  return answer.outcome == PushOutcome::kApplied || answer.outcome == PushOutcome::kDuplicate;
+}
+
+/// Comes again with the next push, behind what was written meanwhile.
+bool Waits(const PushAnswer& answer) {
+  return answer.outcome == PushOutcome::kParentMissing ||
+         (answer.outcome == PushOutcome::kSkipped && answer.code == "parent_missing");
+}
+
+OperationError ErrorOf(const PushAnswer& answer) {
+  OperationError error{.code = answer.code, .field = answer.field, .message = answer.message};
+  if (error.code.empty()) error.code = PushOutcomeName(answer.outcome);
+  if (!answer.current.has_value()) return error;
+  error.version = answer.current->version.value();
+  const auto& value = answer.current->value;
+  if (value.has_value() && answer.current->value_kind == ValueKind::kJson &&
+      value->size() <= kCurrentBytesMax) {
+    error.current = *value;
+  }
+  return error;
+}
+
+}  // namespace
+
+Status OutboxSteps::Load() {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto row, store_.GetRow(kOutboxStateKey));
+  if (row.has_value()) {
+    TIDEMARK_ASSIGN_OR_RETURN(state_, DecodeOutboxState(*row));
+  }
+  return {};
+}
+
+// Writing.
+
+Status OutboxSteps::CheckWrite(const WriteOperation& written) const {
+  if (IsLocalName(written.entity)) {
+    return {ErrorCode::kReserved, "names that begin with _ are the engine's own"};
+  }
+  if (written.condition.if_version.has_value()) {
+    return {ErrorCode::kInvalidArgument,
+            "a replica's versions are not those of its source: write without if_version, and a "
+            "change that somebody else made meanwhile is told as a conflict"};
+  }
+  const auto info = store_.FindEntity(written.entity);
+  if (!info.has_value()) return {};
+  const bool is_event = info->declaration.kind == EntityKind::kIncremental;
+  if (is_event == (written.op == WriteOp::kAppend)) return {};
+  return {
+      ErrorCode::kWrongKind,
+      info->name + (is_event ? " is incremental: append to it" : " is a snapshot: put into it")};
+}
+
+Result<LocalWriteResult> OutboxSteps::Write(const WriteBatch& batch,
+                                            const LocalWriteOptions& options) {
+  TIDEMARK_RETURN_IF_ERROR(batch.status());
+  if (!batch.operation_id().empty()) {
+    return {ErrorCode::kInvalidArgument, "a replica's own operations have numbers, not ids"};
+  }
+  LocalChanges changes(store_, &state_);
+  LocalWriteResult result;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    TIDEMARK_RETURN_IF_ERROR(
+        AtOperation(WriteOne(batch.operation(i), options, &changes, &result), i));
+  }
+  if (changes.state().pending + changes.state().failed > kOutboxOperationsMax) {
+    return {ErrorCode::kTooLarge, "the outbox is full with 1,000,000 operations: push first"};
+  }
+  for (const WriteBatch::Row& row : batch.rows()) {
+    if (row.value.has_value()) {
+      changes.batch().SetRow(row.key, *row.value);
+    } else {
+      changes.batch().DeleteRow(row.key);
+    }
+  }
+  TIDEMARK_RETURN_IF_ERROR(changes.Commit());
+  return result;
+}
+
+Status OutboxSteps::WriteOne(const WriteOperation& written,
+                             const LocalWriteOptions& options,
+                             LocalChanges* changes,
+                             LocalWriteResult* result) {
+  TIDEMARK_RETURN_IF_ERROR(CheckWrite(written));
+  OutboxOperation operation;
+  operation.op = written.op;
+  operation.entity = written.entity;
+  operation.id = written.id.empty() ? RecordId(MakeUuid7(store_.runtime()))
+                                    : RecordId(written.id, written.id_form);
+  TIDEMARK_RETURN_IF_ERROR(CheckRecordId(operation.id.text()));
+  operation.value_kind = written.value_kind;
+  operation.value = written.value;
+  operation.if_newer = written.condition.if_newer;
+  operation.created_at = store_.runtime().clock().WallMilliseconds();
+  if (written.op != WriteOp::kDelete && written.value_kind == ValueKind::kJson) {
+    TIDEMARK_ASSIGN_OR_RETURN(operation.value, MinifyJson(written.value));
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto visible, changes->Visible(operation.entity, operation.id));
+  if (written.condition.if_absent && visible.has_value()) {
+    return {ErrorCode::kConditionFailed, "the record exists"};
+  }
+  if (operation.if_newer.has_value() && visible.has_value() && visible->writer_time.has_value() &&
+      *operation.if_newer <= *visible->writer_time) {
+    return {ErrorCode::kConditionFailed,
+            "its timestamp is not newer than " + std::to_string(*visible->writer_time)};
+  }
+  const bool same = written.op == WriteOp::kDelete
+                        ? !visible.has_value()
+                        : visible.has_value() && visible->value_kind == operation.value_kind &&
+                              visible->value == operation.value;
+  result->ids.push_back(operation.id.text());
+  if (same) {
+    ++result->unchanged;
+    return {};
+  }
+  if (written.op == WriteOp::kAppend && visible.has_value()) {
+    return {ErrorCode::kConflict,
+            "there is another event " + operation.id.text() + " of " + operation.entity};
+  }
+  ++result->applied;
+  return Enqueue(std::move(operation), options.replace, changes);
+}
+
+Image OutboxSteps::ImageOf(const std::optional<Record>& visible) const {
+  Image image;
+  if (!visible.has_value()) return image;
+  image.present = true;
+  image.id_form = visible->id_form;
+  image.value_kind = visible->value_kind;
+  image.value = visible->value;
+  const OriginVersion origin = visible->origin.value_or(OriginVersion());
+  image.birth = origin.birth;
+  image.head = origin.head;
+  // A reset that is under way has listed it already if it was written since.
+  const auto& sweep = replica_.sweep_through;
+  if (sweep.has_value() && visible->version > *sweep) image.session = replica_.session;
+  return image;
+}
+
+Status OutboxSteps::Enqueue(OutboxOperation operation, bool replace, LocalChanges* changes) {
+  TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local, changes->Find(operation.entity, operation.id));
+  if (!local->record.has_value()) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto visible, changes->Visible(operation.entity, operation.id));
+    changes->Begin(local, ImageOf(visible));
+  } else if (local->record->operations.empty()) {
+    local->record->base = local->image.present ? local->image.head : kSequenceZero;
+  }
+  OutboxState& state = changes->state();
+  operation.number = state.next_number;
+  bool is_needed = true;
+  if (replace) {
+    TIDEMARK_ASSIGN_OR_RETURN(is_needed, Replace(operation, changes, local, &operation.number));
+  }
+  changes->Show(operation.entity, operation.id, operation);
+  if (!is_needed) {
+    EndRecord(operation.entity, changes, local);
+    return {};
+  }
+  if (operation.number == state.next_number) ++state.next_number;
+  ++state.pending;
+  std::vector<uint64_t>& numbers = local->record->operations;
+  numbers.insert(std::upper_bound(numbers.begin(), numbers.end(), operation.number),
+                 operation.number);
+  changes->PutOperation(operation);
+  return {};
+}
+
+// The new operation takes the place of the first one that it replaces (decisions B19, B20): what
+// was written between them may build on it. What may have been sent stays.
+Result<bool> OutboxSteps::Replace(const OutboxOperation& operation,
+                                  LocalChanges* changes,
+                                  LocalState* local,
+                                  uint64_t* number) {
+  OutboxState& state = changes->state();
+  std::vector<uint64_t>& numbers = local->record->operations;
+  for (auto at = numbers.begin(); at != numbers.end();) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto queued, changes->FindOperation(*at));
+    const bool sent = *at <= state.sent_through;
+    const bool replaced = queued.has_value() && !sent &&
+                          (operation.op == WriteOp::kDelete || queued->op == operation.op);
+    if (!replaced) {
+      ++at;
+      continue;
+    }
+    *number = std::min(*number, *at);
+    changes->EraseOperation(*at);
+    --state.pending;
+    at = numbers.erase(at);
+  }
+  // A record that the source never had, nor will, need not be deleted there.
+  const bool unknown = operation.op == WriteOp::kDelete && numbers.empty() &&
+                       local->record->base == kSequenceZero && !local->image.present;
+  return !unknown;
+}
+
+Status OutboxSteps::Retry(uint64_t number) {
+  LocalChanges changes(store_, &state_);
+  TIDEMARK_ASSIGN_OR_RETURN(auto operation, changes.FindOperation(number));
+  if (!operation.has_value() || operation->state != OperationState::kFailed) {
+    return {ErrorCode::kNotFound, "no operation " + std::to_string(number) + " has failed"};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto visible, changes.Visible(operation->entity, operation->id));
+  if (operation->op == WriteOp::kAppend && visible.has_value()) {
+    return {ErrorCode::kConflict, "there is another event of this id: drop the operation"};
+  }
+  changes.EraseOperation(number);
+  --changes.state().failed;
+  operation->state = OperationState::kPending;
+  operation->error = {};
+  TIDEMARK_RETURN_IF_ERROR(Enqueue(*std::move(operation), /*replace=*/false, &changes));
+  return changes.Commit();
+}
+
+Status OutboxSteps::Drop(uint64_t number) {
+  LocalChanges changes(store_, &state_);
+  TIDEMARK_ASSIGN_OR_RETURN(const auto operation, changes.FindOperation(number));
+  if (!operation.has_value()) {
+    return {ErrorCode::kNotFound, "there is no operation " + std::to_string(number)};
+  }
+  OutboxState& state = changes.state();
+  if (operation->state == OperationState::kFailed) {
+    changes.EraseOperation(number);
+    --state.failed;
+    return changes.Commit();
+  }
+  if (number <= state.sent_through) {
+    return {ErrorCode::kBusy, "the operation was sent and may be applied: push, and see"};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local,
+                            changes.Find(operation->entity, operation->id));
+  if (!local->record.has_value()) {
+    return {ErrorCode::kCorruption, "a pending operation without its record"};
+  }
+  changes.EraseOperation(number);
+  --state.pending;
+  std::vector<uint64_t>& numbers = local->record->operations;
+  const bool was_last = !numbers.empty() && numbers.back() == number;
+  std::erase(numbers, number);
+  if (numbers.empty()) {
+    EndRecord(operation->entity, &changes, local);
+  } else if (was_last) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto before, changes.FindOperation(numbers.back()));
+    if (before.has_value()) changes.Show(before->entity, before->id, *before);
+  }
+  return changes.Commit();
+}
+
+// Pushing.
+
+Result<std::optional<std::string>> OutboxSteps::NextPush(std::string_view device, uint64_t last) {
+  BatchBuilder builder;
+  uint64_t through = 0;
+  LocalChanges changes(store_, &state_);
+  RecordIterator rows = store_.GetView().Scan(kOutboxEntity, ScanOptions{});
+  while (builder.size() < kPushOperationsMax && rows.Next()) {
+    TIDEMARK_ASSIGN_OR_RETURN(const OutboxOperation operation, DecodeOperation(rows.value()));
+    if (operation.number > last) break;
+    if (operation.state != OperationState::kPending) continue;
+    const size_t bytes = operation.value.size() + operation.id.text().size();
+    if (!builder.empty() && builder.payload_bytes() + bytes > kPushBytesMax) break;
+    TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local,
+                              changes.Find(operation.entity, operation.id));
+    const auto info = store_.FindEntity(operation.entity);
+    builder.Add({.entity = builder.Entity(
+                     operation.entity,
+                     info.has_value() ? std::optional(info->declaration.kind) : std::nullopt),
+                 .op = RowOpOf(operation.op),
+                 .id_form = operation.id.form(),
+                 .value_kind = operation.value_kind,
+                 .sequence = SequenceNumber(operation.number),
+                 .birth = {},
+                 .superseded = local->record.has_value() ? local->record->base : kSequenceZero,
+                 .id = operation.id.text(),
+                 .value = operation.value,
+                 .writer_time = operation.if_newer,
+                 .ended = {},
+                 .origin_birth = {},
+                 .origin_head = {}});
+    through = operation.number;
+  }
+  TIDEMARK_RETURN_IF_ERROR(rows.status());
+  if (builder.empty()) return std::optional<std::string>{};
+  if (through > state_.sent_through) {
+    LocalChanges sending(store_, &state_);
+    sending.state().sent_through = through;
+    TIDEMARK_RETURN_IF_ERROR(sending.Commit());
+  }
+  return std::optional<std::string>(builder.Finish({.kind = BatchKind::kPush,
+                                                    .store = replica_.source,
+                                                    .epoch = replica_.epoch,
+                                                    .device = std::string(device),
+                                                    .origin = EncodeHex(replica_.incarnation)}));
+}
+
+Status OutboxSteps::TakeAnswers(const PushResult& result, PushTotals* totals) {
+  LocalChanges changes(store_, &state_);
+  PushTotals sofar = *totals;
+  for (const PushAnswer& answer : result.answers) {
+    TIDEMARK_RETURN_IF_ERROR(TakeAnswer(answer, &changes, &sofar));
+  }
+  TIDEMARK_RETURN_IF_ERROR(changes.Commit());
+  *totals = sofar;
+  return {};
+}
+
+Status OutboxSteps::TakeAnswer(const PushAnswer& answer,
+                               LocalChanges* changes,
+                               PushTotals* totals) {
+  TIDEMARK_ASSIGN_OR_RETURN(auto operation, changes->FindOperation(answer.operation));
+  if (!operation.has_value() || operation->state != OperationState::kPending) return {};
+  ++totals->counts[static_cast<size_t>(answer.outcome)];
+  TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local,
+                            changes->Find(operation->entity, operation->id));
+  if (!local->record.has_value()) {
+    return {ErrorCode::kCorruption, "a pending operation without its record"};
+  }
+  OutboxState& state = changes->state();
+  std::vector<uint64_t>& numbers = local->record->operations;
+  changes->EraseOperation(answer.operation);
+  std::erase(numbers, answer.operation);
+  --state.pending;
+  if (WasApplied(answer)) {
+    Apply(*operation, answer, changes, local);
+  } else if (Waits(answer)) {
+    operation->error = ErrorOf(answer);
+    ++operation->attempts;
+    operation->number = state.next_number++;
+    numbers.push_back(operation->number);
+    ++state.pending;
+    changes->PutOperation(*operation);
+  } else {
+    Fail(*operation, answer, changes);
+  }
+  if (numbers.empty()) EndRecord(operation->entity, changes, local);
+  return {};
+}
+
+void OutboxSteps::EndRecord(const std::string& entity,
+                            LocalChanges* changes,
+                            LocalState* local) const {
+  // Whether the source still has it is known when the reset that is under way ends: to show it now
+  // would look as if the reset had listed it.
+  const bool unsure = replica_.sweep_through.has_value() && local->image.present &&
+                      local->image.session != replica_.session;
+  if (!unsure) changes->End(entity, local);
+}
+
+void OutboxSteps::Apply(const OutboxOperation& operation,
+                        const PushAnswer& answer,
+                        LocalChanges* changes,
+                        LocalState* local) {
+  const bool present = operation.op != WriteOp::kDelete && !answer.outside;
+  local->record->base = present ? answer.version : kSequenceZero;
+  if (answer.version <= replica_.reset_cut) return;  // the reset's pages tell what became of it
+  // A page that told of this version, or that it left, was made after it was written. Operations
+  // that were applied together have one version.
+  const Image& image = local->image;
+  if (answer.version > image.head || (answer.version == image.head && image.answered)) {
+    local->image = {.present = present,
+                    .answered = true,
+                    .id_form = operation.id.form(),
+                    .value_kind = operation.value_kind,
+                    .birth = answer.birth,
+                    .head = answer.version,
+                    .session = replica_.session,
+                    .value = present ? operation.value : std::string()};
+    local->image_changed = true;
+  }
+  if (!present || replica_.sweep_through.has_value()) {
+    changes->Fence(operation.entity, operation.id, answer.version);
+  }
+}
+
+void OutboxSteps::Fail(OutboxOperation operation, const PushAnswer& answer, LocalChanges* changes) {
+  operation.state = OperationState::kFailed;
+  operation.error = ErrorOf(answer);
+  ++operation.attempts;
+  ++changes->state().failed;
+  changes->PutOperation(operation);
+}
+
+// Pulling.
+
+Result<bool> OutboxSteps::IsPending(std::string_view entity, std::string_view id) const {
+  if (state_.records == 0) return false;
+  TIDEMARK_ASSIGN_OR_RETURN(const auto row,
+                            store_.GetRow(LocalKey(kLocalRecordPrefix, entity, id)));
+  return row.has_value();
+}
+
+Result<bool> OutboxSteps::TakeRow(
+    const BatchView& rows, const BatchRow& row, bool reset, WriteBatch* batch, bool* changed) {
+  *changed = false;
+  const std::string_view entity = rows.entity_name(row.entity);
+  if (state_.fences > 0) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto fence,
+                              store_.GetRow(LocalKey(kFencePrefix, entity, row.id)));
+    if (fence.has_value() && row.sequence < FenceOf(*fence)) return true;
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const bool pending, IsPending(entity, row.id));
+  if (!pending) return false;
+  const std::string key = LocalKey(kImagePrefix, entity, row.id);
+  TIDEMARK_ASSIGN_OR_RETURN(const auto known, store_.GetRow(key));
+  if (known.has_value()) {
+    TIDEMARK_ASSIGN_OR_RETURN(const Image image, DecodeImage(*known));
+    if (image.head > row.sequence && !reset) return true;
+    *changed = image.head != row.sequence || image.present != (row.op != RowOp::kDelete);
+  }
+  const bool present = row.op != RowOp::kDelete;
+  batch->SetRow(key,
+                EncodeImage({.present = present,
+                             .id_form = row.id_form,
+                             .value_kind = row.value_kind,
+                             .birth = row.birth,
+                             .head = row.sequence,
+                             .session = replica_.session,
+                             .value = present ? std::string(row.value) : std::string()}));
+  return true;
+}
+
+Status OutboxSteps::ForgetFences() {
+  while (state_.fences > 0) {
+    LocalChanges changes(store_, &state_);
+    size_t found = 0;
+    TIDEMARK_RETURN_IF_ERROR(store_.ScanRows(kFencePrefix, [&](std::string_view key, auto) {
+      changes.batch().DeleteRow(key);
+      return ++found < kFencesInOneStep;
+    }));
+    changes.state().fences = found < kFencesInOneStep ? 0 : changes.state().fences;
+    TIDEMARK_RETURN_IF_ERROR(changes.Commit());
+  }
+  return {};
+}
+
+Status OutboxSteps::FinishReset() {
+  if (state_.records == 0) return {};
+  TIDEMARK_RETURN_IF_ERROR(ForgetUnlisted());
+  LocalChanges changes(store_, &state_);
+  std::vector<std::pair<std::string, std::string>> answered;  // entity and id
+  Status damaged;
+  TIDEMARK_RETURN_IF_ERROR(
+      store_.ScanRows(kLocalRecordPrefix, [&](std::string_view key, std::string_view value) {
+        const auto record = DecodeLocalRecord(value);
+        if (!record.ok()) damaged = record.status();
+        if (record.ok() && record->operations.empty()) {
+          ByteReader name(key.substr(kLocalRecordPrefix.size()));
+          std::string entity = name.Ordered();
+          answered.emplace_back(std::move(entity), std::string(name.rest()));
+        }
+        return damaged.ok();
+      }));
+  TIDEMARK_RETURN_IF_ERROR(damaged);
+  for (const auto& [entity, id] : answered) {
+    TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local, changes.Find(entity, RecordId(id)));
+    changes.End(entity, local);
+  }
+  return answered.empty() ? Status() : changes.Commit();
+}
+
+Status OutboxSteps::ForgetUnlisted() {
+  std::vector<std::string> unlisted;
+  Status damaged;
+  TIDEMARK_RETURN_IF_ERROR(
+      store_.ScanRows(kImagePrefix, [&](std::string_view key, std::string_view value) {
+        const auto image = DecodeImage(value);
+        if (!image.ok()) damaged = image.status();
+        if (image.ok() && image->present && image->session != replica_.session) {
+          unlisted.emplace_back(key);
+        }
+        return damaged.ok();
+      }));
+  TIDEMARK_RETURN_IF_ERROR(damaged);
+  if (unlisted.empty()) return {};
+  LocalChanges changes(store_, &state_);
+  const std::string nothing = EncodeImage({.session = replica_.session});
+  for (const std::string& key : unlisted) changes.batch().SetRow(key, nothing);
+  return changes.Commit();
+}
+
+}  // namespace tidemark::internal

@@ -1,0 +1,85 @@
+// What a replica does with its own writes: takes them, sends them, and works in what the source
+// answers and what its pages say meanwhile.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "db/store.h"
+#include "format/batch.h"
+#include "format/status.h"
+#include "replication/internal/local_changes.h"
+#include "replication/internal/replica_state.h"
+#include "replication/outbox.h"
+#include "replication/push.h"
+#include "replication/replica.h"
+
+namespace tidemark::internal {
+
+/// Thread-compatible: the replica's lock is held over every call.
+class OutboxSteps {
+ public:
+  /// Both must outlive it.
+  OutboxSteps(Store& store, const ReplicaState& replica) : store_(store), replica_(replica) {}
+  Status Load();
+
+  const OutboxState& state() const { return state_; }
+
+  // Writing.
+
+  Result<LocalWriteResult> Write(const WriteBatch& batch, const LocalWriteOptions& options);
+  Status Retry(uint64_t number);
+  Status Drop(uint64_t number);
+
+  // Pushing.
+
+  /// The first pending operations up to `last`, as the batch to send; nullopt: there are none. From
+  /// here on they may have reached the source.
+  Result<std::optional<std::string>> NextPush(std::string_view device, uint64_t last);
+  /// One step for all answers of a push.
+  Status TakeAnswers(const PushResult& result, PushTotals* totals);
+
+  // Pulling.
+
+  /// True if a row of a page was dealt with: the record is one that was written here.
+  Result<bool> TakeRow(
+      const BatchView& rows, const BatchRow& row, bool reset, WriteBatch* batch, bool* changed);
+  /// True if operations of the record are pending.
+  Result<bool> IsPending(std::string_view entity, std::string_view id) const;
+  /// A new session began: pages of older ones are refused as such.
+  Status ForgetFences();
+  /// A reset ends: records that it did not list are no more at the source.
+  Status FinishReset();
+
+ private:
+  Status WriteOne(const WriteOperation& written,
+                  const LocalWriteOptions& options,
+                  LocalChanges* changes,
+                  LocalWriteResult* result);
+  Status CheckWrite(const WriteOperation& written) const;
+  Status Enqueue(OutboxOperation operation, bool replace, LocalChanges* changes);
+  /// Takes operations that the new one makes needless off the queue. Answers whether anything is
+  /// left to be sent, and the number that the new one may have.
+  Result<bool> Replace(const OutboxOperation& operation,
+                       LocalChanges* changes,
+                       LocalState* local,
+                       uint64_t* number);
+  Image ImageOf(const std::optional<Record>& visible) const;
+  Status TakeAnswer(const PushAnswer& answer, LocalChanges* changes, PushTotals* totals);
+  Status ForgetUnlisted();
+  /// No operation of the record is pending any more.
+  void EndRecord(const std::string& entity, LocalChanges* changes, LocalState* local) const;
+  void Apply(const OutboxOperation& operation,
+             const PushAnswer& answer,
+             LocalChanges* changes,
+             LocalState* local);
+  static void Fail(OutboxOperation operation, const PushAnswer& answer, LocalChanges* changes);
+
+  Store& store_;
+  const ReplicaState& replica_;
+  OutboxState state_;
+};
+
+}  // namespace tidemark::internal

@@ -1,0 +1,339 @@
+#include "replication/internal/push_evaluation.h"
+
+#include <algorithm>
+
+#include "format/base64.h"
+#include "format/json.h"
+#include "replication/internal/marks.h"
+
+namespace tidemark::internal {
+namespace {
+
+// Codes of operations that were skipped.
+constexpr std::string_view kWaitsForParent = "parent_missing";
+constexpr std::string_view kBuildsOnRefused = "skipped";
+
+bool Refuse(PushAnswer* answer,
+            PushOutcome outcome,
+            std::string_view code,
+            std::string message,
+            std::string_view field = {}) {
+  answer->outcome = outcome;
+  answer->code = code;
+  answer->field = field;
+  answer->message = std::move(message);
+  return true;
+}
+
+bool RefuseInvalid(PushAnswer* answer, ErrorCode code, std::string message) {
+  return Refuse(answer, PushOutcome::kInvalid, GetErrorInfo(code).name, std::move(message));
+}
+
+bool IsSame(ValueKind kind, std::string_view value, ValueKind other_kind, std::string_view other) {
+  return kind == other_kind && value == other;
+}
+
+// As `_conflicts` has it.
+std::string ConflictJson(const std::string& device, const EntityInfo& info, const Record& lost) {
+  JsonWriter writer;
+  writer.BeginObject();
+  writer.Key("entity").String(info.name);
+  writer.Key("id").String(lost.id);
+  writer.Key("device").String(device);
+  writer.Key("version").Unsigned(lost.version.value());
+  writer.Key("data");
+  if (lost.value_kind == ValueKind::kJson) {
+    writer.Raw(lost.value);
+  } else {
+    writer.BeginObject().Key("$base64").String(EncodeBase64(lost.value)).EndObject();
+  }
+  writer.EndObject();
+  return writer.Take();
+}
+
+}  // namespace
+
+const RowChecker& PushEvaluation::CheckerOf(const EntityInfo& info) {
+  const auto known = checkers_.find(info.number);
+  if (known != checkers_.end()) return known->second;
+  EntityDeclaration fields_only = info.declaration;
+  fields_only.id_fields.clear();  // the operation itself says which record it is about
+  return checkers_.emplace(info.number, RowChecker(fields_only)).first->second;
+}
+
+bool PushEvaluation::IsShown(EntityNumber entity, ValueKind kind, std::string_view value) const {
+  if (selection_.Contains(entity)) return true;
+  BatchRow row;
+  row.value_kind = kind;
+  row.value = value;
+  std::vector<OpenStay> scratch;
+  return Shows(
+      selection_,
+      {.entity = entity, .live = true, .stays = store_.KeysOf(entity).StaysOf(row, &scratch)});
+}
+
+bool PushEvaluation::RefuseMalformed(const Operation& operation, PushAnswer* answer) {
+  const BatchRow& row = operation.row;
+  const bool is_event = operation.info.declaration.kind == EntityKind::kIncremental;
+  const bool appends = row.op == RowOp::kAppend;
+  if (is_event != appends) {
+    return RefuseInvalid(answer,
+                         ErrorCode::kWrongKind,
+                         operation.info.name + (is_event ? " is incremental: events are only added"
+                                                         : " is a snapshot: put into it"));
+  }
+  if (row.op == RowOp::kDelete || row.value_kind == ValueKind::kBytes) return false;
+  if (row.value_kind != ValueKind::kJson) {
+    return RefuseInvalid(answer, ErrorCode::kUnsupported, "values are JSON or bytes");
+  }
+  const Result<std::string> minified = MinifyJson(row.value);
+  if (!minified.ok() || *minified != row.value) {
+    return RefuseInvalid(answer,
+                         ErrorCode::kMalformedJson,
+                         minified.ok() ? "the value is not minified" : minified.status().message());
+  }
+  const EntityDeclaration& declared = operation.info.declaration;
+  if (declared.fields.empty() && declared.references.empty()) return false;
+  const CheckedRow checked = CheckerOf(operation.info).Check(row.value);
+  if (!checked.fault.has_value()) return false;
+  return Refuse(answer,
+                PushOutcome::kInvalid,
+                checked.fault->code,
+                checked.fault->message,
+                checked.fault->field);
+}
+
+Result<bool> PushEvaluation::RefuseOrphan(const Operation& operation, PushAnswer* answer) {
+  const EntityDeclaration& declared = operation.info.declaration;
+  const BatchRow& row = operation.row;
+  if (declared.reference_policy != ReferencePolicy::kStrict || declared.references.empty() ||
+      row.op == RowOp::kDelete || row.value_kind != ValueKind::kJson) {
+    return false;
+  }
+  std::vector<std::string> names;
+  for (const EntityReference& reference : declared.references) names.push_back(reference.field);
+  TIDEMARK_ASSIGN_OR_RETURN(const auto fields, ReadJsonFields(row.value, names));
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (!fields[i].has_value() || fields[i]->type == JsonType::kNull) continue;
+    const std::string& parent = declared.references[i].entity;
+    const std::optional<RecordId> id = IdOfField(*fields[i]);
+    bool found = false;
+    if (id.has_value()) {
+      const auto info = store_.FindEntity(parent);
+      const auto pushed = info.has_value() ? by_id_.find({info->number, id->text()}) : by_id_.end();
+      if (pushed != by_id_.end()) {
+        found = pushed->second->live;
+      } else {
+        TIDEMARK_ASSIGN_OR_RETURN(const auto record, store_.Get(parent, *id));
+        found = record.has_value();
+      }
+    }
+    if (found) continue;
+    return Refuse(answer,
+                  PushOutcome::kParentMissing,
+                  "reference",
+                  names[i] + " names a record of " + parent +
+                      " that is not there: " + (id.has_value() ? id->text() : fields[i]->text),
+                  names[i]);
+  }
+  return false;
+}
+
+void PushEvaluation::Tell(const State& state, PushAnswer* answer) {
+  if (!state.before.has_value()) return;
+  const Record& record = *state.before;
+  PushCurrent current{.version = record.version, .value_kind = record.value_kind, .value = {}};
+  if (told_bytes_ + record.value.size() <= kPushValueBytesMax) {
+    told_bytes_ += record.value.size();
+    current.value = record.value;
+  }
+  answer->current = std::move(current);
+}
+
+bool PushEvaluation::RefuseConflict(const Operation& operation, State* state, PushAnswer* answer) {
+  const BatchRow& row = operation.row;
+  if (!state->touched && state->before.has_value() &&
+      !IsShown(state->info.number, state->before->value_kind, state->before->value)) {
+    return RefuseInvalid(
+        answer, ErrorCode::kNotAllowed, "the record is none that this device may see");
+  }
+  if (row.writer_time.has_value()) {
+    if (!state->writer_time.has_value() || *row.writer_time > *state->writer_time) return false;
+    Tell(*state, answer);
+    return Refuse(answer,
+                  PushOutcome::kConflict,
+                  "not_newer",
+                  "its timestamp is not newer than " + std::to_string(*state->writer_time));
+  }
+  if (state->touched) return false;  // it builds on the operation before it
+  if (row.op == RowOp::kAppend) {
+    if (!state->before.has_value() ||
+        IsSame(row.value_kind, row.value, state->before->value_kind, state->before->value)) {
+      return false;
+    }
+    return Refuse(answer, PushOutcome::kConflict, "conflict", "there is another event of this id");
+  }
+  const SequenceNumber version = state->before.has_value() ? state->before->version : kSequenceZero;
+  if (state->own.has_value() ? *state->own == version : row.superseded == version) return false;
+  if (row.op == RowOp::kDelete) {
+    if (!state->before.has_value()) return false;
+  } else if (state->before.has_value() &&
+             IsSame(row.value_kind, row.value, state->before->value_kind, state->before->value)) {
+    return false;
+  }
+  if (state->info.declaration.conflicts == ConflictPolicy::kLastWriter) {
+    state->overrides = true;
+    return false;
+  }
+  Tell(*state, answer);
+  return Refuse(answer,
+                PushOutcome::kConflict,
+                "conflict",
+                state->before.has_value()
+                    ? "the record is at version " + std::to_string(version.value()) + ", not " +
+                          std::to_string(row.superseded.value())
+                    : "the record was deleted by somebody else");
+}
+
+Result<PushEvaluation::State*> PushEvaluation::Load(const Operation& operation) {
+  const auto key = std::pair(operation.info.number, std::string(operation.row.id));
+  const auto known = by_id_.find(key);
+  if (known != by_id_.end()) return known->second;
+  State& state = states_.emplace_back();
+  state.info = operation.info;
+  state.id = RecordId(operation.row.id, operation.row.id_form);
+  TIDEMARK_ASSIGN_OR_RETURN(state.before, store_.Get(operation.info.name, state.id));
+  if (state.before.has_value()) {
+    state.live = true;
+    state.value_kind = state.before->value_kind;
+    state.value = state.before->value;
+    state.writer_time = state.before->writer_time;
+  }
+  const auto answered = answered_.find({operation.info.name, state.id.text()});
+  if (answered != answered_.end()) {
+    const PushAnswer& last = answered->second;
+    if (last.outcome != PushOutcome::kDuplicate) {
+      state.refused = last.code == kWaitsForParent ? PushOutcome::kParentMissing : last.outcome;
+    } else if (!state.before.has_value() || state.before->version == last.version) {
+      state.own = state.before.has_value() ? last.version : kSequenceZero;
+    }
+  }
+  by_id_[key] = &state;
+  return &state;
+}
+
+Status PushEvaluation::Add(const BatchView& rows, size_t index) {
+  Operation operation{.row = rows.row(index), .entity = {}, .info = {}};
+  operation.entity = rows.entity_name(operation.row.entity);
+  PushAnswer& answer = answers_.emplace_back();
+  answer.operation = operation.row.sequence.value();
+  if (IsLocalName(operation.entity)) {
+    RefuseInvalid(&answer, ErrorCode::kReserved, "names that begin with _ are the engine's own");
+    return {};
+  }
+  const auto info = store_.FindEntity(operation.entity);
+  if (!info.has_value() || !selection_.Touches(info->number)) {
+    RefuseInvalid(&answer,
+                  ErrorCode::kNotAllowed,
+                  "this device may see nothing of " + std::string(operation.entity));
+    return {};
+  }
+  operation.info = *info;
+  if (RefuseMalformed(operation, &answer)) return {};
+  TIDEMARK_ASSIGN_OR_RETURN(State* const state, Load(operation));
+  if (state->refused.has_value()) {
+    const bool waits = *state->refused == PushOutcome::kParentMissing;
+    Refuse(&answer,
+           PushOutcome::kSkipped,
+           waits ? kWaitsForParent : kBuildsOnRefused,
+           "an operation before it, of the same record, was not applied");
+    return {};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const bool orphan, RefuseOrphan(operation, &answer));
+  if (orphan || RefuseConflict(operation, state, &answer)) {
+    state->refused = answer.outcome;
+    return {};
+  }
+  const BatchRow& row = operation.row;
+  state->touched = true;
+  state->live = row.op != RowOp::kDelete;
+  state->value_kind = row.value_kind;
+  state->value = row.value;
+  if (row.writer_time.has_value()) {
+    state->writer_time = row.writer_time;
+    state->given_time = row.writer_time;
+  }
+  state->answers.push_back(answers_.size() - 1);
+  return {};
+}
+
+void PushEvaluation::AddAnswered(const BatchView& rows, size_t index, PushAnswer answer) {
+  const BatchRow row = rows.row(index);
+  answered_[{std::string(rows.entity_name(row.entity)), std::string(row.id)}] = answer;
+  answers_.push_back(std::move(answer));
+}
+
+Status PushEvaluation::Finish() {
+  for (const State& state : states_) {
+    if (state.touched) TIDEMARK_RETURN_IF_ERROR(FinishRecord(state));
+  }
+  // Rows of the engine itself come last, so that the records' versions follow each other.
+  for (size_t i = 0; i < local_.size(); ++i) {
+    const WriteOperation operation = local_.operation(i);
+    batch_.Append(operation.entity, operation.value, operation.value_kind);
+  }
+  return {};
+}
+
+Status PushEvaluation::FinishRecord(const State& state) {
+  PushedRecord record;
+  record.entity = state.info.number;
+  record.id = state.id.text();
+  record.live = state.live;
+  record.answers = state.answers;
+  if (state.before.has_value()) {
+    record.version_before = state.before->version;
+    record.birth_before = state.before->birth;
+  } else {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto history, store_.FindHistory(record.entity, state.id));
+    const size_t ended = history.has_value() ? history->ended.size() : 0;
+    for (size_t i = 0; i < ended; ++i) record.older.push_back(history->ended[i].birth);
+  }
+  if (state.live) {
+    record.outside = !IsShown(record.entity, state.value_kind, state.value);
+    record.written =
+        !state.before.has_value() ||
+        !IsSame(state.value_kind, state.value, state.before->value_kind, state.before->value);
+  } else {
+    record.written = state.before.has_value();
+  }
+  if (record.written) Write(state);
+  if (record.written && state.overrides) KeepOverridden(state);
+  for (const size_t answer : state.answers) answers_[answer].outside = record.outside;
+  records_.push_back(std::move(record));
+  return {};
+}
+
+void PushEvaluation::Write(const State& state) {
+  WriteCondition condition;
+  if (state.before.has_value()) {
+    condition.if_version = state.before->version;
+  } else {
+    condition.if_absent = true;
+  }
+  condition.if_newer = state.given_time;
+  if (!state.live) {
+    batch_.Delete(state.info.name, state.id, condition);
+  } else {
+    batch_.Put(state.info.name, state.id, state.value, state.value_kind, condition);
+  }
+}
+
+void PushEvaluation::KeepOverridden(const State& state) {
+  if (!state.before.has_value()) return;
+  const std::string json = ConflictJson(device_, state.info, *state.before);
+  // A value of the full size has no room for what is said beside it; its version is all there is.
+  local_.Append(kConflictsEntity, json, ValueKind::kJson);
+}
+
+}  // namespace tidemark::internal

@@ -1,0 +1,113 @@
+// Decides what becomes of each operation of a push, against the store as it is now, and makes the
+// write batch of those that go. Nothing is changed here: the batch carries conditions, so that a
+// record which somebody else changes meanwhile refuses it, and the push is evaluated again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "db/store.h"
+#include "format/batch.h"
+#include "replication/internal/row_check.h"
+#include "replication/push.h"
+#include "replication/selection.h"
+
+namespace tidemark::internal {
+
+/// Every version that a last writer replaced without having seen it, as an event each; the newest
+/// 10,000 at least.
+inline constexpr std::string_view kConflictsEntity = "_conflicts";
+inline constexpr size_t kConflictsKept = 10'000;
+
+/// What a push leaves behind for one record.
+struct PushedRecord {
+  EntityNumber entity = 0;
+  std::string id;
+  bool live = false;
+  bool written = false;           ///< false: it was as the device says before
+  bool outside = false;           ///< not in the device's selection now
+  SequenceNumber version_before;  ///< zero: there was none
+  SequenceNumber birth_before;
+  std::vector<SequenceNumber> older;  ///< births of lives of the id that ended before
+  std::vector<size_t> answers;        ///< those that its version and birth belong into
+};
+
+/// Used by one thread that holds the device's lock, for one push.
+class PushEvaluation {
+ public:
+  /// `device` and `selection` must outlive it.
+  PushEvaluation(const Store& store, const std::string& device, const Selection& selection)
+      : store_(store), device_(device), selection_(selection) {}
+
+  /// Takes the next operation; an error is the store's, not the operation's.
+  Status Add(const BatchView& rows, size_t index);
+  /// An operation that was answered before. Later ones may build on it.
+  void AddAnswered(const BatchView& rows, size_t index, PushAnswer answer);
+  /// After the last one.
+  Status Finish();
+
+  std::vector<PushAnswer>& answers() { return answers_; }
+  /// The operations of `batch()` are those of the records that are `written`, in this order, and
+  /// then only local ones.
+  const std::deque<PushedRecord>& records() const { return records_; }
+  const WriteBatch& batch() const { return batch_; }
+
+ private:
+  struct Operation {
+    BatchRow row;
+    std::string_view entity;
+    EntityInfo info;
+  };
+  /// A record as the operations so far leave it.
+  struct State {
+    EntityInfo info;
+    RecordId id{""};
+    std::optional<Record> before;
+    bool live = false;
+    ValueKind value_kind = ValueKind::kBytes;
+    std::string_view value;
+    std::optional<int64_t> writer_time;  // of `before`, or of the operation that was applied last
+    std::optional<int64_t> given_time;   // by an operation of this push
+    bool touched = false;
+    std::optional<PushOutcome> refused;  // by the first operation that was not applied
+    std::optional<SequenceNumber> own;   // version by an operation that was answered before
+    bool overrides = false;              // the last writer replaces what it has not seen
+    std::vector<size_t> answers;
+  };
+
+  Result<State*> Load(const Operation& operation);
+  /// Fills what is wrong with the operation itself; false: nothing is.
+  bool RefuseMalformed(const Operation& operation, PushAnswer* answer);
+  Result<bool> RefuseOrphan(const Operation& operation, PushAnswer* answer);
+  /// Fills what the record's state has against the operation; false: nothing.
+  bool RefuseConflict(const Operation& operation, State* state, PushAnswer* answer);
+  void Tell(const State& state, PushAnswer* answer);
+  const RowChecker& CheckerOf(const EntityInfo& info);
+  bool IsShown(EntityNumber entity, ValueKind kind, std::string_view value) const;
+  Status FinishRecord(const State& state);
+  void Write(const State& state);
+  void KeepOverridden(const State& state);
+
+  const Store& store_;
+  const std::string& device_;
+  const Selection& selection_;
+  std::map<std::pair<EntityNumber, std::string>, State*> by_id_;
+  /// By entity and id: the last answer to an operation of the record that was answered before.
+  std::map<std::pair<std::string, std::string>, PushAnswer> answered_;
+  std::deque<State> states_;  // in the order of their first operations
+  std::map<EntityNumber, RowChecker> checkers_;
+  std::vector<PushAnswer> answers_;
+  size_t told_bytes_ = 0;  // of current values
+  std::deque<PushedRecord> records_;
+  WriteBatch batch_;
+  WriteBatch local_;
+};
+
+}  // namespace tidemark::internal

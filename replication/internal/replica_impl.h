@@ -1,0 +1,86 @@
+// The parts of a replica.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format/batch.h"
+#include "replication/internal/outbox_steps.h"
+#include "replication/internal/replica_state.h"
+#include "replication/internal/tracked_transfer.h"
+#include "replication/replica.h"
+
+namespace tidemark {
+
+class Replica::Impl {
+ public:
+  Impl(std::unique_ptr<Store> opened, std::string_view device, ReplicaOptions options)
+      : store(std::move(opened)),
+        device_id(device),
+        options_(std::move(options)),
+        outbox_(*store, state_) {}
+
+  Status Load();
+  Hello MakeHello() const;
+  Status BeginSession(const SessionInfo& session);
+  Result<ApplyResult> Apply(std::string_view page);
+  /// Returns how many records it dropped.
+  Result<uint64_t> FinishSession();
+  Result<PullResult> Pull(Transport& transport,
+                          const std::function<void(const PullProgress&)>& progress);
+  Result<LocalWriteResult> Write(const WriteBatch& batch, const LocalWriteOptions& options);
+  Result<PushTotals> Push(Transport& transport,
+                          const std::function<void(const PushTotals&)>& progress);
+  Status RetryOperation(uint64_t number);
+  Status DropOperation(uint64_t number);
+  OutboxStatus Outbox() const;
+
+  std::unique_ptr<Store> store;
+  std::unique_ptr<SyncTracker> tracker;
+  std::string device_id;
+
+ private:
+  // All but the drains require `mutex_`.
+  Status CheckPage(const BatchHeader& header) const;
+  Status FollowKinds(const BatchView& rows) const;
+  Result<ApplyResult> ApplyRows(const BatchView& rows, const BatchHeader& header);
+  Status Save(ReplicaState next);
+  Result<uint64_t> Sweep();
+  /// A pull that is under way.
+  struct Pulling {
+    Transport& transport;
+    const std::function<void(const PullProgress&)>& progress;
+    internal::TrackedTransfer* tracked;
+    PullResult* result;
+    PullProgress sofar = {};
+    std::vector<std::string> tokens = {};  // applied and not acknowledged
+  };
+  Status Drain(const SessionInfo& session, Pulling* pull);
+  Status DrainQueue(const SessionInfo& session, std::string_view queue, Pulling* pull);
+  Status Take(const Page& page, Pulling* pull);
+  Status Acknowledge(Pulling* pull) const;
+  Result<PullResult> PullTracked(Transport& transport,
+                                 const std::function<void(const PullProgress&)>& progress,
+                                 internal::TrackedTransfer* tracked);
+
+  Result<PushTotals> PushTracked(Transport& transport,
+                                 const std::function<void(const PushTotals&)>& progress,
+                                 std::optional<internal::TrackedTransfer>* tracked);
+  Result<PushResult> SendPush(Transport& transport, const std::string& batch);
+  /// The source knows operations of this replica that this one does not: it goes on as another.
+  Status RenewIncarnation();
+
+  const ReplicaOptions options_;
+  std::mutex pull_mutex_;     // held over a pull; taken first
+  std::mutex push_mutex_;     // held over a push; taken first
+  mutable std::mutex mutex_;  // held over every step here, and never while a source is asked
+  ReplicaState state_;        // as stored
+  internal::OutboxSteps outbox_;
+};
+
+}  // namespace tidemark

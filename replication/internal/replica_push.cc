@@ -1,0 +1,94 @@
+// A replica and its own writes: written here, sent to the source, answered.
+#include <array>
+#include <vector>
+
+#include "replication/internal/replica_impl.h"
+
+namespace tidemark {
+
+Result<LocalWriteResult> Replica::Impl::Write(const WriteBatch& batch,
+                                              const LocalWriteOptions& options) {
+  const std::lock_guard lock(mutex_);
+  return outbox_.Write(batch, options);
+}
+
+Status Replica::Impl::RetryOperation(uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  return outbox_.Retry(number);
+}
+
+Status Replica::Impl::DropOperation(uint64_t number) {
+  const std::lock_guard lock(mutex_);
+  return outbox_.Drop(number);
+}
+
+OutboxStatus Replica::Impl::Outbox() const {
+  const std::lock_guard lock(mutex_);
+  const internal::OutboxState& state = outbox_.state();
+  const uint64_t unsent = state.next_number - 1 - state.sent_through;
+  return {.pending = state.pending,
+          .failed = state.failed,
+          .sent = state.pending - std::min(state.pending, unsent),
+          .records = state.records};
+}
+
+Result<PushTotals> Replica::Impl::Push(Transport& transport,
+                                       const std::function<void(const PushTotals&)>& progress) {
+  const std::lock_guard pushing(push_mutex_);
+  std::optional<internal::TrackedTransfer> tracked;
+  Result<PushTotals> totals = PushTracked(transport, progress, &tracked);
+  if (tracked.has_value()) tracked->End(totals.status());
+  return totals;
+}
+
+Result<PushTotals> Replica::Impl::PushTracked(
+    Transport& transport,
+    const std::function<void(const PushTotals&)>& progress,
+    std::optional<internal::TrackedTransfer>* tracked) {
+  PushTotals totals;
+  std::unique_lock lock(mutex_);
+  // What has to wait for something is queued again behind it, and comes with the next push.
+  const uint64_t last = outbox_.state().next_number - 1;
+  while (true) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto batch, outbox_.NextPush(device_id, last));
+    if (!batch.has_value()) return totals;
+    lock.unlock();
+    if (!tracked->has_value()) {
+      tracked->emplace(*tracker, kPushMember, BatchKind::kPush, std::vector<std::string>{});
+    }
+    TIDEMARK_ASSIGN_OR_RETURN(const PushResult result, SendPush(transport, *batch));
+    (*tracked)->Note(*batch);
+    lock.lock();
+    const uint64_t pending = outbox_.state().pending;
+    const uint64_t next = outbox_.state().next_number;
+    TIDEMARK_RETURN_IF_ERROR(outbox_.TakeAnswers(result, &totals));
+    ++totals.pushes;
+    totals.bytes += batch->size();
+    if (outbox_.state().pending == pending && outbox_.state().next_number == next) {
+      return {ErrorCode::kUnavailable, "the source answered none of the operations"};
+    }
+    if (progress) progress(totals);
+  }
+}
+
+Result<PushResult> Replica::Impl::SendPush(Transport& transport, const std::string& batch) {
+  Result<PushResult> result = transport.Push(batch);
+  if (result.status().code() == ErrorCode::kIdempotencyMismatch) {
+    TIDEMARK_RETURN_IF_ERROR(RenewIncarnation());
+    return {ErrorCode::kUnavailable,
+            "this replica is an older copy of itself, as its source knows it; it goes on as a new "
+            "one: sync again"};
+  }
+  return result;
+}
+
+Status Replica::Impl::RenewIncarnation() {
+  const std::lock_guard lock(mutex_);
+  ReplicaState next = state_;
+  std::array<uint8_t, 16> incarnation{};
+  store->runtime().random().Fill(incarnation);
+  next.incarnation.assign(incarnation.begin(), incarnation.end());
+  return Save(std::move(next));
+}
+
+}  // namespace tidemark

@@ -1,0 +1,238 @@
+// pull, push, sync: a replica and its source, which is a server or a local data root.
+#include "replication/replica.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "replication/source.h"
+#include "replication/transport.h"
+#include "server/http_transport.h"
+#include "tools/command.h"
+#include "tools/data_root.h"
+#include "tools/remote.h"
+
+namespace tidemark::tools {
+namespace {
+
+struct ReplicaCommandOptions {
+  std::string replica;
+  std::string device;
+};
+
+void DeclareReplica(Arguments& arguments, ReplicaCommandOptions& options) {
+  arguments.RequiredText("--replica", options.replica, "Data root of the replica");
+  arguments.RequiredText("--device", options.device, "Id of the device that the replica is");
+}
+
+std::string GapsJson(const std::vector<Gap>& gaps) {
+  JsonWriter writer;
+  writer.BeginArray();
+  for (const Gap& gap : gaps) {
+    writer.BeginObject();
+    writer.Key("entity").String(gap.entity);
+    writer.Key("from").Unsigned(gap.range.first.value());
+    writer.Key("to").Unsigned(gap.range.limit.value());
+    writer.Key("count").Unsigned(gap.count);
+    writer.EndObject();
+  }
+  writer.EndArray();
+  return writer.Take();
+}
+
+void AddPullFields(const PullResult& result, Fields* fields) {
+  fields->insert(fields->end(),
+                 {{"nothing_owed", result.nothing_owed},
+                  {"pages", result.pages},
+                  {"bytes", Cell::Bytes(result.bytes)},
+                  {"created", result.created},
+                  {"updated", result.updated},
+                  {"deleted", result.deleted},
+                  {"unchanged", result.unchanged},
+                  {"reset", result.reset}});
+  if (!result.gaps.empty()) fields->emplace_back("gaps", Cell::Json(GapsJson(result.gaps)));
+}
+
+void AddPushFields(const PushTotals& totals, const OutboxStatus& outbox, Fields* fields) {
+  for (int i = 0; i < kPushOutcomeCount; ++i) {
+    const auto outcome = static_cast<PushOutcome>(i);
+    fields->emplace_back(std::string(PushOutcomeName(outcome)), totals.count(outcome));
+  }
+  fields->insert(fields->end(),
+                 {{"pushed_bytes", Cell::Bytes(totals.bytes)},
+                  {"pending", outbox.pending},
+                  {"failed", outbox.failed}});
+}
+
+/// What was refused needs somebody to look at it.
+Status CheckRefused(const PushTotals& totals) {
+  const uint64_t refused = totals.count(PushOutcome::kConflict) +
+                           totals.count(PushOutcome::kInvalid) +
+                           totals.count(PushOutcome::kSkipped);
+  if (refused == 0) return {};
+  return {ErrorCode::kConflict,
+          "refused and kept in the outbox: " + std::to_string(refused) +
+              "; tidemark outbox list says why"};
+}
+
+/// A replica, its source, and the way there, whichever it is.
+struct Connection {
+  std::unique_ptr<Store> store;    // of a local source
+  std::unique_ptr<Source> source;  // the same
+  std::unique_ptr<Replica> replica;
+  std::unique_ptr<Transport> transport;
+};
+
+Result<std::unique_ptr<Replica>> OpenReplica(const std::filesystem::path& path,
+                                             const ReplicaCommandOptions& options) {
+  TIDEMARK_RETURN_IF_ERROR(CreateDirectories(path));
+  Result<std::unique_ptr<Replica>> replica = Replica::Open(path, options.device);
+  if (!replica.ok()) return replica.status().WithContext("replica");
+  return replica;
+}
+
+Result<Connection> ConnectToServer(Context& context,
+                                   const ReplicaCommandOptions& options,
+                                   const std::filesystem::path& replica_path) {
+  server::HttpTransportOptions where;
+  where.url = context.globals.server;
+  TIDEMARK_ASSIGN_OR_RETURN(where.token, ReadToken(context.globals));
+  where.client.certificate_authority = context.globals.certificate_authority;
+  Connection connection;
+  TIDEMARK_ASSIGN_OR_RETURN(connection.replica, OpenReplica(replica_path, options));
+  connection.transport = std::make_unique<server::HttpTransport>(std::move(where), options.device);
+  return connection;
+}
+
+Result<Connection> ConnectToRoot(Context& context,
+                                 const ReplicaCommandOptions& options,
+                                 const std::filesystem::path& replica_path) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto source_path,
+                            InstancePath(context.globals.data, context.globals.instance));
+  std::error_code different;  // or not there yet, which is different, too
+  if (std::filesystem::equivalent(replica_path, source_path, different)) {
+    return {ErrorCode::kInvalidArgument, "--replica and --data are the same folder"};
+  }
+  Connection connection;
+  TIDEMARK_ASSIGN_OR_RETURN(connection.store, OpenInstance(context.globals, Access::kWrite));
+  TIDEMARK_ASSIGN_OR_RETURN(connection.source, Source::Open(*connection.store));
+  TIDEMARK_ASSIGN_OR_RETURN(connection.replica, OpenReplica(replica_path, options));
+  connection.transport = std::make_unique<LocalTransport>(*connection.source);
+  return connection;
+}
+
+Result<Connection> Connect(Context& context, const ReplicaCommandOptions& options) {
+  TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(options.device));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto replica_path,
+                            InstancePath(options.replica, context.globals.instance));
+  return IsRemote(context) ? ConnectToServer(context, options, replica_path)
+                           : ConnectToRoot(context, options, replica_path);
+}
+
+Result<PullResult> Pull(Context& context, const Connection& connection) {
+  std::string shown(kMainQueue);
+  context.progress.Begin("pull", ProgressUnit::kRecords);
+  Result<PullResult> result =
+      connection.replica->Pull(*connection.transport, [&](const PullProgress& progress) {
+        if (progress.queue != shown) {
+          context.progress.End();
+          shown = progress.queue;
+          context.progress.Begin("pull " + shown, ProgressUnit::kRecords);
+        }
+        context.progress.Update(progress.queue_records, progress.queue_owed);
+      });
+  context.progress.End();
+  return result;
+}
+
+Result<PushTotals> Push(Context& context, const Connection& connection) {
+  const uint64_t pending = connection.replica->outbox().pending;
+  context.progress.Begin("push", ProgressUnit::kRecords);
+  Result<PushTotals> totals =
+      connection.replica->Push(*connection.transport, [&](const PushTotals& sofar) {
+        uint64_t answered = 0;
+        for (const uint64_t count : sofar.counts) answered += count;
+        context.progress.Update(answered, pending);
+      });
+  context.progress.End();
+  return totals;
+}
+
+/// Nobody else owns a local source, so nobody else forgets what its devices need no more.
+Status TidyUp(const Connection& connection) {
+  return connection.source == nullptr ? Status() : connection.source->Upkeep().status();
+}
+
+void AddSourceFields(const Connection& connection, Fields* fields) {
+  if (connection.store == nullptr) return;
+  fields->emplace_back("source_sequence", connection.store->last_sequence().value());
+}
+
+Status RunPull(Context& context, const ReplicaCommandOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const Connection connection, Connect(context, options));
+  TIDEMARK_ASSIGN_OR_RETURN(const PullResult result, Pull(context, connection));
+  Fields fields;
+  AddPullFields(result, &fields);
+  AddSourceFields(connection, &fields);
+  context.output.Object(fields);
+  return result.nothing_owed ? Status() : TidyUp(connection);
+}
+
+Status RunPush(Context& context, const ReplicaCommandOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const Connection connection, Connect(context, options));
+  TIDEMARK_ASSIGN_OR_RETURN(const PushTotals totals, Push(context, connection));
+  Fields fields;
+  AddPushFields(totals, connection.replica->outbox(), &fields);
+  AddSourceFields(connection, &fields);
+  context.output.Object(fields);
+  return CheckRefused(totals);
+}
+
+Status RunSync(Context& context, const ReplicaCommandOptions& options) {
+  TIDEMARK_ASSIGN_OR_RETURN(const Connection connection, Connect(context, options));
+  TIDEMARK_ASSIGN_OR_RETURN(const PushTotals totals, Push(context, connection));
+  TIDEMARK_ASSIGN_OR_RETURN(const PullResult result, Pull(context, connection));
+  Fields fields;
+  AddPushFields(totals, connection.replica->outbox(), &fields);
+  AddPullFields(result, &fields);
+  AddSourceFields(connection, &fields);
+  context.output.Object(fields);
+  TIDEMARK_RETURN_IF_ERROR(TidyUp(connection));
+  return CheckRefused(totals);
+}
+
+}  // namespace
+
+void AddReplicaCommands(CommandTable& table) {
+  table.Add<ReplicaCommandOptions>(
+      {"pull",
+       "Bring a replica up to date",
+       "  tidemark pull --data ./data --replica ./tablet --device tablet-7\n"
+       "  tidemark pull --server http://127.0.0.1:8787 --replica ./tablet --device tablet-7\n"
+       "  tidemark scan --data ./tablet contact\n",
+       /*over_http=*/true},
+      &DeclareReplica,
+      &RunPull);
+  table.Add<ReplicaCommandOptions>(
+      {"push",
+       "Send what was written to a replica to its source",
+       "  tidemark put --data ./tablet contact 7 '{\"name\":\"Ada\"}'\n"
+       "  tidemark push --server http://127.0.0.1:8787 --replica ./tablet --device tablet-7\n"
+       "  tidemark outbox list --data ./tablet\n",
+       /*over_http=*/true},
+      &DeclareReplica,
+      &RunPush);
+  table.Add<ReplicaCommandOptions>(
+      {"sync",
+       "Push, then pull",
+       "  tidemark sync --data ./data --replica ./tablet --device tablet-7\n"
+       "  tidemark sync --server http://127.0.0.1:8787 --replica ./tablet --device tablet-7\n",
+       /*over_http=*/true},
+      &DeclareReplica,
+      &RunSync);
+}
+
+}  // namespace tidemark::tools
