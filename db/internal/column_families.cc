@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 
 #include "db/internal/rocks_logger.h"
@@ -76,6 +77,21 @@ bool ParseIndexFamilyName(const std::string& name, EntityNumber* entity, uint64_
   return true;
 }
 
+namespace {
+
+/// RocksDB goes on by itself once a full disk has room again. Its database may then count as
+/// stopped without an error to say why, and the next ingestion of files ends the process.
+class NoRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/,
+                            rocksdb::Status /*error*/,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
+}  // namespace
+
 rocksdb::DBOptions MakeDbOptions(const StoreOptions& options, Runtime& runtime) {
   rocksdb::DBOptions db;
   db.env = runtime.impl().env();
@@ -83,7 +99,9 @@ rocksdb::DBOptions MakeDbOptions(const StoreOptions& options, Runtime& runtime) 
   db.write_buffer_manager = runtime.impl().write_buffer_manager;
   // A torn tail after a power cut is normal; losing more than that is what the guard is for.
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-  db.max_bgerror_resume_count = 0;  // an I/O error stops writes until the store is reopened
+  // An I/O error, a full disk included, stops writes until the store is reopened.
+  db.max_bgerror_resume_count = 0;
+  db.listeners.push_back(std::make_shared<NoRecovery>());
   db.max_total_wal_size = tuning::kWalBytes;
   // A reader beside a running owner holds its files open: the owner may delete them.
   db.max_open_files = options.read_only ? -1 : tuning::kOpenFiles;

@@ -2,10 +2,13 @@
 // is lost or applied twice, nothing is echoed, and no loser vanishes (contract 34 to 36).
 #include "replication/push.h"
 
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "replication/internal/outbox_entry.h"
@@ -649,6 +652,146 @@ TEST_F(PushTest, HostilePushesAreRefusedAsAWhole) {
               StatusIs(ErrorCode::kMalformedBatch));
   EXPECT_THAT(Live(), IsEmpty());
   EXPECT_THAT(source_->FindPush("none"), StatusIs(ErrorCode::kNotFound));
+}
+
+/// A push of these operations, as a device would send it.
+struct Operation {
+  uint64_t number = 0;
+  std::string id;
+  std::string value = "v";
+  uint64_t base = 0;
+};
+
+std::string MakePush(const std::vector<Operation>& operations) {
+  BatchBuilder builder;
+  for (const Operation& operation : operations) {
+    builder.Add({.entity = builder.Entity("visits"),
+                 .op = RowOp::kPut,
+                 .sequence = SequenceNumber(operation.number),
+                 .birth = {},
+                 .superseded = SequenceNumber(operation.base),
+                 .id = operation.id,
+                 .value = operation.value,
+                 .writer_time = {},
+                 .ended = {},
+                 .origin_birth = {},
+                 .origin_head = {}});
+  }
+  return builder.Finish(
+      {.kind = BatchKind::kPush, .device = "tablet", .origin = std::string(32, 'a')});
+}
+
+/// Operations `first` to `last`, each of a record of its own.
+std::vector<Operation> Operations(uint64_t first, uint64_t last) {
+  std::vector<Operation> operations;
+  for (uint64_t number = first; number <= last; ++number) {
+    operations.push_back({.number = number, .id = "r" + std::to_string(number)});
+  }
+  return operations;
+}
+
+TEST_F(PushTest, CurrentValuesHaveABoundTogether) {
+  const std::string half(kPushValueBytesMax / 2, 'x');
+  for (const char* id : {"1", "2", "3"}) Put("visits", id, half);
+  const auto answer = source_->Push(MakePush({{.number = 1, .id = "1", .value = "mine"},
+                                              {.number = 2, .id = "2", .value = "mine"},
+                                              {.number = 3, .id = "3", .value = "mine"}}));
+  ASSERT_OK(answer);
+  ASSERT_THAT(answer->answers, SizeIs(3));
+  EXPECT_EQ(answer->answers[1].current->value, half);
+  EXPECT_FALSE(answer->answers[2].current->value.has_value());
+  EXPECT_GT(answer->answers[2].current->version, kSequenceZero);
+}
+
+TEST_F(PushTest, AnswersThatAreNeverTakenHaveABound) {
+  uint64_t last = kPushOperationsMax;
+  ASSERT_OK(source_->Push(MakePush(Operations(1, last))));
+  const auto push_beside_the_first = [&](uint64_t count) {
+    std::vector<Operation> operations = Operations(last + 1, last + count);
+    operations.insert(operations.begin(), {.number = 1, .id = "r1"});
+    return source_->Push(MakePush(operations));
+  };
+  while (last < kPushAnswersKept) {
+    const uint64_t count = std::min(kPushAnswersKept - last, kPushOperationsMax - 1);
+    ASSERT_OK(push_beside_the_first(count));
+    last += count;
+  }
+  EXPECT_THAT(push_beside_the_first(1), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_OK(source_->Push(MakePush(Operations(last, last + 1)))) << "the others were taken";
+}
+
+TEST_F(PushTest, TheLastHundredPushesAreKept) {
+  std::vector<std::string> pushes;
+  for (uint64_t i = 1; i <= kPushesKept + 1; ++i) {
+    pushes.push_back(MakePush(Operations(i, i)));
+    ASSERT_OK(source_->Push(pushes.back()));
+    if (i == kPushesKept) {
+      EXPECT_OK(source_->FindPush(PushId(pushes[0])));
+    }
+  }
+  EXPECT_THAT(source_->FindPush(PushId(pushes[0])), StatusIs(ErrorCode::kNotFound));
+  EXPECT_OK(source_->FindPush(PushId(pushes[1])));
+}
+
+TEST_F(PushTest, ASessionExpiresWhenTooMuchIsWrittenMeanwhile) {
+  Put("visits", "1", "a");
+  const auto session =
+      source_->StartSession({.device = "tablet", .incarnation = std::string(16, '\xaa')});
+  ASSERT_OK(session);
+  constexpr uint64_t kBound = 10'000;
+  for (uint64_t first = 1; first <= kBound; first += kPushOperationsMax) {
+    ASSERT_OK(source_->Push(MakePush(Operations(first, first + kPushOperationsMax - 1))));
+  }
+  EXPECT_TRUE(source_->GetDevice("tablet")->session_open);
+  ASSERT_OK(source_->Push(MakePush(Operations(kBound + 1, kBound + 1))));
+  EXPECT_THAT(source_->NextPage((*session)->id), StatusIs(ErrorCode::kSessionExpired));
+}
+
+TEST_F(PushTest, NumbersThatDoNotIncreaseAreRefused) {
+  EXPECT_THAT(source_->Push(MakePush({{.number = 0, .id = "1"}})),
+              StatusIs(ErrorCode::kMalformedBatch));
+  EXPECT_THAT(source_->Push(MakePush({{.number = 3, .id = "1"}, {.number = 3, .id = "2"}})),
+              StatusIs(ErrorCode::kMalformedBatch));
+  EXPECT_THAT(source_->Push(MakePush({})), StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(Live(), IsEmpty());
+}
+
+TEST_F(PushTest, WritesPullsAndPushesAtTheSameTime) {
+  constexpr int kWrites = 150;
+  const auto put_there = [this](int i) {
+    return store_->Commit(WriteBatch().Put(
+        "plans", RecordId(static_cast<int64_t>(i % 20)), "plan " + std::to_string(i)));
+  };
+  const auto put_here = [this](int i) {
+    return tablet_.replica->Write(
+        WriteBatch()
+            .Put("visits", RecordId(static_cast<int64_t>(i % 30)), "visit " + std::to_string(i))
+            .Append("events", "happened " + std::to_string(i)));
+  };
+  std::atomic<bool> done = false;
+  std::vector<std::thread> threads;
+  threads.emplace_back([&] {
+    for (int i = 0; i < kWrites; ++i) EXPECT_OK(put_here(i));
+    done = true;
+  });
+  threads.emplace_back([&] {
+    for (int i = 0; !done; ++i) EXPECT_OK(put_there(i));
+  });
+  threads.emplace_back([&] {
+    LocalTransport transport(*source_);
+    while (!done) EXPECT_OK(tablet_.replica->Push(transport));
+  });
+  threads.emplace_back([&] {
+    LocalTransport transport(*source_);
+    while (!done) EXPECT_OK(tablet_.replica->Pull(transport));
+  });
+  for (std::thread& thread : threads) thread.join();
+  Push();
+  Pull();
+  EXPECT_TRUE(Pull().nothing_owed);
+  EXPECT_THAT(Outbox(), IsEmpty());
+  EXPECT_EQ(Held(), Live());
+  EXPECT_EQ(store_->FindEntity("events")->record_count, static_cast<uint64_t>(kWrites));
 }
 
 }  // namespace
