@@ -93,6 +93,7 @@ struct DeclareOptions {
   std::optional<std::string> label;
   std::vector<std::string> id_fields;
   std::vector<std::string> keys;
+  std::string conflicts;
   std::optional<double> delete_share_max;
   std::optional<std::string> retain_age;
   std::optional<uint64_t> retain_count;
@@ -109,6 +110,10 @@ void DeclareDeclare(Arguments& arguments, DeclareOptions& options) {
   arguments.List("--key",
                  options.keys,
                  "A key that selections may go by: FIELD, or FIELD+FIELD; give it several times");
+  arguments.Choice("--conflicts",
+                   options.conflicts,
+                   {"reject", "last_writer"},
+                   "What becomes of a device's write whose record somebody else changed meanwhile");
   arguments.Share("--max-delete-share",
                   options.delete_share_max,
                   "Uploads that would delete more than this share are refused");
@@ -161,6 +166,10 @@ Status ApplyOptions(const DeclareOptions& options, EntityDeclaration& declaratio
   if (!options.id_fields.empty()) declaration.id_fields = options.id_fields;
   if (!options.keys.empty()) declaration.keys.clear();
   for (const std::string& key : options.keys) declaration.keys.push_back({SplitFields(key)});
+  if (!options.conflicts.empty()) {
+    declaration.conflicts = options.conflicts == "reject" ? ConflictPolicy::kReject
+                                                          : ConflictPolicy::kLastWriter;
+  }
   if (options.delete_share_max) declaration.delete_share_max = options.delete_share_max;
   if (options.retain_age) {
     TIDEMARK_ASSIGN_OR_RETURN(declaration.retention.age_ms, ParseDuration(*options.retain_age));
