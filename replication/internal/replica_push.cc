@@ -79,6 +79,9 @@ Result<PushResult> Replica::Impl::SendPush(Transport& transport, const std::stri
             "this replica is an older copy of itself, as its source knows it; it goes on as a new "
             "one: sync again"};
   }
+  if (result.ok() && result->id != PushId(batch)) {
+    return {ErrorCode::kUnavailable, "the answer is one to another push"};
+  }
   return result;
 }
 
