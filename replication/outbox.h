@@ -8,7 +8,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "db/entity.h"
 #include "db/write_batch.h"
 #include "format/record.h"
 
@@ -45,6 +47,15 @@ struct OutboxOperation {
   uint64_t attempts = 0;   ///< times that it was answered without being applied
   int64_t created_at = 0;  ///< milliseconds since 1970
   OperationError error;
+};
+
+/// A record gets the id that somebody else made for it, such as the application's own service.
+struct IdReplacement {
+  std::string entity;
+  RecordId temporary{""};
+  RecordId real{""};
+  /// Fields that may hold the id, of this entity and of others: `{"household_id", "member"}`.
+  std::vector<EntityReference> references = {};
 };
 
 struct OutboxStatus {

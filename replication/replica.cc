@@ -63,6 +63,9 @@ Status Replica::RetryOperation(uint64_t number) {
 Status Replica::DropOperation(uint64_t number) {
   return impl_->DropOperation(number);
 }
+Status Replica::ReplaceId(const IdReplacement& what) {
+  return impl_->ReplaceId(what);
+}
 OutboxStatus Replica::outbox() const {
   return impl_->Outbox();
 }

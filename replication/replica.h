@@ -142,6 +142,12 @@ class Replica {
   /// Takes an operation off the outbox; its record is again as without it. `kNotFound`; `kBusy` for
   /// one that was sent and is not answered.
   Status DropOperation(uint64_t number);
+  /// Renames a record that waits under a temporary id: the record, the fields that refer to it in
+  /// records that wait as well, and all their operations, in one durable step. No other record can
+  /// refer to it. `kNotFound` when nothing of the record waits; `kConflict` when its source knows
+  /// it or the real id is taken; `kBusy` when an operation that names it was sent and is not
+  /// answered.
+  Status ReplaceId(const IdReplacement& what);
   OutboxStatus outbox() const;
 
   Store& store();

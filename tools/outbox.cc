@@ -112,6 +112,42 @@ Status RunDrop(Context& context, const OperationOptions& options) {
   return ForEach(context, options, "dropped", &Replica::DropOperation);
 }
 
+struct ReplaceIdOptions {
+  std::string entity;
+  std::string temporary;
+  std::string real;
+  std::vector<std::string> references;
+};
+
+void DeclareReplaceId(Arguments& arguments, ReplaceIdOptions& options) {
+  arguments.RequiredText("entity,--entity", options.entity, "Name of the entity");
+  arguments.RequiredText("temporary,--temporary", options.temporary, "Id that the record has");
+  arguments.RequiredText("real,--real", options.real, "Id that it is to have");
+  arguments.List("--reference",
+                 options.references,
+                 "ENTITY.FIELD that may hold the id; give it several times");
+}
+
+Status RunReplaceId(Context& context, const ReplaceIdOptions& options) {
+  IdReplacement what{.entity = options.entity,
+                     .temporary = server::IdFromArgument(options.temporary, /*text=*/false),
+                     .real = server::IdFromArgument(options.real, /*text=*/false)};
+  for (const std::string& reference : options.references) {
+    const size_t dot = reference.find('.');
+    if (dot == std::string::npos) {
+      return {ErrorCode::kInvalidArgument, "--reference is ENTITY.FIELD, not " + reference};
+    }
+    what.references.push_back(
+        {.field = reference.substr(dot + 1), .entity = reference.substr(0, dot)});
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto replica, OpenReplica(context));
+  TIDEMARK_RETURN_IF_ERROR(replica->ReplaceId(what));
+  context.output.Object({{"entity", options.entity},
+                         {"id", Cell::Id(what.real.text(), what.real.form())},
+                         {"pending", replica->outbox().pending}});
+  return replica->store().Close();
+}
+
 }  // namespace
 
 void AddOutboxCommands(CommandTable& table) {
@@ -134,6 +170,13 @@ void AddOutboxCommands(CommandTable& table) {
                                "  tidemark outbox drop --data ./tablet --all-failed\n"},
                               &DeclareOperation,
                               &RunDrop);
+  table.Add<ReplaceIdOptions>(
+      {"outbox replace-id",
+       "Give a record that waits under a temporary id its real one, wherever it is named",
+       "  tidemark outbox replace-id --data ./tablet household tmp-1 4711 --reference "
+       "member.household\n"},
+      &DeclareReplaceId,
+      &RunReplaceId);
 }
 
 }  // namespace tidemark::tools

@@ -60,8 +60,7 @@ void LocalChanges::End(std::string_view entity, LocalState* local) {
                                               .writer_time = {},
                                               .origin = OriginVersion{image.birth, image.head}};
   } else {
-    batch_.Delete(entity, id);
-    visible_[Key(entity, id.text())] = std::nullopt;
+    Hide(entity, id);
   }
   local->record.reset();
   local->image = {};
@@ -91,6 +90,11 @@ void LocalChanges::Show(std::string_view entity,
                  .birth = {},
                  .writer_time = operation.if_newer,
                  .origin = {}};
+}
+
+void LocalChanges::Hide(std::string_view entity, const RecordId& id) {
+  batch_.Delete(entity, id);
+  visible_[Key(entity, id.text())] = std::nullopt;
 }
 
 void LocalChanges::PutOperation(const OutboxOperation& operation) {

@@ -46,6 +46,7 @@ class LocalChanges {
   void End(std::string_view entity, LocalState* local);
 
   void Show(std::string_view entity, const RecordId& id, const OutboxOperation& operation);
+  void Hide(std::string_view entity, const RecordId& id);
   void PutOperation(const OutboxOperation& operation);
   void EraseOperation(uint64_t number);
   Result<std::optional<OutboxOperation>> FindOperation(uint64_t number) const;

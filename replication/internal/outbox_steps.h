@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "db/store.h"
 #include "format/batch.h"
@@ -30,6 +32,7 @@ class OutboxSteps {
   // Writing.
 
   Result<LocalWriteResult> Write(const WriteBatch& batch, const LocalWriteOptions& options);
+  Status ReplaceId(const IdReplacement& what);
   Status Retry(uint64_t number);
   Status Drop(uint64_t number);
 
@@ -58,6 +61,11 @@ class OutboxSteps {
                   const LocalWriteOptions& options,
                   LocalChanges* changes,
                   LocalWriteResult* result);
+  /// Puts the real id where the temporary one is; `touched` are the records of the operations that
+  /// changed, as they were called before.
+  Status RenameOperations(const IdReplacement& what,
+                          LocalChanges* changes,
+                          std::set<std::pair<std::string, std::string>>* touched);
   Status CheckWrite(const WriteOperation& written) const;
   Status Enqueue(OutboxOperation operation, bool replace, LocalChanges* changes);
   /// Takes operations that the new one makes needless off the queue. Answers whether anything is

@@ -38,6 +38,7 @@ class Replica::Impl {
                           const std::function<void(const PushTotals&)>& progress);
   Status RetryOperation(uint64_t number);
   Status DropOperation(uint64_t number);
+  Status ReplaceId(const IdReplacement& what);
   OutboxStatus Outbox() const;
 
   std::unique_ptr<Store> store;

@@ -22,6 +22,11 @@ Status Replica::Impl::DropOperation(uint64_t number) {
   return outbox_.Drop(number);
 }
 
+Status Replica::Impl::ReplaceId(const IdReplacement& what) {
+  const std::lock_guard lock(mutex_);
+  return outbox_.ReplaceId(what);
+}
+
 OutboxStatus Replica::Impl::Outbox() const {
   const std::lock_guard lock(mutex_);
   const internal::OutboxState& state = outbox_.state();

@@ -472,5 +472,54 @@ TEST_F(PushTest, AnOlderCopyOfAReplicaGoesOnAsAnotherOne) {
   EXPECT_EQ(Held(), Live());
 }
 
+TEST_F(PushTest, ATemporaryIdIsReplacedEverywhereInOneStep) {
+  const auto put = [this](const char* entity, const char* id, const char* json) {
+    ASSERT_OK(
+        tablet_.replica->Write(WriteBatch().Put(entity, RecordId(id), json, ValueKind::kJson)));
+  };
+  put("household", "tmp-1", R"({"id":"tmp-1","village":"A"})");
+  put("member", "m", R"({"household":"tmp-1","name":"caf\u00e9"})");
+  put("member", "m", R"({"household":"tmp-1","name":"B"})");
+  put("member", "other", R"({"household":"tmp-12","name":"tmp-1"})");
+  const IdReplacement named{.entity = "household",
+                            .temporary = "tmp-1",
+                            .real = RecordId(int64_t{4711}),
+                            .references = {{"id", "household"}, {"household", "member"}}};
+  ASSERT_OK(tablet_.replica->ReplaceId(named));
+  const std::map<std::string, std::string> right = {
+      {"household/4711", R"({"id":4711,"village":"A"})"},
+      {"member/m", R"({"household":4711,"name":"B"})"},
+      {"member/other", R"({"household":"tmp-12","name":"tmp-1"})"}};
+  EXPECT_EQ(Held(), right);
+  Open(&tablet_);
+  EXPECT_EQ(tablet_.replica->outbox().records, 3U);
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 4U);
+  EXPECT_EQ(Live(), right);
+  EXPECT_TRUE(Pull().nothing_owed);
+  EXPECT_THAT(tablet_.replica->ReplaceId(named), StatusIs(ErrorCode::kNotFound));
+}
+
+TEST_F(PushTest, AnIdThatIsTakenKnownOrOnItsWayIsNotReplaced) {
+  Put("visits", "1", "known");
+  Put("visits", "2", "known");
+  Pull();
+  WriteHere("1", "changed");
+  WriteHere("tmp", "new");
+  const auto replace = [this](const char* from, const char* to) {
+    return tablet_.replica->ReplaceId({.entity = "visits", .temporary = from, .real = to});
+  };
+  EXPECT_THAT(replace("1", "9"), StatusIs(ErrorCode::kConflict)) << "the source knows it";
+  EXPECT_THAT(replace("tmp", "2"), StatusIs(ErrorCode::kConflict)) << "taken";
+  EXPECT_THAT(replace("tmp", "1"), StatusIs(ErrorCode::kConflict)) << "taken, and waits";
+  EXPECT_THAT(replace("2", "9"), StatusIs(ErrorCode::kNotFound));
+  EXPECT_THAT(replace("tmp", ""), StatusIs(ErrorCode::kInvalidArgument));
+  const auto held = Held();
+  LossyTransport transport(*source_);
+  transport.lose_answer = true;
+  EXPECT_THAT(tablet_.replica->Push(transport), StatusIs(ErrorCode::kUnavailable));
+  EXPECT_THAT(replace("tmp", "9"), StatusIs(ErrorCode::kBusy)) << "it may be at the source";
+  EXPECT_EQ(Held(), held);
+}
+
 }  // namespace
 }  // namespace tidemark

@@ -692,6 +692,19 @@ class DevicesTest(CliTest):
         self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
         self.assertTrue(self.pull()["nothing_owed"])
 
+    def test_a_temporary_id_is_replaced(self):
+        self.run_ok("put", "contact", "1", "{}")
+        self.pull()
+        self.run_ok("put", "household", "tmp-1", '{"v":1}', data=self.replica)
+        self.run_ok("put", "member", "m", '{"household":"tmp-1"}', data=self.replica)
+        self.refuse(USAGE, "outbox", "replace-id", "household", "tmp-1", "7", "--reference",
+                    "member", data=self.replica, says="ENTITY.FIELD")
+        self.run_ok("outbox", "replace-id", "household", "tmp-1", "7", "--reference",
+                    "member.household", data=self.replica)
+        self.assertEqual(self.push()["applied"], 2)
+        self.assertEqual(self.run_ok("get", "member", "m").text.strip(), '{"household":7}')
+        self.assertEqual(self.run_ok("get", "household", "7").text.strip(), '{"v":1}')
+
     def test_a_refused_operation_is_kept_retried_and_dropped(self):
         self.run_ok("put", "contact", "1", '{"n":1}')
         self.pull()
