@@ -20,6 +20,9 @@ inline constexpr std::string_view kOutboxEntity = "_commandQueue";
 /// Operations that wait or failed; a write beyond is `kTooLarge`.
 inline constexpr uint64_t kOutboxOperationsMax = 1'000'000;
 
+/// Pushes that an operation waits for something through, such as its parent, before it has failed.
+inline constexpr uint64_t kOperationWaitsMax = 10;
+
 enum class OperationState : uint8_t {
   kPending,  ///< to be sent
   kFailed,   ///< refused by the source; stays until it is retried or dropped

@@ -1,5 +1,7 @@
 #include "replication/replica.h"
 
+#include <algorithm>
+
 #include "replication/internal/replica_impl.h"
 
 namespace tidemark {
@@ -50,11 +52,17 @@ Result<PushTotals> Replica::Push(Transport& transport,
 }
 
 Result<SyncResult> Replica::Sync(Transport& transport,
-                                 const std::function<void(const PullProgress&)>& progress) {
+                                 const std::function<void(const PullProgress&)>& progress,
+                                 const RetryPolicy& retry) {
   SyncResult result;
-  TIDEMARK_ASSIGN_OR_RETURN(result.push, impl_->Push(transport, {}));
-  TIDEMARK_ASSIGN_OR_RETURN(result.pull, impl_->Pull(transport, progress));
-  return result;
+  std::chrono::milliseconds delay = retry.first_delay;
+  for (int attempt = 1;; ++attempt) {
+    const Status synced = impl_->Sync(transport, progress, &result);
+    if (synced.ok()) return result;
+    if (synced.code() != ErrorCode::kUnavailable || attempt >= retry.attempts) return synced;
+    impl_->Wait(delay);
+    delay = std::min(delay * 2, retry.longest_delay);
+  }
 }
 
 Status Replica::RetryOperation(uint64_t number) {

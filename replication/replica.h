@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -88,6 +89,14 @@ struct PushTotals {
   uint64_t count(PushOutcome outcome) const { return counts[static_cast<size_t>(outcome)]; }
 };
 
+/// How often a sync tries again when its source could not be asked. The delay doubles, and a random
+/// half of it is taken off, so that many devices do not come back together.
+struct RetryPolicy {
+  int attempts = 1;  ///< in all
+  std::chrono::milliseconds first_delay = std::chrono::seconds(1);
+  std::chrono::milliseconds longest_delay = std::chrono::minutes(1);
+};
+
 struct SyncResult {
   PushTotals push;
   PullResult pull;
@@ -134,9 +143,10 @@ class Replica {
   /// again is harmless.
   Result<PushTotals> Push(Transport& transport,
                           const std::function<void(const PushTotals&)>& progress = {});
-  /// `Push`, then `Pull`.
+  /// `Push`, then `Pull`; what was answered by then counts when it tries again. Sleeps in between.
   Result<SyncResult> Sync(Transport& transport,
-                          const std::function<void(const PullProgress&)>& progress = {});
+                          const std::function<void(const PullProgress&)>& progress = {},
+                          const RetryPolicy& retry = {});
   /// Writes a failed operation again, on top of what the source has by now. `kNotFound`.
   Status RetryOperation(uint64_t number);
   /// Takes an operation off the outbox; its record is again as without it. `kNotFound`; `kBusy` for

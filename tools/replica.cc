@@ -191,17 +191,41 @@ Status RunPush(Context& context, const ReplicaCommandOptions& options) {
   return CheckRefused(totals);
 }
 
-Status RunSync(Context& context, const ReplicaCommandOptions& options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const Connection connection, Connect(context, options));
-  TIDEMARK_ASSIGN_OR_RETURN(const PushTotals totals, Push(context, connection));
-  TIDEMARK_ASSIGN_OR_RETURN(const PullResult result, Pull(context, connection));
+struct SyncCommandOptions {
+  ReplicaCommandOptions replica;
+  std::optional<uint64_t> retries;
+};
+
+void DeclareSync(Arguments& arguments, SyncCommandOptions& options) {
+  DeclareReplica(arguments, options.replica);
+  arguments.Unsigned("--retries",
+                     options.retries,
+                     "Try again so often, ever later, when the source cannot be asked");
+}
+
+Status RunSync(Context& context, const SyncCommandOptions& options) {
+  constexpr uint64_t kRetriesMax = 1000;
+  if (options.retries.value_or(0) > kRetriesMax) {
+    return {ErrorCode::kInvalidArgument, "--retries is at most 1000"};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const Connection connection, Connect(context, options.replica));
+  const RetryPolicy retry{.attempts = 1 + static_cast<int>(options.retries.value_or(0))};
+  context.progress.Begin("sync", ProgressUnit::kRecords);
+  const Result<SyncResult> result = connection.replica->Sync(
+      *connection.transport,
+      [&](const PullProgress& progress) {
+        context.progress.Update(progress.records, progress.owed);
+      },
+      retry);
+  context.progress.End();
+  if (!result.ok()) return result.status();
   Fields fields;
-  AddPushFields(totals, connection.replica->outbox(), &fields);
-  AddPullFields(result, &fields);
+  AddPushFields(result->push, connection.replica->outbox(), &fields);
+  AddPullFields(result->pull, &fields);
   AddSourceFields(connection, &fields);
   context.output.Object(fields);
   TIDEMARK_RETURN_IF_ERROR(TidyUp(connection));
-  return CheckRefused(totals);
+  return CheckRefused(result->push);
 }
 
 }  // namespace
@@ -225,13 +249,14 @@ void AddReplicaCommands(CommandTable& table) {
        /*over_http=*/true},
       &DeclareReplica,
       &RunPush);
-  table.Add<ReplicaCommandOptions>(
+  table.Add<SyncCommandOptions>(
       {"sync",
        "Push, then pull",
        "  tidemark sync --data ./data --replica ./tablet --device tablet-7\n"
-       "  tidemark sync --server http://127.0.0.1:8787 --replica ./tablet --device tablet-7\n",
+       "  tidemark sync --server http://127.0.0.1:8787 --replica ./tablet --device tablet-7 "
+       "--retries 5\n",
        /*over_http=*/true},
-      &DeclareReplica,
+      &DeclareSync,
       &RunSync);
 }
 

@@ -242,6 +242,7 @@ Status OutboxSteps::Retry(uint64_t number) {
   changes.EraseOperation(number);
   --changes.state().failed;
   operation->state = OperationState::kPending;
+  operation->attempts = 0;
   operation->error = {};
   TIDEMARK_RETURN_IF_ERROR(Enqueue(*std::move(operation), /*replace=*/false, &changes));
   return changes.Commit();
@@ -357,7 +358,7 @@ Status OutboxSteps::TakeAnswer(const PushAnswer& answer,
   --state.pending;
   if (WasApplied(answer)) {
     Apply(*operation, answer, changes, local);
-  } else if (Waits(answer)) {
+  } else if (Waits(answer) && operation->attempts + 1 < kOperationWaitsMax) {
     operation->error = ErrorOf(answer);
     ++operation->attempts;
     operation->number = state.next_number++;

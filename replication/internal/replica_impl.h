@@ -36,6 +36,12 @@ class Replica::Impl {
   Result<LocalWriteResult> Write(const WriteBatch& batch, const LocalWriteOptions& options);
   Result<PushTotals> Push(Transport& transport,
                           const std::function<void(const PushTotals&)>& progress);
+  /// Adds to `*result` what was done, also before an error.
+  Status Sync(Transport& transport,
+              const std::function<void(const PullProgress&)>& progress,
+              SyncResult* result);
+  /// From half of `longest` to all of it.
+  void Wait(std::chrono::milliseconds longest);
   Status RetryOperation(uint64_t number);
   Status DropOperation(uint64_t number);
   Status ReplaceId(const IdReplacement& what);

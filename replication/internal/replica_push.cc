@@ -1,5 +1,8 @@
 // A replica and its own writes: written here, sent to the source, answered.
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include "replication/internal/replica_impl.h"
@@ -74,6 +77,28 @@ Result<PushTotals> Replica::Impl::PushTracked(
     }
     if (progress) progress(totals);
   }
+}
+
+Status Replica::Impl::Sync(Transport& transport,
+                           const std::function<void(const PullProgress&)>& progress,
+                           SyncResult* result) {
+  PushTotals before = result->push;
+  const auto add = [&](const PushTotals& sofar) {
+    result->push = before;
+    for (size_t i = 0; i < sofar.counts.size(); ++i) result->push.counts[i] += sofar.counts[i];
+    result->push.pushes += sofar.pushes;
+    result->push.bytes += sofar.bytes;
+  };
+  TIDEMARK_RETURN_IF_ERROR(Push(transport, add).status());
+  TIDEMARK_ASSIGN_OR_RETURN(result->pull, Pull(transport, progress));
+  return {};
+}
+
+void Replica::Impl::Wait(std::chrono::milliseconds longest) {
+  std::array<uint8_t, 2> bytes{};
+  store->runtime().random().Fill(bytes);
+  const int64_t share = 128 + bytes[0] % 128;  // of 256
+  std::this_thread::sleep_for(longest * share / 256);
 }
 
 Result<PushResult> Replica::Impl::SendPush(Transport& transport, const std::string& batch) {

@@ -51,6 +51,26 @@ TEST_F(PushTest, ADeepValueSurvivesTheOutboxByteForByte) {
   EXPECT_EQ(Live()["visits/1"], deep);
 }
 
+TEST_F(PushTest, AnOperationDoesNotWaitForEver) {
+  EntityDeclaration member;
+  member.references = {{.field = "household", .entity = "household"}};
+  member.reference_policy = ReferencePolicy::kStrict;
+  ASSERT_OK(store_->Declare("member", member));
+  ASSERT_OK(tablet_.replica->Write(
+      WriteBatch().Put("member", "m", R"({"household":"none"})", ValueKind::kJson)));
+  for (uint64_t i = 1; i < kOperationWaitsMax; ++i) {
+    EXPECT_EQ(Push().count(PushOutcome::kParentMissing), 1U);
+    EXPECT_EQ(tablet_.replica->outbox().pending, 1U) << i;
+  }
+  Push();
+  EXPECT_EQ(tablet_.replica->outbox().pending, 0U);
+  EXPECT_EQ(tablet_.replica->outbox().failed, 1U);
+  EXPECT_THAT(Held(), IsEmpty());
+  ASSERT_OK(store_->Commit(WriteBatch().Put("household", "none", "{}", ValueKind::kJson)));
+  ASSERT_OK(tablet_.replica->RetryOperation(FirstOperation()));
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 1U);
+}
+
 TEST_F(PushTest, LocalErrorsLeaveEverythingAsItWas) {
   WriteHere("1", "a");
   const auto held = Held();

@@ -1,8 +1,12 @@
 // Writes of a device, from its outbox to its source and back: every operation has one outcome, none
 // is lost or applied twice, nothing is echoed, and no loser vanishes (contract 34 to 36).
+#include <chrono>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "tests/replication/push_fixture.h"
 
@@ -519,6 +523,48 @@ TEST_F(PushTest, AnIdThatIsTakenKnownOrOnItsWayIsNotReplaced) {
   EXPECT_THAT(tablet_.replica->Push(transport), StatusIs(ErrorCode::kUnavailable));
   EXPECT_THAT(replace("tmp", "9"), StatusIs(ErrorCode::kBusy)) << "it may be at the source";
   EXPECT_EQ(Held(), held);
+}
+
+/// A network that is there at the n-th call.
+class LateTransport final : public Transport {
+ public:
+  LateTransport(Source& source, int failures) : to_source_(source), failures_(failures) {}
+  Result<std::optional<SessionInfo>> Start(const Hello& hello) override {
+    if (failures_-- > 0) return Status(ErrorCode::kUnavailable, "no network");
+    return to_source_.Start(hello);
+  }
+  Result<std::optional<Page>> Next(std::string_view session, const PageOptions& options) override {
+    if (failures_-- > 0) return Status(ErrorCode::kUnavailable, "no network");
+    return to_source_.Next(session, options);
+  }
+  Result<AckResult> Acknowledge(std::string_view device,
+                                const std::vector<std::string>& keys) override {
+    return to_source_.Acknowledge(device, keys);
+  }
+  Result<PushResult> Push(std::string_view batch) override { return to_source_.Push(batch); }
+
+ private:
+  LocalTransport to_source_;
+  int failures_;
+};
+
+TEST_F(PushTest, ASyncTriesAgainAsOftenAsItIsTold) {
+  Put("plans", "1", "there");
+  WriteHere("1", "here");
+  const RetryPolicy thrice{.attempts = 3,
+                           .first_delay = std::chrono::milliseconds(1),
+                           .longest_delay = std::chrono::milliseconds(2)};
+  LateTransport late(*source_, 3);
+  const auto held = Held();
+  EXPECT_THAT(tablet_.replica->Sync(late, {}, thrice), StatusIs(ErrorCode::kUnavailable));
+  EXPECT_EQ(Held(), held);
+  WriteHere("2", "here");
+  LateTransport in_time(*source_, 2);
+  const auto synced = tablet_.replica->Sync(in_time, {}, thrice);
+  ASSERT_OK(synced);
+  EXPECT_EQ(synced->push.count(PushOutcome::kApplied), 1U) << "the first went before";
+  EXPECT_EQ(synced->pull.created, 1U);
+  EXPECT_EQ(Held(), Live());
 }
 
 }  // namespace
