@@ -130,8 +130,8 @@ void DeclareReplaceId(Arguments& arguments, ReplaceIdOptions& options) {
 
 Status RunReplaceId(Context& context, const ReplaceIdOptions& options) {
   IdReplacement what{.entity = options.entity,
-                     .temporary = server::IdFromArgument(options.temporary, /*text=*/false),
-                     .real = server::IdFromArgument(options.real, /*text=*/false)};
+                     .temporary = server::IdFromArgument(options.temporary, /*as_text=*/false),
+                     .real = server::IdFromArgument(options.real, /*as_text=*/false)};
   for (const std::string& reference : options.references) {
     const size_t dot = reference.find('.');
     if (dot == std::string::npos) {
