@@ -310,6 +310,9 @@ Status SyncOperation::Succeed(std::string_view entity) {
 Status SyncOperation::Fail(std::string_view entity, const Status& why) {
   return impl_->tracker->End(impl_->number, entity, SyncState::kFailed, why.ToString());
 }
+Status SyncOperation::Fail(std::string_view entity, std::string_view error) {
+  return impl_->tracker->End(impl_->number, entity, SyncState::kFailed, error);
+}
 Status SyncOperation::Finish(const Status& outcome) {
   return impl_->tracker->Finish(impl_->number, outcome);
 }

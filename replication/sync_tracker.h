@@ -121,6 +121,7 @@ class SyncOperation {
   Status Progress(std::string_view entity, uint64_t records, uint64_t bytes);
   Status Succeed(std::string_view entity);
   Status Fail(std::string_view entity, const Status& why);
+  Status Fail(std::string_view entity, std::string_view error);
   /// The outcome of every entity that has none yet; synced when `outcome` is ok. A member without
   /// entities gets its outcome by this call, too.
   Status Finish(const Status& outcome = {});

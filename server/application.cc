@@ -211,6 +211,7 @@ void Application::Upkeep() {
 void Application::Watch() {
   const uint64_t tokens = tokens_->version();
   if (tokens_seen_.exchange(tokens) != tokens) instances_->WakeAll();
+  for (const auto& instance : instances_->Open()) instance->sync_operations().Expire();
   instances_->ReopenFull();
 }
 

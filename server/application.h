@@ -54,8 +54,8 @@ class Application final : public http::Handler {
   /// What a server does now and then: lets events go that are beyond their retention and deletions
   /// that no device needs, closes idle instances, notes the use of tokens.
   void Upkeep();
-  /// What cannot wait for that: lets calls find out whose token was revoked, opens instances anew
-  /// whose disk was full. To be called about once a second.
+  /// What cannot wait for that: lets calls find out whose token was revoked, interrupts syncs whose
+  /// lease ran out, opens instances anew whose disk was full. To be called about once a second.
   void Watch();
   /// Lets waiting calls go and reads as not ready from now on.
   void BeginStop();

@@ -26,17 +26,6 @@ const std::string& DeviceOf(const Call& call) {
   return call.captures[0];
 }
 
-// A token bound to a device acts for that device only.
-std::optional<http::Response> RefuseForeign(const Call& call, std::string_view device) {
-  const std::string& own = call.caller.device;
-  if (own.empty() || own == device) return std::nullopt;
-  ErrorReply error;
-  error.status = 403;
-  error.code = "device";
-  error.message = "the token acts for another device only";
-  return MakeError(error, call.request->id);
-}
-
 // --- Reading ---
 
 http::Response ListDevices(const Call& call) {
@@ -72,7 +61,7 @@ http::Response DeviceReply(const Call& call) {
 }
 
 http::Response ShowDevice(const Call& call) {
-  if (auto refused = RefuseForeign(call, DeviceOf(call))) return std::move(*refused);
+  if (auto refused = RefuseForeignDevice(call, DeviceOf(call))) return std::move(*refused);
   return DeviceReply(call);
 }
 

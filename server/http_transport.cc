@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "format/batch.h"
+#include "server/answers.h"
 #include "server/push_json.h"
-#include "server/reply.h"
 #include "server/sell_wire.h"
 
 namespace tidemark::server {
@@ -26,32 +26,6 @@ int64_t ReadCount(const http::Headers& headers, std::string_view name, int64_t f
   return error == std::errc() && number >= 0 ? number : fallback;
 }
 
-std::optional<ErrorCode> CodeNamed(std::string_view name) {
-  for (int i = 1; i < kErrorCodeCount; ++i) {
-    const auto code = static_cast<ErrorCode>(i);
-    if (GetErrorInfo(code).name == name) return code;
-  }
-  return std::nullopt;
-}
-
-/// What an answer that is no success means to a replica.
-Status StatusOf(const http::ClientResponse& response) {
-  const std::string said = "the server answered " + std::to_string(response.status) + " " +
-                           std::string(http::ReasonPhrase(response.status));
-  const auto name = response.headers.Find(kErrorHeader);
-  const std::string message = name ? said + ", " + std::string(*name) : said;
-  if (response.status == 401 || response.status == 403) return {ErrorCode::kNotAllowed, message};
-  // What failed inside of the server is its business: it could not be asked.
-  if (response.status >= 500 || response.status == 429) return {ErrorCode::kUnavailable, message};
-  if (!name) return {ErrorCode::kUnavailable, message + ": is it a Tidemark server?"};
-  return {CodeNamed(*name).value_or(ErrorCode::kUnavailable), message};
-}
-
-std::string WithoutSlash(std::string url) {
-  while (url.ends_with('/')) url.pop_back();
-  return url;
-}
-
 }  // namespace
 
 HttpTransport::HttpTransport(HttpTransportOptions options, std::string_view device)
@@ -64,7 +38,7 @@ Result<http::ClientResponse> HttpTransport::Send(http::Method method,
                                                  std::string_view content_type) {
   http::ClientRequest request;
   request.method = method;
-  request.url = WithoutSlash(options_.url) + path;
+  request.url = AddressOf(options_.url, path);
   request.headers.Add(kDeviceHeader, device);
   request.headers.Add("Accept", method == http::Method::kGet ? kBatchType : "application/json");
   if (!options_.token.empty()) request.headers.Add("Authorization", "Bearer " + options_.token);
@@ -83,7 +57,7 @@ Result<std::optional<SessionInfo>> HttpTransport::Start(const Hello& hello) {
       const auto response,
       Send(http::Method::kPost, "/v2/sync/start", hello.device, WriteStartBody(hello)));
   if (response.status == 204) return std::optional<SessionInfo>();
-  if (response.status != 201) return StatusOf(response);
+  if (response.status != 201) return StatusOfAnswer(response);
   TIDEMARK_ASSIGN_OR_RETURN(SessionInfo session, SessionFromJson(response.body));
   return std::optional<SessionInfo>(std::move(session));
 }
@@ -95,7 +69,7 @@ Result<std::optional<Page>> HttpTransport::Next(std::string_view session,
                            "&bytes=" + std::to_string(options.bytes_max);
   TIDEMARK_ASSIGN_OR_RETURN(auto response, Send(http::Method::kGet, path, device_, ""));
   if (response.status == 204) return std::optional<Page>();
-  if (response.status != 200) return StatusOf(response);
+  if (response.status != 200) return StatusOfAnswer(response);
   const auto token = response.headers.Find(kPageHeader);
   if (!token) return Status(ErrorCode::kUnavailable, "what answered is no Tidemark server");
   Page page;
@@ -110,7 +84,7 @@ Result<AckResult> HttpTransport::Acknowledge(std::string_view device,
                                              const std::vector<std::string>& keys) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto response,
                             Send(http::Method::kPost, "/v2/sync/ack", device, WriteAckBody(keys)));
-  if (response.status != 202) return StatusOf(response);
+  if (response.status != 202) return StatusOfAnswer(response);
   AckResult result;
   result.applied = static_cast<uint64_t>(ReadCount(response.headers, kAppliedHeader, 0));
   result.repeated = static_cast<uint64_t>(ReadCount(response.headers, kRepeatedHeader, 0));
@@ -122,7 +96,7 @@ Result<PushResult> HttpTransport::Push(std::string_view batch) {
   TIDEMARK_ASSIGN_OR_RETURN(
       const auto response,
       Send(http::Method::kPost, "/v1/push", device_, std::string(batch), kBatchType));
-  if (response.status != 200) return StatusOf(response);
+  if (response.status != 200) return StatusOfAnswer(response);
   return PushFromJson(response.body);
 }
 

@@ -19,8 +19,11 @@ Result<std::shared_ptr<Instance>> Instance::Open(const std::string& name,
   TIDEMARK_ASSIGN_OR_RETURN(instance->store_, Store::Open(directory, options, std::move(runtime)));
   TIDEMARK_ASSIGN_OR_RETURN(instance->source_, Source::Open(*instance->store_));
   TIDEMARK_ASSIGN_OR_RETURN(instance->tracker_, SyncTracker::Open(*instance->store_));
+  instance->sync_operations_ =
+      std::make_unique<SyncOperations>(*instance->tracker_, instance->store_->runtime());
   TIDEMARK_ASSIGN_OR_RETURN(instance->uploads_, Uploads::Open(*instance->store_));
   TrackUploads(*instance->uploads_, *instance->tracker_);
+  TIDEMARK_ASSIGN_OR_RETURN(instance->id_pools_, IdPools::Open(*instance->store_));
   instance->raw_pages_ = std::make_unique<RawPages>(
       directory / "uploaded", *instance->uploads_, instance->store_->runtime().clock());
   instance->conversations_ = std::make_unique<Conversations>(*instance->store_);

@@ -10,6 +10,7 @@
 #include "db/runtime.h"
 #include "db/store.h"
 #include "format/status.h"
+#include "replication/id_pool.h"
 #include "replication/source.h"
 #include "replication/sync_tracker.h"
 #include "replication/upload.h"
@@ -17,6 +18,7 @@
 #include "server/mails.h"
 #include "server/outcomes.h"
 #include "server/raw_pages.h"
+#include "server/sync_operations.h"
 #include "server/traffic.h"
 #include "server/waiters.h"
 #include "server/webhooks.h"
@@ -54,6 +56,9 @@ class Instance {
   Uploads& uploads() { return *uploads_; }
   /// Sync scopes and statuses; upload syncs are the member `upload`.
   SyncTracker& tracker() { return *tracker_; }
+  /// What applications report of their own syncs.
+  SyncOperations& sync_operations() { return *sync_operations_; }
+  IdPools& id_pools() { return *id_pools_; }
   RawPages& raw_pages() { return *raw_pages_; }
   /// Calls that wait for a commit. Stop them before letting go of the instance.
   Waiters& waiters() { return *waiters_; }
@@ -72,7 +77,9 @@ class Instance {
   std::unique_ptr<Store> store_;  // first: all others work on it, and are destroyed before it
   std::unique_ptr<Source> source_;
   std::unique_ptr<SyncTracker> tracker_;
+  std::unique_ptr<SyncOperations> sync_operations_;
   std::unique_ptr<Uploads> uploads_;  // tells the tracker
+  std::unique_ptr<IdPools> id_pools_;
   std::unique_ptr<RawPages> raw_pages_;
   std::unique_ptr<Conversations> conversations_;
   std::unique_ptr<Waiters> waiters_;

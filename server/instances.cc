@@ -111,6 +111,7 @@ bool Instances::TryClose(Slot& slot, Reason reason) {
   if (idle && now - slot.last_use < options_.idle_max) return false;
   const auto session_max = idle ? options_.session_max : options_.session_max_for_others;
   if (slot.instance->conversations().ActiveSince(now - session_max)) return false;
+  if (slot.instance->sync_operations().ActiveSince(now - session_max)) return false;
   if (slot.instance->untold() > 0) {
     const std::lock_guard map_lock(mutex_);
     if (idle && untold_.empty()) return false;  // nobody else has anything to tell

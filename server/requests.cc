@@ -66,6 +66,16 @@ std::optional<http::Response> RefuseQuery(const http::Request& request, const Ro
   return std::nullopt;
 }
 
+std::optional<http::Response> RefuseForeignDevice(const Call& call, std::string_view device) {
+  const std::string& own = call.caller.device;
+  if (own.empty() || own == device) return std::nullopt;
+  ErrorReply error;
+  error.status = 403;
+  error.code = "device";
+  error.message = "the token acts for another device only";
+  return MakeError(error, call.request->id);
+}
+
 Status FieldError(std::string_view name, std::string_view what) {
   return {ErrorCode::kInvalidArgument, "field \"" + std::string(name) + "\" " + std::string(what)};
 }

@@ -30,6 +30,9 @@ http::Response RefuseAs(const Call& call,
 /// meant to change the answer, and would not.
 std::optional<http::Response> RefuseQuery(const http::Request& request, const Route& route);
 
+/// The refusal of what a token that is bound to a device asks for another one; nullopt for its own.
+std::optional<http::Response> RefuseForeignDevice(const Call& call, std::string_view device);
+
 /// `kInvalidArgument`: `field "NAME" WHAT`.
 Status FieldError(std::string_view name, std::string_view what);
 

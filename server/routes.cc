@@ -6,6 +6,8 @@
 #include "server/device_routes.h"
 #include "server/entity_routes.h"
 #include "server/feed_routes.h"
+#include "server/id_pool_routes.h"
+#include "server/operation_routes.h"
 #include "server/overview_routes.h"
 #include "server/push_routes.h"
 #include "server/record_routes.h"
@@ -31,8 +33,10 @@ std::vector<Route> AllRoutes() {
   Append(&routes, UploadRoutes());
   Append(&routes, FeedRoutes());
   Append(&routes, DeviceRoutes());
+  Append(&routes, IdPoolRoutes());
   Append(&routes, PushRoutes());
   Append(&routes, SyncRoutes());
+  Append(&routes, OperationRoutes());
   Append(&routes, OverviewRoutes());
   Append(&routes, PageRoutes());
   return routes;

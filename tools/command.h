@@ -149,6 +149,7 @@ void AddDeviceCommands(CommandTable& table);
 void AddReplicaCommands(CommandTable& table);
 void AddOutboxCommands(CommandTable& table);
 void AddSyncStatusCommands(CommandTable& table);
+void AddIdPoolCommands(CommandTable& table);
 void AddWhyCommand(CommandTable& table);
 void AddBackupCommands(CommandTable& table);
 void AddIntegrityCommands(CommandTable& table);

@@ -13,6 +13,7 @@ CommandTable AllCommands() {
   AddEntityCommands(table);
   AddLogCommands(table);
   AddDeviceCommands(table);
+  AddIdPoolCommands(table);
   AddWhyCommand(table);
   AddReplicaCommands(table);
   AddOutboxCommands(table);

@@ -186,6 +186,23 @@ Status PrintRemoteList(Context& context,
   return {};
 }
 
+Status PrintObjects(Context& context,
+                    const std::vector<std::string>& objects,
+                    const std::vector<RemoteColumn>& columns) {
+  std::vector<std::string> names;
+  names.reserve(columns.size());
+  for (const RemoteColumn& column : columns) names.push_back(column.name);
+  Rows rows(context.output, std::move(names));
+  for (const std::string& object : objects) {
+    std::vector<Cell> cells;
+    cells.reserve(columns.size());
+    for (const RemoteColumn& column : columns) cells.push_back(ToCell(At(object, column.path)));
+    rows.Add(cells);
+  }
+  rows.Finish();
+  return {};
+}
+
 Status PrintRemoteObject(Context& context,
                          std::string_view answer,
                          const std::vector<RemoteColumn>& columns) {

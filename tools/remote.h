@@ -70,4 +70,9 @@ Status PrintRemoteObject(Context& context,
                          std::string_view answer,
                          const std::vector<RemoteColumn>& columns);
 
+/// Prints JSON objects as a list.
+Status PrintObjects(Context& context,
+                    const std::vector<std::string>& objects,
+                    const std::vector<RemoteColumn>& columns);
+
 }  // namespace tidemark::tools

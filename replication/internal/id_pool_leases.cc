@@ -228,7 +228,7 @@ void IdPools::Impl::NoteUsedOfVoid(Pool* pool,
 }
 
 Status IdPools::Impl::CheckRoom(const Pool& pool, const std::vector<Reported>& released) const {
-  int64_t pieces = static_cast<int64_t>(FreePieces());
+  auto pieces = static_cast<int64_t>(FreePieces());
   for (const Reported& lease : released) {
     if (!lease.row || lease.row->voided) continue;
     const uint64_t used = std::max(lease.word.used, lease.row->used);
@@ -310,7 +310,7 @@ Result<uint64_t> IdPools::Impl::ReclaimNow(CommitContext& rows,
   TIDEMARK_ASSIGN_OR_RETURN(Pool* const pool, FindPool(reclaim.pool));
   TIDEMARK_ASSIGN_OR_RETURN(IdHolderRow holder, ReadHolder(rows, reclaim.pool, reclaim.holder));
   std::vector<std::pair<uint64_t, IdLeaseRow>> open;
-  int64_t pieces = static_cast<int64_t>(FreePieces());
+  auto pieces = static_cast<int64_t>(FreePieces());
   for (const uint64_t number : leases) {
     TIDEMARK_ASSIGN_OR_RETURN(auto row, ReadLease(rows, reclaim.pool, reclaim.holder, number));
     const bool expired = row && row->expires_at != 0 && row->expires_at <= now;

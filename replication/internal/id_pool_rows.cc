@@ -23,7 +23,7 @@ Status CheckVersion(ByteReader* reader) {
 }
 
 std::string Begin() {
-  return std::string(1, static_cast<char>(kVersion));
+  return {static_cast<char>(kVersion)};
 }
 
 }  // namespace

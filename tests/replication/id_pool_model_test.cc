@@ -61,6 +61,8 @@ class World {
     EXPECT_OK(pools_->Define(kPool, {.range = {1000, end_}, .block_max = 12}));
     for (int i = 0; i < kDevices; ++i) AddTablet();
   }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
   ~World() {
     for (Tablet& tablet : tablets_) Stop(&tablet);
     CloseSource();

@@ -20,7 +20,7 @@ constexpr char kPool[] = "registration";
 class IdPoolTest : public test::SourceTest {
  protected:
   IdPoolTest() { OpenPools(); }
-  ~IdPoolTest() override { pools_.reset(); }
+  void TearDown() override { pools_.reset(); }
 
   void OpenPools() {
     auto pools = IdPools::Open(*store_);

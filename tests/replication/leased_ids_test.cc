@@ -55,7 +55,7 @@ class LeasedIdsTest : public test::SourceTest {
     transport_ = std::make_unique<LossyTransport>(*pools_);
     OpenDevice();
   }
-  ~LeasedIdsTest() override {
+  void TearDown() override {
     ids_.reset();
     device_.reset();
     pools_.reset();

@@ -834,6 +834,37 @@ class DevicesTest(CliTest):
         self.assertTrue(self.pull()["reset"])
         self.assertEqual([r["id"] for r in self.run_json("scan", "contact", data=self.replica)], [2])
 
+    def test_id_pools(self):
+        self.refuse(USAGE, "id-pool", "define", "registration", says="--to")
+        made = self.run_json("id-pool", "define", "registration", "--to", "1001", "--digits", "12")
+        self.assertEqual((made["pool"], made["free"], made["suspended"]), ("registration", 1000, False))
+        self.refuse(CONFLICT, "id-pool", "define", "registration", "--to", "900", "--digits", "12")
+        ask = ["id-pool", "lease", "registration", "--device", "tablet-7", "--user", "nurse", "--count", "10",
+               "--request-id", "r1"]
+        lease = self.run_json(*ask)
+        self.assertEqual(lease["ranges"], [{"from": 1, "to": 11}])
+        self.assertEqual(self.run_json(*ask), lease)
+        self.refuse(USAGE, "id-pool", "release", "registration", "--device", "tablet-7", says="--used")
+        gone = self.run_json("id-pool", "release", "registration", "--device", "tablet-7", "--user", "nurse",
+                             "--lease", lease["lease"], "--used", "4")
+        self.assertEqual(gone["void"], [])
+        self.run_ok("id-pool", "lease", "registration", "--device", "lost", "--count", "10")
+        self.assertEqual(self.run_json("id-pool", "reclaim", "registration", "--device", "lost")["reclaimed"], 10)
+        self.refuse(NOT_FOUND, "id-pool", "reclaim", "registration", "--device", "nobody")
+        status = self.run_json("id-pool", "status", "registration")
+        self.assertEqual((status["used"], status["free"], status["held"]), (4, 996, 0))
+        holders = self.run_json("id-pool", "status", "registration", "--devices")
+        self.assertEqual([(one["device"], one["used"]) for one in holders], [("lost", 0), ("tablet-7", 4)])
+        self.assertEqual([pool["pool"] for pool in self.run_json("id-pool", "list")], ["registration"])
+        self.refuse(NOT_FOUND, "id-pool", "status", "none")
+        self.refuse(CONFLICT, "id-pool", "resume", "registration", "--from", "500")
+        self.run_ok("backup", "create", self.folder / "b")
+        self.run_ok("backup", "restore", self.folder / "b", data=self.folder / "restored")
+        self.refuse(CONFLICT, *ask[:-1], "r2", data=self.folder / "restored")
+        self.run_ok("id-pool", "resume", "registration", "--from", "500", data=self.folder / "restored")
+        again = self.run_json(*ask[:-1], "r2", data=self.folder / "restored")
+        self.assertEqual(again["ranges"], [{"from": 500, "to": 510}])
+
     def test_select(self):
         self.run_ok("put", "contact", "1", "1")
         self.run_ok("put", "deal", "1", "1")

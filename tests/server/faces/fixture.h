@@ -21,7 +21,9 @@
 #include "server/device_routes.h"
 #include "server/entity_routes.h"
 #include "server/feed_routes.h"
+#include "server/id_pool_routes.h"
 #include "server/instance.h"
+#include "server/operation_routes.h"
 #include "server/overview_routes.h"
 #include "server/record_routes.h"
 #include "server/reply.h"
@@ -54,7 +56,9 @@ inline std::vector<Route> FaceRoutes(const UploadRouteOptions& uploads = {},
                       UploadRoutes(uploads),
                       FeedRoutes(feed),
                       DeviceRoutes(),
+                      IdPoolRoutes(),
                       SyncRoutes(),
+                      OperationRoutes(),
                       OverviewRoutes({.pause = std::chrono::milliseconds(1),
                       .look = std::chrono::milliseconds(20)}),
                       PageRoutes()}) {

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "http/client.h"
+#include "replication/leased_ids.h"
+#include "server/http_id_transport.h"
 #include "server/http_transport.h"
 #include "server/server.h"
 #include "server/token_file.h"
@@ -46,6 +48,40 @@ class SocketTest : public ::testing::Test {
   tidemark::test::TempDirectory directory_;
   std::unique_ptr<Server> server_;
 };
+
+TEST_F(SocketTest, ADeviceLeasesIds) {
+  ASSERT_EQ(Ask(http::Method::kPut, "/v1/id-pools/registration", R"({"from":1,"to":21,"digits":6})")
+                .status,
+            200);
+  auto store = Store::Open(directory_.path() / "device");
+  ASSERT_OK(store);
+  auto ids =
+      LeasedIds::Open(**store, {.holder = {"tablet", "nurse"}, .low_mark = 3, .fill_to = 12});
+  ASSERT_OK(ids);
+  HttpIdTransport transport({.url = "http://127.0.0.1:" + std::to_string(server_->port()) + "/",
+                             .token = "",
+                             .client = {}});
+  ASSERT_OK((*ids)->Refill("registration", transport));
+  WriteBatch batch;
+  const auto taken = (*ids)->Take("registration", &batch);
+  ASSERT_OK(taken);
+  EXPECT_EQ(taken->id.text(), "000001");
+  EXPECT_EQ(taken->left, 11U);
+  ASSERT_OK((*store)->Commit(batch));
+  ASSERT_OK((*ids)->GiveBack("registration", transport));
+  EXPECT_EQ(At(Ask(http::Method::kGet, "/v1/id-pools/registration").body, {"data", "used"}), "1");
+  EXPECT_EQ(Ask(http::Method::kPost,
+                "/v1/id-pools/registration/lease",
+                R"({"device":"phone","count":50})")
+                .status,
+            200);
+  EXPECT_THAT((*ids)->Refill("registration", transport),
+              tidemark::test::StatusIs(ErrorCode::kIdsExhausted));
+  EXPECT_THAT((*ids)->Refill("none", transport), tidemark::test::StatusIs(ErrorCode::kNotFound));
+  EXPECT_EQ(
+      Ask(http::Method::kPost, "/v1/id-pools/registration/reclaim", R"({"device":"phone"})").status,
+      200);
+}
 
 TEST_F(SocketTest, RecordsChangesAndEscapes) {
   EXPECT_EQ(Ask(http::Method::kPut, "/v1/entities/contact/records/a%2Fb%20%C3%A9", "1").status,
