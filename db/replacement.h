@@ -53,6 +53,9 @@ struct ReplacePlan {
   EntityKind kind = EntityKind::kSnapshot;  ///< of an entity that does not exist yet
   bool keep_unlisted = false;               ///< deletes nothing
   std::vector<std::string> keep = {};  ///< ids that stay as they are although they are not staged
+  /// Of a snapshot: whether a record that is not staged stays all the same, asked about each as it
+  /// is at the flip. Must be short, and must not call the store; may be asked more than once.
+  std::function<bool(const Record& record)> keeps = {};
   std::optional<double> delete_share_max = {};  ///< refuse with `kDeleteGuard` beyond it
   /// Rows to leave out (page, row), sorted; set aside by reference checks.
   std::vector<std::pair<uint32_t, uint32_t>> skip = {};

@@ -112,10 +112,13 @@ Status SnapshotMerge::ReadEntry() {
   return {};
 }
 
-bool SnapshotMerge::IsKept() {
+Result<bool> SnapshotMerge::IsKept() {
   if (plan_.keep_unlisted) return true;
   while (kept_ < keep_.size() && keep_[kept_] < EntryId()) ++kept_;
-  return kept_ < keep_.size() && keep_[kept_] == EntryId();
+  if (kept_ < keep_.size() && keep_[kept_] == EntryId()) return true;
+  if (!plan_.keeps) return false;
+  TIDEMARK_ASSIGN_OR_RETURN(const Record record, ReadRecord(state_, *entity_, entry_, EntryId()));
+  return plan_.keeps(record);
 }
 
 Status SnapshotMerge::MergeStaged(bool indexed) {
@@ -135,7 +138,8 @@ Status SnapshotMerge::MergeStaged(bool indexed) {
 Status SnapshotMerge::MergeUnlisted() {
   if (!valid_) return {};
   if (entry_.live()) {
-    if (!IsKept()) {
+    TIDEMARK_ASSIGN_OR_RETURN(const bool kept, IsKept());
+    if (!kept) {
       ++change_.counts.deleted;
       return Change(RowOp::kDelete, EntryId(), /*indexed=*/true);
     }

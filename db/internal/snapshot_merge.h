@@ -47,7 +47,7 @@ class SnapshotMerge {
   void PlaceIndex();
   Status ReadEntry();
   std::string_view EntryId() const { return {index_->key().data(), index_->key().size()}; }
-  bool IsKept();
+  Result<bool> IsKept();
 
   Status MergeStaged(bool indexed);
   Status MergeUnlisted();

@@ -1,0 +1,250 @@
+#include "replication/internal/pull_steps.h"
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "format/checksum.h"
+#include "format/coding.h"
+#include "format/json.h"
+
+namespace tidemark::internal {
+namespace {
+
+constexpr uint8_t kVersion = 1;
+constexpr int kMergeAttempts = 10;
+
+std::string StateKey(const EntityPull& pull) {
+  std::string key = "s/";
+  AppendOrdered(&key, pull.member);
+  AppendOrdered(&key, pull.entity);
+  return key;
+}
+
+/// Stages of upload syncs count from 1; those of pulls have the highest bit.
+uint64_t StageOf(std::string_view key) {
+  return Checksum128(key).low | (uint64_t{1} << 63);
+}
+
+/// `newer` with the members of `older` that it lacks, in the order of `older`. What is no object
+/// replaces, and is replaced, as a whole.
+std::string MergeJson(std::string_view older, std::string_view newer) {
+  const auto before = ReadJsonObject(older);
+  const auto after = ReadJsonObject(newer);
+  if (!before.ok() || !after.ok()) return std::string(newer);
+  JsonWriter out;
+  const auto write = [&](const JsonField& field) {
+    out.Key(field.name);
+    if (field.type == JsonType::kString) {
+      out.String(field.text);
+    } else if (field.type == JsonType::kNull) {
+      out.Null();
+    } else {
+      out.Raw(field.text);
+    }
+  };
+  std::map<std::string_view, const JsonField*> changed;
+  for (const JsonField& field : *after) changed[field.name] = &field;
+  out.BeginObject();
+  for (const JsonField& field : *before) {
+    const auto found = changed.find(field.name);
+    write(found == changed.end() ? field : *found->second);
+    if (found != changed.end()) changed.erase(found);
+  }
+  for (const JsonField& field : *after) {
+    if (changed.contains(field.name)) write(field);
+  }
+  out.EndObject();
+  return out.Take();
+}
+
+}  // namespace
+
+std::string EncodePullState(const PullState& state) {
+  std::string out(1, static_cast<char>(kVersion));
+  AppendVarint(&out, static_cast<uint64_t>(state.mode));
+  AppendBytes(&out, state.next);
+  AppendVarint(&out, state.pages);
+  AppendVarint(&out, state.records);
+  AppendVarint(&out, state.bytes);
+  return out;
+}
+
+Result<PullState> DecodePullState(std::string_view bytes) {
+  ByteReader reader(bytes);
+  if (reader.Byte() != kVersion) {
+    return {ErrorCode::kNewerFormat, "the state of a pull has an unknown version"};
+  }
+  PullState state;
+  state.mode = static_cast<PullMode>(reader.Varint());
+  state.next = reader.Bytes();
+  state.pages = static_cast<uint32_t>(reader.Varint());
+  state.records = reader.Varint();
+  state.bytes = reader.Varint();
+  if (!reader.Finished()) return {ErrorCode::kCorruption, "the state of a pull is damaged"};
+  return state;
+}
+
+PullStep::PullStep(Store& store, const EntityPull& pull)
+    : store_(store), pull_(pull), key_(StateKey(pull)), stage_(store, StageOf(key_)) {}
+
+Status PullStep::BeginAnew() {
+  state_ = PullState{.mode = pull_.mode};
+  TIDEMARK_RETURN_IF_ERROR(stage_.Discard());
+  WriteBatch rows;
+  rows.DeleteRow(key_);
+  return store_.Commit(rows, {.sync = false}).status();
+}
+
+/// Goes on where an earlier pull of the same kind stopped.
+Status PullStep::Begin() {
+  const auto entity = store_.FindEntity(pull_.entity);
+  if (entity && entity->declaration.kind == EntityKind::kIncremental) {
+    return {ErrorCode::kWrongKind, pull_.entity + " holds events, which are only appended"};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto row, store_.GetRow(key_));
+  if (!row) return BeginAnew();
+  TIDEMARK_ASSIGN_OR_RETURN(state_, DecodePullState(*row));
+  return state_.mode == pull_.mode ? Status() : BeginAnew();
+}
+
+Result<ProviderPage> PullStep::Ask() {
+  Result<ProviderPage> page = pull_.pull(state_.next);
+  if (page.status().code() == ErrorCode::kTrimmed && !state_.next.empty()) {
+    TIDEMARK_RETURN_IF_ERROR(BeginAnew());
+    page = pull_.pull(state_.next);
+  }
+  TIDEMARK_RETURN_IF_ERROR(page.status());
+  if (page->rows.size() > kProviderPageRowsMax) {
+    return {ErrorCode::kTooManyRecords,
+            "the provider answered a page of more than " + std::to_string(kProviderPageRowsMax) +
+                " rows"};
+  }
+  if (page->next.size() > kProviderCursorBytesMax) {
+    return {ErrorCode::kTooLarge, "the provider names its next page by too many bytes"};
+  }
+  if (!page->next.empty() && page->next == state_.next) {
+    return {ErrorCode::kInvalidArgument, "the provider answers the same page again and again"};
+  }
+  return page;
+}
+
+Status PullStep::Run(const std::stop_token& cancelled, const std::function<void()>& progress) {
+  TIDEMARK_RETURN_IF_ERROR(Begin());
+  while (true) {
+    if (cancelled.stop_requested()) return {ErrorCode::kClosed, "the sync was cancelled"};
+    TIDEMARK_ASSIGN_OR_RETURN(const ProviderPage page, Ask());
+    const bool last = page.next.empty();
+    TIDEMARK_RETURN_IF_ERROR(Take(page));
+    progress();
+    if (last) break;
+  }
+  if (!replaces()) return {};
+  if (cancelled.stop_requested()) return {ErrorCode::kClosed, "the sync was cancelled"};
+  return Flip();
+}
+
+Status PullStep::Take(const ProviderPage& page) {
+  PullState after = state_;
+  after.next = page.next;
+  ++after.pages;
+  after.records += page.rows.size();
+  for (const ProviderRow& row : page.rows) after.bytes += row.value.size();
+  WriteBatch state;
+  if (page.next.empty() && !replaces()) {
+    state.DeleteRow(key_);  // it is over with these rows
+  } else if (!page.next.empty()) {
+    state.SetRow(key_, EncodePullState(after));
+  }
+  if (replaces()) {
+    TIDEMARK_RETURN_IF_ERROR(StagePage(page, state));
+  } else if (pull_.mode == PullMode::kUpsert) {
+    TIDEMARK_RETURN_IF_ERROR(PutPage(page, state));
+  } else {
+    TIDEMARK_RETURN_IF_ERROR(MergePage(page, state));
+  }
+  state_ = std::move(after);
+  return {};
+}
+
+Status PullStep::StagePage(const ProviderPage& page, const WriteBatch& state) {
+  std::vector<StagedRow> rows;
+  for (const ProviderRow& row : page.rows) {
+    TIDEMARK_RETURN_IF_ERROR(CheckRecordId(row.id.text()));
+    rows.push_back({.id = row.id.text(),
+                    .id_form = row.id.form(),
+                    .value_kind = row.kind,
+                    .value = row.value,
+                    .row = static_cast<uint32_t>(rows.size())});
+  }
+  return stage_.PutPage(pull_.entity, state_.pages, rows, state);
+}
+
+Status PullStep::PutPage(const ProviderPage& page, const WriteBatch& state) {
+  WriteBatch batch = state;
+  for (const ProviderRow& row : page.rows) batch.Put(pull_.entity, row.id, row.value, row.kind);
+  return store_.Commit(batch).status();
+}
+
+Result<WriteBatch> PullStep::Merged(const ProviderPage& page) const {
+  const View view = store_.GetView();
+  std::map<std::string, std::string> values;  // of the page so far: an id may come twice
+  std::map<std::string, WriteCondition> conditions;
+  WriteBatch batch;
+  for (const ProviderRow& row : page.rows) {
+    const std::string& id = row.id.text();
+    auto value = values.find(id);
+    if (value == values.end()) {
+      TIDEMARK_ASSIGN_OR_RETURN(const auto record, view.Get(pull_.entity, row.id));
+      value = values.emplace(id, record ? record->value : row.value).first;
+      WriteCondition& condition = conditions[id];
+      condition.if_absent = !record;
+      if (record) condition.if_version = record->version;
+    }
+    value->second = row.kind == ValueKind::kJson ? MergeJson(value->second, row.value) : row.value;
+  }
+  for (const ProviderRow& row : page.rows) {
+    const auto value = values.find(row.id.text());
+    if (value == values.end()) continue;
+    batch.Put(pull_.entity, row.id, value->second, row.kind, conditions[row.id.text()]);
+    values.erase(value);
+  }
+  return batch;
+}
+
+/// Others may write the records meanwhile: then it is merged anew.
+Status PullStep::MergePage(const ProviderPage& page, const WriteBatch& state) {
+  for (int attempt = 1;; ++attempt) {
+    TIDEMARK_ASSIGN_OR_RETURN(WriteBatch batch, Merged(page));
+    for (const WriteBatch::Row& row : state.rows()) {
+      if (row.value) {
+        batch.SetRow(row.key, *row.value);
+      } else {
+        batch.DeleteRow(row.key);
+      }
+    }
+    const Status committed = store_.Commit(batch).status();
+    const bool changed = committed.code() == ErrorCode::kConditionFailed;
+    if (!changed || attempt == kMergeAttempts) return committed;
+  }
+}
+
+Status PullStep::Flip() {
+  ReplacePlan plan{.entity = pull_.entity};
+  if (pull_.is_temporary || pull_.mode == PullMode::kRange) {
+    plan.keeps = [this](const Record& record) {
+      if (pull_.is_temporary && pull_.is_temporary(record.id)) return true;
+      return pull_.mode == PullMode::kRange && !pull_.in_range(record);
+    };
+  }
+  const auto applied = stage_.Apply({plan}, [this](const auto& /*counts*/, WriteBatch& rows) {
+    rows.DeleteRow(key_);
+    return Status();
+  });
+  TIDEMARK_RETURN_IF_ERROR(applied.status());
+  // What is left of the stage is discarded when the next pull begins, if it cannot be now.
+  static_cast<void>(stage_.Discard().ok());
+  return {};
+}
+
+}  // namespace tidemark::internal

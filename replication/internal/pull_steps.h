@@ -1,0 +1,60 @@
+// One pull of `SyncEntities`: pages from a provider into an entity, going on where it was
+// interrupted.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "db/replacement.h"
+#include "db/store.h"
+#include "format/status.h"
+#include "replication/sync_entities.h"
+
+namespace tidemark::internal {
+
+/// Where a pull stands: the row `s/` (docs/storage_format.md).
+struct PullState {
+  PullMode mode = PullMode::kWipe;
+  std::string next;  ///< where the page to be asked for begins
+  uint32_t pages = 0;
+  uint64_t records = 0;
+  uint64_t bytes = 0;
+};
+
+std::string EncodePullState(const PullState& state);
+Result<PullState> DecodePullState(std::string_view bytes);
+
+/// Thread-compatible.
+class PullStep {
+ public:
+  PullStep(Store& store, const EntityPull& pull);
+
+  /// To the end, or until it is cancelled (`kClosed`) or fails. `progress` gets totals.
+  Status Run(const std::stop_token& cancelled, const std::function<void()>& progress);
+  uint64_t records() const { return state_.records; }
+  uint64_t bytes() const { return state_.bytes; }
+
+ private:
+  bool replaces() const { return pull_.mode == PullMode::kWipe || pull_.mode == PullMode::kRange; }
+  Status Begin();
+  Status BeginAnew();
+  Result<ProviderPage> Ask();
+  /// The state after `page`, in the same write as its rows.
+  Status Take(const ProviderPage& page);
+  Status StagePage(const ProviderPage& page, const WriteBatch& state);
+  Status PutPage(const ProviderPage& page, const WriteBatch& state);
+  Status MergePage(const ProviderPage& page, const WriteBatch& state);
+  Result<WriteBatch> Merged(const ProviderPage& page) const;
+  /// What was staged becomes the entity.
+  Status Flip();
+
+  Store& store_;
+  const EntityPull& pull_;
+  const std::string key_;
+  Stage stage_;
+  PullState state_;
+};
+
+}  // namespace tidemark::internal
