@@ -25,6 +25,8 @@ constexpr std::chrono::milliseconds kWatchInterval(500);
 constexpr size_t kBarWidth = 20;
 constexpr size_t kScreenWidth = 80;
 constexpr size_t kScreenRows = 100;
+constexpr std::string_view kScopesHeadline = "scope              state       members";
+constexpr std::string_view kStatusHeadline = "status                           state       records";
 
 struct WatchOptions {
   std::string id;
@@ -41,13 +43,15 @@ void DeclareStatus(Arguments& arguments, WatchOptions& options) {
   arguments.Flag("--watch,-w", options.watch, "Go on as states change, until interrupted");
 }
 
-std::string Bar(const SyncScope& scope) {
-  const size_t members = scope.members.size();
-  const size_t done = scope.synced + scope.failed + scope.interrupted;
+std::string Bar(uint64_t done, uint64_t members) {
   const size_t filled = members == 0 ? kBarWidth : kBarWidth * done / members;
   std::string bar;
   for (size_t i = 0; i < kBarWidth; ++i) bar += i < filled ? "█" : "░";
   return bar + " " + std::to_string(done) + "/" + std::to_string(members);
+}
+
+std::string Bar(const SyncScope& scope) {
+  return Bar(scope.synced + scope.failed + scope.interrupted, scope.members.size());
 }
 
 std::string Seconds(int64_t milliseconds) {
@@ -239,13 +243,9 @@ Status RunWatch(Context& context,
   return {};
 }
 
-Status RefuseRemote(const WatchOptions& options) {
-  if (options.id.empty() && !options.watch) return {};
-  return {ErrorCode::kInvalidArgument, "one row and --watch need the folder itself: --data"};
-}
+// --- Over a server ---
 
-Status ListRemoteScopes(Context& context, const WatchOptions& options) {
-  TIDEMARK_RETURN_IF_ERROR(RefuseRemote(options));
+Status ListRemoteScopes(Context& context) {
   return PrintRemoteList(context,
                          "/v1/sync-scopes",
                          {{"scope", {"data", "id"}},
@@ -260,28 +260,140 @@ Status ListRemoteScopes(Context& context, const WatchOptions& options) {
                           {"details", {"data", "details"}}});
 }
 
-Status ListRemoteStatuses(Context& context, const WatchOptions& options) {
-  TIDEMARK_RETURN_IF_ERROR(RefuseRemote(options));
-  return PrintRemoteList(context,
-                         "/v1/sync-status",
-                         {{"id", {"data", "id"}},
-                          {"provider", {"data", "provider"}},
-                          {"entity", {"data", "entity"}},
-                          {"function_id", {"data", "functionId"}},
-                          {"state", {"data", "state"}},
-                          {"records", {"data", "records"}},
-                          {"bytes", {"data", "bytes"}},
-                          {"timestamp", {"data", "timestamp"}},
-                          {"error", {"data", "error"}}});
+const std::vector<RemoteColumn> kRemoteStatus = {{"id", {"data", "id"}},
+                                                 {"provider", {"data", "provider"}},
+                                                 {"entity", {"data", "entity"}},
+                                                 {"function_id", {"data", "functionId"}},
+                                                 {"state", {"data", "state"}},
+                                                 {"records", {"data", "records"}},
+                                                 {"bytes", {"data", "bytes"}},
+                                                 {"timestamp", {"data", "timestamp"}},
+                                                 {"error", {"data", "error"}}};
+
+Status ListRemoteStatuses(Context& context) {
+  return PrintRemoteList(context, "/v1/sync-status", kRemoteStatus);
+}
+
+/// A scope or a status as a server tells it.
+struct RemoteRow {
+  std::string id;
+  std::string json;
+};
+
+std::string RemoteJson(const RemoteRow& row) {
+  return row.json;
+}
+
+std::string RemoteScopeLine(const RemoteRow& row) {
+  const auto count = [&](const std::vector<std::string>& path) {
+    return NumberAt(row.json, path);
+  };
+  const uint64_t failed = count({"failed"});
+  const uint64_t done = count({"synced"}) + failed + count({"details", "interrupted"});
+  const uint64_t members = done + count({"notStarted"}) + count({"syncing"});
+  return Column(row.id, 18) + " " + Column(TextAt(row.json, {"state"}), 11) + " " +
+         Column(Bar(done, members), kBarWidth + 8) + " " +
+         Column(failed == 0 ? "" : std::to_string(failed) + " failed", 10);
+}
+
+std::string RemoteStatusLine(const RemoteRow& row) {
+  const std::string error = TextAt(row.json, {"error"});
+  const auto timestamp = static_cast<int64_t>(NumberAt(row.json, {"timestamp"}));
+  return Column(row.id, 32) + " " + Column(TextAt(row.json, {"state"}), 11) + " " +
+         Column(FormatCount(NumberAt(row.json, {"records"})), 11) + " " +
+         Column(error.empty() ? Seconds(timestamp) : error, 22);
+}
+
+/// All rows of a table, or the one that the options name, if it is there.
+Result<std::vector<RemoteRow>> ReadRemote(Remote& remote,
+                                          const std::string& path,
+                                          const std::string& id) {
+  std::vector<RemoteRow> rows;
+  std::string after;
+  while (true) {
+    TIDEMARK_ASSIGN_OR_RETURN(
+        const std::string answer,
+        remote.Ask(http::Method::kGet, path + "?limit=1000&after=" + Escape(after)));
+    TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> items,
+                              ReadJsonArray(TextAt(answer, {"items"})));
+    for (const JsonField& item : items) {
+      after = TextAt(item.text, {"data", "id"});
+      if (id.empty() || id == after) rows.push_back({after, TextAt(item.text, {"data"})});
+    }
+    if (items.empty() || TextAt(answer, {"meta", "more"}) != "true") return rows;
+  }
+}
+
+Status WatchRemote(Context& context,
+                   const WatchOptions& options,
+                   const std::string& path,
+                   std::string_view headline,
+                   std::string (*line)(const RemoteRow&)) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto remote, Remote::Open(context.globals));
+  Watch<RemoteRow> watch(context, line, &RemoteJson);
+  while (!Interrupted() && context.output.writable()) {
+    TIDEMARK_ASSIGN_OR_RETURN(const std::vector<RemoteRow> rows,
+                              ReadRemote(*remote, path, options.id));
+    watch.Show(rows, headline);
+    InterruptibleSleep(kWatchInterval);
+  }
+  return {};
+}
+
+/// One row of a table; of a scope its members.
+Status ShowRemote(Context& context,
+                  const std::string& path,
+                  const std::vector<std::string>& list,
+                  const std::vector<RemoteColumn>& columns) {
+  TIDEMARK_ASSIGN_OR_RETURN(const auto remote, Remote::Open(context.globals));
+  TIDEMARK_ASSIGN_OR_RETURN(const std::string answer, remote->Ask(http::Method::kGet, path));
+  std::vector<std::string> objects;
+  if (list.empty()) {
+    objects.push_back(TextAt(answer, {"data"}));
+  } else {
+    TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> items,
+                              ReadJsonArray(TextAt(answer, list)));
+    for (const JsonField& item : items) objects.push_back(item.text);
+  }
+  return PrintObjects(context, objects, columns);
+}
+
+Status RunRemoteScopes(Context& context, const WatchOptions& options) {
+  const std::string path = "/v1/sync-scopes";
+  if (options.watch) {
+    return WatchRemote(context, options, path, kScopesHeadline, &RemoteScopeLine);
+  }
+  if (options.id.empty()) return ListRemoteScopes(context);
+  return ShowRemote(context,
+                    path + "/" + Escape(options.id),
+                    {"data", "details", "members"},
+                    {{"member", {"id"}},
+                     {"state", {"state"}},
+                     {"entities", {"entities"}},
+                     {"attempts", {"attempts"}},
+                     {"started", {"startedAt"}},
+                     {"ended", {"endedAt"}},
+                     {"error", {"error"}}});
+}
+
+Status RunRemoteStatus(Context& context, const WatchOptions& options) {
+  const std::string path = "/v1/sync-status";
+  if (options.watch) {
+    return WatchRemote(context, options, path, kStatusHeadline, &RemoteStatusLine);
+  }
+  if (options.id.empty()) return ListRemoteStatuses(context);
+  std::vector<RemoteColumn> columns = kRemoteStatus;
+  for (RemoteColumn& column : columns) column.path.erase(column.path.begin());
+  return ShowRemote(context, path + "/" + Escape(options.id), {}, columns);
 }
 
 Status RunScopes(Context& context, const WatchOptions& options) {
-  if (IsRemote(context)) return ListRemoteScopes(context, options);
+  if (IsRemote(context)) return RunRemoteScopes(context, options);
   if (options.watch) {
     return RunWatch(context,
                     options,
                     &Look::scopes,
-                    "scope              state       members",
+                    kScopesHeadline,
                     Watch<SyncScope>(context, &ScopeLine, &SyncScopeToJson));
   }
   TIDEMARK_ASSIGN_OR_RETURN(const Look look, Read(context.globals));
@@ -298,12 +410,12 @@ Status RunScopes(Context& context, const WatchOptions& options) {
 }
 
 Status RunStatus(Context& context, const WatchOptions& options) {
-  if (IsRemote(context)) return ListRemoteStatuses(context, options);
+  if (IsRemote(context)) return RunRemoteStatus(context, options);
   if (options.watch) {
     return RunWatch(context,
                     options,
                     &Look::statuses,
-                    "status                           state       records",
+                    kStatusHeadline,
                     Watch<SyncStatus>(context, &StatusLine, &SyncStatusToJson));
   }
   TIDEMARK_ASSIGN_OR_RETURN(Look look, Read(context.globals));

@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "replication/id_pool.h"
+#include "replication/replica.h"
+#include "replication/transport.h"
 #include "tests/replication/source_fixture.h"
 
 namespace tidemark {
@@ -294,6 +296,26 @@ TEST_F(LeasedIdsTest, ADeviceSetBackUsesNothingItHadThen) {
   EXPECT_EQ(pools_->Find(kPool)->used, 10U) << "who knows which";
   RestartDevice();
   EXPECT_EQ(ids_->Find(kPool).left, 9U);
+}
+
+TEST_F(LeasedIdsTest, AReplicaWritesIdRowAndOperationTogether) {
+  auto replica = Replica::Open(directory_.path() / "replica", "tablet", {}, runtime_);
+  ASSERT_OK(replica);
+  const LeasedIdsOptions options{.holder = {"tablet"}, .low_mark = 5, .fill_to = 10};
+  auto ids = LeasedIds::Open((*replica)->store(), options);
+  ASSERT_OK(ids);
+  ASSERT_OK((*ids)->Refill(kPool, *transport_));
+  WriteBatch batch;
+  const auto taken = (*ids)->Take(kPool, &batch);
+  batch.Put("individual", taken->id, R"({"name":"Ada"})", ValueKind::kJson);
+  ASSERT_OK((*replica)->Write(batch));
+  EXPECT_THAT((*ids)->PutBack(kPool, *taken), StatusIs(ErrorCode::kConflict));
+  LocalTransport to_source(*source_);
+  ASSERT_OK((*replica)->Push(to_source));
+  EXPECT_TRUE((*store_->Get("individual", taken->id)).has_value());
+  ids = LeasedIds::Open((*replica)->store(), options);
+  WriteBatch next;
+  EXPECT_EQ((*ids)->Take(kPool, &next)->id.text(), "000000000002");
 }
 
 TEST_F(LeasedIdsTest, UsersOfADeviceHaveIdsOfTheirOwn) {

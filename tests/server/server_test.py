@@ -667,6 +667,19 @@ class OperationTest(ServerTest):
         self.assertEqual(run_json("id-pool", "status", "cards")["held"], 0)
         self.assertEqual(run_json("id-pool", "status", "cards", "--devices")[0]["device"], "t7")
         run("id-pool", "reclaim", "cards", "--device", "nobody", code=3)
+        server.call("POST", "/v1/sync-scopes/nightly/start", body='{"members":["crm","other"]}')
+        begun = server.call("POST", "/v1/sync-operations", body='{"member":"crm","entities":["customer"]}').json()
+        crm = [row for row in run_json("scopes", "nightly") if row["member"] == "crm"][0]
+        self.assertEqual((crm["state"], crm["entities"][0]["entity"]), ("syncing", "customer"))
+        with subprocess.Popen([serving.TIDEMARK, "--server", server.url, "status", "--watch", "--output", "ndjson"],
+                              stdout=subprocess.PIPE, env=serving.environment()) as watching:
+            self.assertEqual(json.loads(watching.stdout.readline())["state"], "syncing")
+            server.call("POST", f"/v1/sync-operations/{begun['data']['id']}/finish")
+            self.assertEqual(json.loads(watching.stdout.readline())["state"], "synced")
+            watching.send_signal(signal.SIGINT)
+        self.assertEqual([row["state"] for row in run_json("status", "crm:customer")], ["synced"])
+        run("scopes", "none", code=3)
+        run("status", "none", code=3)
         run("id-pool", "resume", "cards", "--from", "50", code=5)
         self.assertEqual(run_json("get", "lead", "1"), {"entity": "lead", "id": 1, "version": 1, "data": {"a": 1}})
         self.assertIn("no record", run("get", "lead", "nope", code=3))
