@@ -99,7 +99,10 @@ Status PullStep::BeginAnew() {
 /// Goes on where an earlier pull of the same kind stopped.
 Status PullStep::Begin() {
   const auto entity = store_.FindEntity(pull_.entity);
-  if (entity && entity->declaration.kind == EntityKind::kIncremental) {
+  if (!entity) {
+    const EntityDeclaration snapshot{.kind = EntityKind::kSnapshot};
+    TIDEMARK_RETURN_IF_ERROR(store_.Declare(pull_.entity, snapshot).status());
+  } else if (entity->declaration.kind == EntityKind::kIncremental) {
     return {ErrorCode::kWrongKind, pull_.entity + " holds events, which are only appended"};
   }
   TIDEMARK_ASSIGN_OR_RETURN(const auto row, store_.GetRow(key_));
