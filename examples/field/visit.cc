@@ -93,9 +93,9 @@ Visit RegisterHousehold(const std::string& household,
   put("household", household, HouseholdRecord(household, worker, members, 1));
   for (uint64_t i = 0; i < members; ++i) {
     const std::string number = std::to_string(i);
-    const std::string individual = household + "-i" + number;
+    const std::string individual = std::string(household).append("-i").append(number);
     put("individual", individual, Individual(individual, worker, (*random)()));
-    const std::string member = household + "-m" + number;
+    const std::string member = std::string(household).append("-m").append(number);
     put("household_member", member, Member(member, worker, household, individual, i == 0));
   }
   const std::string task = household + "-t";

@@ -74,10 +74,10 @@ class PushTest : public SourceTest {
     return held;
   }
   std::map<std::string, std::string> Held() const { return HeldBy(tablet_); }
-  void WriteHere(std::string_view id, std::string_view value) {
+  void WriteHere(std::string_view id, std::string_view value) const {
     EXPECT_OK(tablet_.replica->Write(WriteBatch().Put("visits", RecordId(std::string(id)), value)));
   }
-  void DeleteHere(std::string_view id) {
+  void DeleteHere(std::string_view id) const {
     EXPECT_OK(tablet_.replica->Write(WriteBatch().Delete("visits", RecordId(std::string(id)))));
   }
   PushTotals Push() {
