@@ -226,7 +226,7 @@ Status PullStep::MergePage(const ProviderPage& page, const WriteBatch& state) {
         batch.DeleteRow(row.key);
       }
     }
-    const Status committed = store_.Commit(batch).status();
+    Status committed = store_.Commit(batch).status();
     const bool changed = committed.code() == ErrorCode::kConditionFailed;
     if (!changed || attempt == kMergeAttempts) return committed;
   }

@@ -678,6 +678,8 @@ class OperationTest(ServerTest):
             self.assertEqual(json.loads(watching.stdout.readline())["state"], "synced")
             watching.send_signal(signal.SIGINT)
         self.assertEqual([row["state"] for row in run_json("status", "crm:customer")], ["synced"])
+        server.call("DELETE", "/v1/sync-scopes/nightly?force=true")
+        server.call("DELETE", "/v1/sync-status/crm:customer")
         run("scopes", "none", code=3)
         run("status", "none", code=3)
         run("id-pool", "resume", "cards", "--from", "50", code=5)
