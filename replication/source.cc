@@ -35,8 +35,8 @@ std::string Source::AckKey(std::string_view session,
   return impl_->AckKeyOf(session, page, entity, row);
 }
 
-Result<PushResult> Source::Push(std::string_view batch) {
-  return impl_->Push(batch);
+Result<PushResult> Source::Push(std::string_view batch, const SelectionRule* limit) {
+  return impl_->Push(batch, limit);
 }
 
 Result<PushResult> Source::FindPush(std::string_view id) const {

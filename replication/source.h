@@ -43,6 +43,10 @@ struct Hello {
   std::string position = {};     ///< sealed position of the last settled session, or empty
   std::string incarnation = {};  ///< 16 bytes, made when the replica was; or empty
   bool fresh = false;            ///< the replica holds nothing: everything again
+  /// What the caller may be shown at most, as its token says; null: everything. Said by whoever
+  /// admits the caller, never by the caller. Together with what the device is granted it decides
+  /// what the device may see, until the device starts again.
+  std::shared_ptr<const SelectionRule> limit = {};
 };
 
 /// Events of a trimmed incremental entity that the device was owed and cannot get (contract 18).
@@ -76,6 +80,8 @@ struct PageOptions {
   size_t records_max = kPageRecordsDefault;  ///< 1 to 1,000
   size_t bytes_max = kBatchBytesMax;
   std::string queue = std::string(kMainQueue);  ///< whose next page it is
+  /// As in `Hello`, of who asks for this page: it shows nothing beyond either.
+  std::shared_ptr<const SelectionRule> limit = {};
 };
 
 /// A page as handed out: the checksummed batch, its token, and how much is left.
@@ -106,8 +112,9 @@ struct DeviceInfo {
   bool reset_pending = false;   ///< its next start is a reset
   bool forgotten = false;
   bool session_open = false;
-  SelectionRule rule;   ///< what it is granted
-  Selection selection;  ///< what that comes to now
+  SelectionRule rule;                       ///< what it is granted
+  std::optional<SelectionRule> limit = {};  ///< of the token that its newest session began with
+  Selection selection;                      ///< what the two come to now
 };
 
 struct PurgeResult {
@@ -132,7 +139,8 @@ class Source {
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
 
-  /// Begins a session and fences the device's older one. nullopt when nothing is owed.
+  /// Begins a session and fences the device's older one. nullopt when nothing is owed. With a limit
+  /// also the errors of `Intersect`.
   Result<std::optional<SessionInfo>> StartSession(const Hello& hello);
   /// Hands out the next page of a queue; nullopt when it is drained. `main` has everything that no
   /// other queue handed out, so that the session is drained with it. What was served is durable
@@ -151,9 +159,10 @@ class Source {
   /// Applies a device's own writes, a batch of them as `Replica::Push` makes it, and answers each:
   /// verified before it is decoded, decoded before anything is applied. What is applied is durable
   /// on return, and not sent to the device again; operations that were answered before are answered
-  /// as they were. Errors: `kMalformedBatch`; `kWrongDevice` for another store's;
+  /// as they were. `limit` is of whoever pushes, as in `Hello`: what is beyond it is neither
+  /// changed nor shown. Errors: `kMalformedBatch`; `kWrongDevice` for another store's;
   /// `kIdempotencyMismatch` for a replica that is an older copy of itself; `kBusy`.
-  Result<PushResult> Push(std::string_view batch);
+  Result<PushResult> Push(std::string_view batch, const SelectionRule* limit = nullptr);
   /// How a push went, one of the device's last 100. `kNotFound`.
   Result<PushResult> FindPush(std::string_view id) const;
 

@@ -35,7 +35,7 @@ http::Response TooSmallARole(const http::Request& request, Role has, Role needed
 http::Response BoundToADevice(const http::Request& request) {
   return MakeError({.status = 403,
                     .code = "device",
-                    .message = "the token acts for one device, and this call shows more"},
+                    .message = "the token acts for devices alone, and this call shows more"},
                    request.id);
 }
 
@@ -96,7 +96,7 @@ std::optional<http::Response> Admission::Admit(const http::Request& request,
   if (caller->role < match.route->role) {
     return TooSmallARole(request, caller->role, match.route->role);
   }
-  if (!caller->device.empty() && !match.route->for_devices) return BoundToADevice(request);
+  if (caller->is_for_devices() && !match.route->for_devices) return BoundToADevice(request);
   return std::nullopt;
 }
 
@@ -111,7 +111,7 @@ std::optional<http::Response> Admission::AdmitAdministrator(const http::Request&
                                                             Caller* caller) {
   if (auto refusal = Identify(request, caller)) return refusal;
   if (caller->role < Role::kAdmin) return TooSmallARole(request, caller->role, Role::kAdmin);
-  if (!caller->device.empty()) return BoundToADevice(request);
+  if (caller->is_for_devices()) return BoundToADevice(request);
   return std::nullopt;
 }
 

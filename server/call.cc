@@ -23,6 +23,14 @@ std::optional<Role> RoleFromName(std::string_view name) {
   return std::nullopt;
 }
 
+bool Caller::operator==(const Caller& other) const {
+  const auto rule_of = [](const Caller& caller) {
+    return caller.selection == nullptr ? SelectionRule::Everything() : *caller.selection;
+  };
+  return token == other.token && instance == other.instance && role == other.role &&
+         device == other.device && rule_of(*this) == rule_of(other);
+}
+
 Route Reading(std::vector<std::string_view> query, Route route) {
   route.query = std::move(query);
   return route;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "http/message.h"
+#include "replication/selection_rule.h"
 #include "server/instance.h"
 
 namespace tidemark::server {
@@ -25,7 +26,12 @@ struct Caller {
   std::string instance = "default";
   Role role = Role::kAdmin;
   std::string device;  ///< the only device it may act for; empty: any
-  bool operator==(const Caller&) const = default;
+  /// What devices may be shown at most when it speaks for them; null: what they are granted.
+  std::shared_ptr<const SelectionRule> selection;
+
+  /// It is good for calls of devices only: others show, or change, more than a device may.
+  bool is_for_devices() const { return !device.empty() || selection != nullptr; }
+  bool operator==(const Caller& other) const;
 };
 
 struct Call {

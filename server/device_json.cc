@@ -19,6 +19,8 @@ std::string DeviceToJson(const DeviceInfo& device, SequenceNumber last) {
   writer.Key("reset_pending").Bool(device.reset_pending);
   writer.Key("forgotten").Bool(device.forgotten);
   writer.Key("selection").Raw(SelectionRuleToJson(device.rule));
+  writer.Key("token_selection");
+  device.limit.has_value() ? writer.Raw(SelectionRuleToJson(*device.limit)) : writer.Null();
   writer.EndObject();
   return writer.Take();
 }

@@ -62,6 +62,11 @@ http::Response DeviceReply(const Call& call) {
 
 http::Response ShowDevice(const Call& call) {
   if (auto refused = RefuseForeignDevice(call, DeviceOf(call))) return std::move(*refused);
+  if (call.caller.is_for_devices() && call.caller.device.empty()) {
+    return MakeError(
+        {.status = 403, .code = "device", .message = "a token with a selection shows no devices"},
+        call.request->id);
+  }
   return DeviceReply(call);
 }
 

@@ -27,16 +27,22 @@ http::Response TakePush(const Call& call) {
   const auto rows = BatchView::Parse(body, BatchKind::kPush);
   if (!rows.ok()) return Refuse(call, rows.status());
   if (auto refusal = RefuseForeign(call, rows->header().device)) return std::move(*refusal);
-  const Result<PushResult> push = call.instance->source().Push(body);
+  const Result<PushResult> push = call.instance->source().Push(body, call.caller.selection.get());
   if (!push.ok()) return Refuse(call, push.status());
   return DataReply(200, PushToJson(*push), kType);
 }
 
 http::Response ShowPush(const Call& call) {
-  const Result<PushResult> push = call.instance->source().FindPush(call.captures[0]);
+  Result<PushResult> push = call.instance->source().FindPush(call.captures[0]);
   if (!push.ok()) return Refuse(call, push.status());
-  // What is not the caller's is not there.
-  if (RefuseForeign(call, push->device).has_value()) return NothingHere(call.request->id);
+  // What is not the caller's is not there; nor are values that another token may have been granted.
+  const bool limited = call.caller.selection != nullptr;
+  if (RefuseForeign(call, push->device).has_value() || (limited && call.caller.device.empty())) {
+    return NothingHere(call.request->id);
+  }
+  for (PushAnswer& answer : push->answers) {
+    if (limited && answer.current.has_value()) answer.current->value.reset();
+  }
   return DataReply(200, PushToJson(*push), kType);
 }
 

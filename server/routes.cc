@@ -10,6 +10,7 @@
 #include "server/operation_routes.h"
 #include "server/overview_routes.h"
 #include "server/push_routes.h"
+#include "server/queue_routes.h"
 #include "server/record_routes.h"
 #include "server/sell_routes.h"
 #include "server/sync_routes.h"
@@ -35,6 +36,7 @@ std::vector<Route> AllRoutes() {
   Append(&routes, DeviceRoutes());
   Append(&routes, IdPoolRoutes());
   Append(&routes, PushRoutes());
+  Append(&routes, QueueRoutes());
   Append(&routes, SyncRoutes());
   Append(&routes, OperationRoutes());
   Append(&routes, OverviewRoutes());

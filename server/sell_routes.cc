@@ -59,6 +59,7 @@ class Start : public std::enable_shared_from_this<Start> {
     if (Status status = ReadStartBody(request.body, &hello_); !status.ok()) {
       return respond_(Refuse(*call_, status));
     }
+    hello_.limit = call_->caller.selection;
     const auto wait = ReadNumber(request, "wait", 0, 0, kWaitSecondsMax);
     if (!wait.ok()) return respond_(Refuse(*call_, wait.status()));
     deadline_ = clock().Now() + std::chrono::seconds(*wait);
@@ -154,9 +155,11 @@ http::Response ReadQueue(const Call& call) {
   }
   const bool as_batch = Prefers(call.request->headers, kBatchType, "application/json");
   const size_t most = as_batch ? kBatchBytesMax : JsonBytesMax(*limit);
-  auto page = instance.source().NextPage(
-      session,
-      {.records_max = *limit, .bytes_max = std::min<size_t>(*bytes, most), .queue = queue});
+  auto page = instance.source().NextPage(session,
+                                         {.records_max = *limit,
+                                          .bytes_max = std::min<size_t>(*bytes, most),
+                                          .queue = queue,
+                                          .limit = call.caller.selection});
   if (page.status().code() == ErrorCode::kNotFound) return NoSuchThing(call);
   if (!page.ok()) return Refuse(call, page.status());
   if (!page->has_value()) {

@@ -19,7 +19,10 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kAlphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+// A file of the second format names selections. A build that does not know them must not let their
+// tokens in: it would show them everything.
 constexpr int64_t kFormat = 1;
+constexpr int64_t kFormatWithSelections = 2;
 
 Status Damaged(const std::string& what) {
   return {ErrorCode::kCorruption, "the tokens of the data root: " + what};
@@ -63,6 +66,11 @@ Result<TokenRecord> ReadRecord(const JsonField& element) {
     if (member.name == "sha256") record.sha256 = member.text;
     if (member.name == "instance") record.instance = member.text;
     if (member.name == "device") record.device = member.text;
+    if (member.name == "selection") {
+      auto selection = SelectionRuleFromJson(member.text);
+      if (!selection.ok()) return Damaged("a selection that this build does not know");
+      record.selection = std::move(*selection);
+    }
     if (member.name == "created_at_ms") record.created_at_ms = member.integer;
     if (member.name != "role") continue;
     const auto role = RoleFromName(member.text);
@@ -79,7 +87,11 @@ Result<TokenRecord> ReadRecord(const JsonField& element) {
 
 Status WriteTokenFile(const fs::path& root, const std::vector<TokenRecord>& tokens) {
   JsonWriter writer;
-  writer.BeginObject().Key("format").Integer(kFormat).Key("tokens").BeginArray();
+  const bool selections = std::any_of(tokens.begin(), tokens.end(), [](const TokenRecord& token) {
+    return token.selection.has_value();
+  });
+  writer.BeginObject().Key("format").Integer(selections ? kFormatWithSelections : kFormat);
+  writer.Key("tokens").BeginArray();
   for (const TokenRecord& token : tokens) {
     writer.BeginObject();
     writer.Key("id").String(token.id);
@@ -87,6 +99,7 @@ Status WriteTokenFile(const fs::path& root, const std::vector<TokenRecord>& toke
     writer.Key("instance").String(token.instance);
     writer.Key("role").String(RoleName(token.role));
     if (!token.device.empty()) writer.Key("device").String(token.device);
+    if (token.selection) writer.Key("selection").Raw(SelectionRuleToJson(*token.selection));
     writer.Key("created_at_ms").Integer(token.created_at_ms);
     writer.EndObject();
   }
@@ -108,7 +121,8 @@ Result<TokenFile> ReadTokenFile(const fs::path& root) {
   const auto members = ReadJsonObject(*bytes);
   if (!members.ok()) return Damaged(members.status().message());
   for (const JsonField& member : *members) {
-    if (member.name == "format" && member.integer != kFormat) {
+    if (member.name == "format" && member.integer != kFormat &&
+        member.integer != kFormatWithSelections) {
       return Status(ErrorCode::kNewerFormat, "the tokens of the data root are of a newer build");
     }
     if (member.name != "tokens") continue;
@@ -130,6 +144,15 @@ Result<NewToken> CreateToken(const fs::path& root,
     return status.WithContext("instance \"" + grant.instance + "\"");
   }
   if (!grant.device.empty()) TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(grant.device));
+  if (grant.selection && grant.role == Role::kAdmin) {
+    return Status(ErrorCode::kInvalidArgument,
+                  "a token with a selection speaks for devices: its role is reader or writer");
+  }
+  if (grant.selection && CountParts(*grant.selection) > kTokenPartsMax) {
+    return Status(
+        ErrorCode::kTooLarge,
+        "the selection of a token has at most " + std::to_string(kTokenPartsMax) + " parts");
+  }
   TIDEMARK_RETURN_IF_ERROR(CreateDirectories(root));
   TIDEMARK_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(root / "tokens.lock"));
   TIDEMARK_ASSIGN_OR_RETURN(TokenFile file, ReadTokenFile(root));
@@ -145,6 +168,7 @@ Result<NewToken> CreateToken(const fs::path& root,
                  .instance = grant.instance,
                  .role = grant.role,
                  .device = grant.device,
+                 .selection = grant.selection,
                  .created_at_ms = clock.WallMilliseconds()};
   file.tokens.push_back(made.record);
   TIDEMARK_RETURN_IF_ERROR(WriteTokenFile(root, file.tokens));

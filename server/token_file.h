@@ -12,19 +12,22 @@
 
 #include "db/runtime.h"
 #include "format/status.h"
+#include "replication/selection_rule.h"
 #include "server/call.h"
 
 namespace tidemark::server {
 
 inline constexpr size_t kTokenLength = 64;     ///< characters, A-Z a-z 0-9
 inline constexpr size_t kTokensMax = 100'000;  ///< in one data root
+inline constexpr size_t kTokenPartsMax = 256;  ///< of a token's selection
 
 struct TokenRecord {
   std::string id;      ///< 8 hexadecimal digits, to speak of it
   std::string sha256;  ///< 64 hexadecimal digits
   std::string instance;
   Role role = Role::kReader;
-  std::string device;  ///< empty: any
+  std::string device;                           ///< empty: any
+  std::optional<SelectionRule> selection = {};  ///< what it may be shown at most
   int64_t created_at_ms = 0;
 };
 
@@ -41,7 +44,9 @@ Result<TokenFile> ReadTokenFile(const std::filesystem::path& root);
 struct TokenGrant {
   std::string instance = "default";
   Role role = Role::kReader;
-  std::string device;
+  std::string device = {};
+  /// Devices see no more by it, whatever they are granted. For readers and writers only.
+  std::optional<SelectionRule> selection = {};
 };
 struct NewToken {
   std::string token;  ///< told once, here

@@ -78,7 +78,11 @@ std::shared_ptr<const Tokens::Table> Tokens::Current() {
       row.caller = {.token = token.id,
                     .instance = token.instance,
                     .role = token.role,
-                    .device = token.device};
+                    .device = token.device,
+                    .selection = nullptr};
+      if (token.selection) {
+        row.caller.selection = std::make_shared<const SelectionRule>(*token.selection);
+      }
       table->callers.emplace(token.id, row.caller);
       table->rows.emplace(LeadingBytes(row.digest), std::move(row));
     }

@@ -17,6 +17,7 @@ CommandTable AllCommands() {
   AddWhyCommand(table);
   AddReplicaCommands(table);
   AddOutboxCommands(table);
+  AddQueueCommands(table);
   AddSyncStatusCommands(table);
   AddBackupCommands(table);
   AddIntegrityCommands(table);

@@ -1,11 +1,13 @@
 #include "replication/internal/device.h"
 
 #include "format/coding.h"
+#include "replication/selection_intersection.h"
 
 namespace tidemark {
 namespace {
 
 constexpr uint8_t kDescriptorVersion = 2;
+constexpr uint8_t kDescriptorVersionWithLimit = 3;
 constexpr uint8_t kDescriptorVersionOfNames = 1;  // entities only
 constexpr uint8_t kGapVersion = 1;
 constexpr uint64_t kForgotten = 1;
@@ -18,10 +20,18 @@ SelectionRule ReadNames(ByteReader* reader, bool everything) {
   return everything ? SelectionRule::Everything() : SelectionRule::Entities(names);
 }
 
+Selection ResolveBoth(const Store& store, const SelectionRule& rule, const SelectionRule* limit) {
+  if (limit == nullptr) return tidemark::Resolve(store, rule);
+  const auto both = Intersect(store, rule, *limit);
+  return both.ok() ? tidemark::Resolve(store, *both) : Selection::Nothing();
+}
+
 }  // namespace
 
 std::string EncodeDescriptor(const DeviceDescriptor& descriptor) {
-  std::string out(1, static_cast<char>(kDescriptorVersion));
+  // One without a limit is what older builds read, too.
+  const bool limited = descriptor.limit.has_value();
+  std::string out(1, static_cast<char>(limited ? kDescriptorVersionWithLimit : kDescriptorVersion));
   AppendBytes(&out, descriptor.id);
   AppendVarint(&out, descriptor.number);
   AppendVarint(&out, descriptor.epoch);
@@ -30,13 +40,15 @@ std::string EncodeDescriptor(const DeviceDescriptor& descriptor) {
   AppendBytes(&out, descriptor.incarnation);
   AppendVarint(&out, descriptor.acked_session);
   AppendVarint(&out, descriptor.acked_page);
+  if (limited) AppendBytes(&out, SelectionRuleToJson(*descriptor.limit));
   return out;
 }
 
 Result<DeviceDescriptor> DecodeDescriptor(std::string_view bytes) {
   ByteReader reader(bytes);
   const uint8_t version = reader.Byte();
-  if (version != kDescriptorVersion && version != kDescriptorVersionOfNames) {
+  if (version != kDescriptorVersion && version != kDescriptorVersionOfNames &&
+      version != kDescriptorVersionWithLimit) {
     return {ErrorCode::kNewerFormat, "a device's descriptor has an unknown version"};
   }
   DeviceDescriptor descriptor;
@@ -45,7 +57,7 @@ Result<DeviceDescriptor> DecodeDescriptor(std::string_view bytes) {
   descriptor.epoch = reader.Varint();
   const uint64_t flags = reader.Varint();
   descriptor.forgotten = (flags & kForgotten) != 0;
-  if (version == kDescriptorVersion) {
+  if (version != kDescriptorVersionOfNames) {
     TIDEMARK_ASSIGN_OR_RETURN(descriptor.rule, SelectionRuleFromJson(reader.Bytes()));
   } else {
     descriptor.rule = ReadNames(&reader, (flags & kEverything) != 0);
@@ -53,6 +65,9 @@ Result<DeviceDescriptor> DecodeDescriptor(std::string_view bytes) {
   descriptor.incarnation = reader.Bytes();
   descriptor.acked_session = reader.Varint();
   descriptor.acked_page = reader.Varint();
+  if (version == kDescriptorVersionWithLimit) {
+    TIDEMARK_ASSIGN_OR_RETURN(descriptor.limit, SelectionRuleFromJson(reader.Bytes()));
+  }
   if (!reader.Finished()) return {ErrorCode::kCorruption, "a device's descriptor is damaged"};
   return descriptor;
 }
@@ -111,10 +126,18 @@ const Selection& Device::Resolve(const Store& store) {
   // Read first: what is declared meanwhile is resolved the next time.
   const uint64_t version = store.entities_version();
   if (version != resolved_version) {
-    resolved = tidemark::Resolve(store, descriptor.rule);
+    const SelectionRule* limit = descriptor.limit.has_value() ? &*descriptor.limit : nullptr;
+    resolved = ResolveBoth(store, descriptor.rule, limit);
     resolved_version = version;
   }
   return resolved;
+}
+
+Selection Device::ResolveFor(const Store& store, const SelectionRule* caller) {
+  if (caller == nullptr || descriptor.limit == *caller) return Resolve(store);
+  if (!descriptor.limit.has_value()) return ResolveBoth(store, descriptor.rule, caller);
+  const auto limit = Intersect(store, *descriptor.limit, *caller);
+  return limit.ok() ? ResolveBoth(store, descriptor.rule, &*limit) : Selection::Nothing();
 }
 
 void Device::SaveTo(WriteBatch* batch, bool with_descriptor) {

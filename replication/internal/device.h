@@ -29,9 +29,10 @@ struct DeviceDescriptor {
   uint32_t number = 0;  ///< names the device in tokens and row keys; never reused
   uint64_t epoch = 0;   ///< `EpochTag` of the epoch that its marks belong to
   bool forgotten = false;
-  SelectionRule rule;          ///< what it is granted; entities may not exist yet
-  std::string incarnation;     ///< of the replica that started last; empty on plain wires
-  uint64_t acked_session = 0;  ///< newest page that a page token acknowledged
+  SelectionRule rule;                  ///< what it is granted; entities may not exist yet
+  std::optional<SelectionRule> limit;  ///< of the token that its newest session began with
+  std::string incarnation;             ///< of the replica that started last; empty on plain wires
+  uint64_t acked_session = 0;          ///< newest page that a page token acknowledged
   uint64_t acked_page = 0;
 };
 
@@ -100,12 +101,14 @@ struct Device {
   PendingGaps gaps;
   std::vector<EntityNumber> changed_gaps;  // since they were saved
   std::optional<OpenSession> session;
-  Selection resolved;             // what the rule comes to,
+  Selection resolved;             // what rule and limit come to,
   uint64_t resolved_version = 0;  // as of this version of the store's entities; zero: not known
   bool stale = false;             // a commit of its rows failed: marks must be read again
 
-  /// What the rule comes to now.
+  /// What rule and limit come to now: what the device may see. Nothing where that cannot be told.
   const Selection& Resolve(const Store& store);
+  /// The same for a caller with a limit of its own; null: it has none.
+  Selection ResolveFor(const Store& store, const SelectionRule* caller);
   /// Puts what changed in the marks, and the descriptor if asked, into `batch`.
   void SaveTo(WriteBatch* batch, bool with_descriptor);
   /// The device has the answer that told it of gaps: what is left was trimmed since.

@@ -215,6 +215,7 @@ Result<DeviceInfo> Source::Impl::Describe(Device& device) {
   info.forgotten = device.descriptor.forgotten;
   info.session_open = IsReading(device);
   info.rule = device.descriptor.rule;
+  info.limit = device.descriptor.limit;
   info.selection = device.Resolve(store_);
   DeviceMarks next = device.marks;
   next.Select(info.selection);

@@ -44,7 +44,7 @@ class Source::Impl {
                        std::string_view entity,
                        const BatchRow& row) const;
 
-  Result<PushResult> Push(std::string_view bytes);
+  Result<PushResult> Push(std::string_view bytes, const SelectionRule* limit);
   Result<PushResult> FindPush(std::string_view id) const;
 
   std::vector<DeviceInfo> ListDevices();
@@ -94,6 +94,8 @@ class Source::Impl {
   static bool IsKnown(const Device& device, const Hello& hello, const Epochs& epoch);
   /// Resets the marks of a device that is not known. True: the descriptor changed.
   static bool CheckWitness(Device& device, const Hello& hello, const Epochs& epoch);
+  /// Takes what the caller of a start may be shown at most. True: the descriptor changed.
+  Result<bool> LimitTo(Device& device, const SelectionRule* limit);
   Result<SessionInfo> Begin(Device& device, const Epochs& epoch, bool with_descriptor);
   Result<std::optional<Page>> BuildPage(Device& device,
                                         const Epochs& epoch,
@@ -122,7 +124,7 @@ class Source::Impl {
   struct PushRun;
   Result<internal::PushProgress> LoadPushProgress(const Device& device) const;
   Status ForgetTakenAnswers(Device& device, PushRun* run);
-  Status DeclareUnknown(const Device& device, const BatchView& rows);
+  Status DeclareUnknown(const Device& device, const PushRun& run);
   Status PushRange(Device& device, PushRun* run, size_t begin, size_t end);
   Result<std::vector<PushAnswer>> FindKeptAnswers(const Device& device,
                                                   const PushRun& run,

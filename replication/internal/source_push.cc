@@ -48,6 +48,13 @@ Status CheckOperations(const BatchView& rows) {
   return {};
 }
 
+bool GrantsWhole(const SelectionRule& rule, std::string_view entity) {
+  return rule.everything ||
+         std::any_of(rule.grants.begin(), rule.grants.end(), [&](const Grant& grant) {
+           return grant.entity == entity && grant.where.empty();
+         });
+}
+
 Status StaleReplica() {
   return {
       ErrorCode::kIdempotencyMismatch,
@@ -90,7 +97,8 @@ void NoteRecords(const std::deque<PushedRecord>& records,
 /// One push on its way.
 struct Source::Impl::PushRun {
   BatchView rows;
-  std::string incarnation;  // in hex
+  const SelectionRule* limit = nullptr;  // of whoever pushes
+  std::string incarnation;               // in hex
   internal::PushProgress progress;
   PushResult result;
   bool is_kept = false;  // asked for by name, it answers as the first time
@@ -102,7 +110,7 @@ Result<internal::PushProgress> Source::Impl::LoadPushProgress(const Device& devi
   return row.has_value() ? internal::DecodePushProgress(*row) : internal::PushProgress{};
 }
 
-Result<PushResult> Source::Impl::Push(std::string_view bytes) {
+Result<PushResult> Source::Impl::Push(std::string_view bytes, const SelectionRule* limit) {
   TIDEMARK_ASSIGN_OR_RETURN(BatchView rows, BatchView::Parse(bytes, BatchKind::kPush));
   const BatchHeader header = rows.header();
   TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(header.device));
@@ -120,7 +128,11 @@ Result<PushResult> Source::Impl::Push(std::string_view bytes) {
   }
   TIDEMARK_ASSIGN_OR_RETURN(const DevicePtr device, FindOrMake(header.device));
   const std::lock_guard lock(device->mutex);
-  PushRun run{.rows = std::move(rows), .incarnation = header.origin, .progress = {}, .result = {}};
+  PushRun run{.rows = std::move(rows),
+              .limit = limit,
+              .incarnation = header.origin,
+              .progress = {},
+              .result = {}};
   run.result.id = PushId(bytes);
   run.result.device = header.device;
   run.result.time = store_.runtime().clock().WallMilliseconds();
@@ -129,7 +141,7 @@ Result<PushResult> Source::Impl::Push(std::string_view bytes) {
   run.is_kept = std::find(run.progress.pushes.begin(), run.progress.pushes.end(), run.result.id) !=
                 run.progress.pushes.end();
   TIDEMARK_RETURN_IF_ERROR(ForgetTakenAnswers(*device, &run));
-  TIDEMARK_RETURN_IF_ERROR(DeclareUnknown(*device, run.rows));
+  TIDEMARK_RETURN_IF_ERROR(DeclareUnknown(*device, run));
   TIDEMARK_RETURN_IF_ERROR(PushRange(*device, &run, 0, run.rows.size()));
   return std::move(run.result);
 }
@@ -163,8 +175,9 @@ Status Source::Impl::ForgetTakenAnswers(Device& device, PushRun* run) {
 }
 
 /// What a device may see as a whole, and is the first to write to.
-Status Source::Impl::DeclareUnknown(const Device& device, const BatchView& rows) {
-  const SelectionRule& rule = device.descriptor.rule;
+Status Source::Impl::DeclareUnknown(const Device& device, const PushRun& run) {
+  const BatchView& rows = run.rows;
+  const DeviceDescriptor& descriptor = device.descriptor;
   std::vector<bool> looked(rows.entity_count());
   for (size_t i = 0; i < rows.size(); ++i) {
     const uint16_t entity = rows.entity(i);
@@ -172,11 +185,9 @@ Status Source::Impl::DeclareUnknown(const Device& device, const BatchView& rows)
     looked[entity] = true;
     const std::string name(rows.entity_name(entity));
     if (IsLocalName(name) || store_.FindEntity(name).has_value()) continue;
-    const bool granted =
-        rule.everything ||
-        std::any_of(rule.grants.begin(), rule.grants.end(), [&](const Grant& grant) {
-          return grant.entity == name && grant.where.empty();
-        });
+    const bool granted = GrantsWhole(descriptor.rule, name) &&
+                         (!descriptor.limit.has_value() || GrantsWhole(*descriptor.limit, name)) &&
+                         (run.limit == nullptr || GrantsWhole(*run.limit, name));
     if (!granted || rows.op(i) == RowOp::kDelete) continue;
     const bool is_event = rows.op(i) == RowOp::kAppend;
     EntityDeclaration declaration;
@@ -221,6 +232,10 @@ Result<std::vector<PushAnswer>> Source::Impl::FindKeptAnswers(const Device& devi
     if (answer.answer.outcome == PushOutcome::kApplied) {
       answer.answer.outcome = PushOutcome::kDuplicate;
     }
+    // Whoever was answered first may have been granted more.
+    if (run.limit != nullptr && answer.answer.current.has_value()) {
+      answer.answer.current->value.reset();
+    }
     kept.push_back(std::move(answer.answer));
   }
   return kept;
@@ -244,7 +259,7 @@ Status Source::Impl::TryPush(
     Device& device, PushRun* run, size_t begin, size_t end, bool refuse_not_newer) {
   TIDEMARK_RETURN_IF_ERROR(Refresh(device));
   const bool adopted = AdoptIncarnation(device, run->incarnation);
-  const Selection selection = device.Resolve(store_);
+  const Selection selection = device.ResolveFor(store_, run->limit);
   device.marks.Select(selection);
   TIDEMARK_ASSIGN_OR_RETURN(const std::vector<PushAnswer> kept,
                             FindKeptAnswers(device, *run, begin, end));

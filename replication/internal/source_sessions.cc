@@ -5,6 +5,7 @@
 #include "replication/internal/page_filler.h"
 #include "replication/internal/session_view.h"
 #include "replication/internal/source_impl.h"
+#include "replication/selection_intersection.h"
 
 namespace tidemark {
 namespace {
@@ -93,6 +94,18 @@ bool Source::Impl::CheckWitness(Device& device, const Hello& hello, const Epochs
   return changed || !is_known;
 }
 
+Result<bool> Source::Impl::LimitTo(Device& device, const SelectionRule* limit) {
+  DeviceDescriptor& descriptor = device.descriptor;
+  if (limit != nullptr) {
+    TIDEMARK_RETURN_IF_ERROR(Intersect(store_, descriptor.rule, *limit).status());
+  }
+  const bool same = limit == nullptr ? !descriptor.limit.has_value() : descriptor.limit == *limit;
+  if (same) return false;
+  descriptor.limit = limit == nullptr ? std::nullopt : std::optional(*limit);
+  device.resolved_version = 0;
+  return true;
+}
+
 Result<std::optional<SessionInfo>> Source::Impl::StartSession(const Hello& hello) {
   TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(hello.device));
   if (store_.pinned_deaths() > options_.pinned_deaths_max) ExpireSessions();
@@ -104,7 +117,8 @@ Result<std::optional<SessionInfo>> Source::Impl::StartSession(const Hello& hello
     TIDEMARK_RETURN_IF_ERROR(store_.BeginEpoch("a position proves that history was lost"));
     epoch = CurrentEpoch();
   }
-  const bool descriptor_changed = CheckWitness(*device, hello, epoch);
+  TIDEMARK_ASSIGN_OR_RETURN(const bool limit_changed, LimitTo(*device, hello.limit.get()));
+  const bool descriptor_changed = CheckWitness(*device, hello, epoch) || limit_changed;
   const Selection selection = device->Resolve(store_);
   if (!descriptor_changed && device->gaps.empty() && !MayOwe(store_, device->marks, selection)) {
     return std::optional<SessionInfo>{};
@@ -211,7 +225,7 @@ Result<std::optional<Page>> Source::Impl::NextPage(std::string_view session_id,
   if (device->session->cut == nullptr || queues.IsDrained(*queue)) {
     return std::optional<Page>{};  // for every worker
   }
-  device->marks.Select(device->Resolve(store_));
+  device->marks.Select(device->ResolveFor(store_, options.limit.get()));
   return BuildPage(*device, epoch, *queue, options);
 }
 

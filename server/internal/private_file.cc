@@ -71,6 +71,7 @@ Result<std::optional<std::string>> ReadPrivateFile(const fs::path& path) {
 }
 
 Status ReplacePrivateFile(const fs::path& path, std::string_view bytes) {
+  if (bytes.size() > kFileBytesMax) return {ErrorCode::kTooLarge, path.string()};  // for a reader
   fs::path beside = path;
   beside += ".new";
   {

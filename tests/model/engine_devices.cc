@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "replication/internal/outbox_entry.h"
+#include "tests/model/engine_choices.h"
 #include "tests/support/status_matchers.h"
 
 namespace tidemark::model {
@@ -72,7 +73,7 @@ void ScriptedDevice::Step() {
 /// What the device has is revoked, told deleted, and granted again, with nothing settled in
 /// between.
 void ScriptedDevice::Flicker() {
-  const PlainSelection before = world_.judge(id_).selection();
+  const PlainSelection before = world_.judge(id_).granted();
   world_.Grant(id_, PlainSelection{std::set<std::string>{}, {}});
   Start();
   Read();
@@ -87,7 +88,8 @@ void ScriptedDevice::Flicker() {
 void ScriptedDevice::Start() {
   // Contract 15: what was not applied by now is dropped.
   arriving_.clear();
-  const auto answer = world_.Start({.device = id_, .fresh = wiped_});
+  if (OneIn(5)) limit_ = OneIn(2) ? PlainSelection() : AnySelection(world_, random_);
+  const auto answer = world_.Start({.device = id_, .fresh = wiped_}, limit_);
   if (!answer.ok()) return;
   wiped_ = false;
   changed_ = false;
@@ -163,7 +165,7 @@ void ScriptedDevice::Sync(size_t records_max) {
   for (const std::string& queue : {AnyQueue(), std::string(kMainQueue)}) {
     while (true) {
       const auto page =
-          world_.Next(id_, sessions_.back(), {.records_max = records_max, .queue = queue});
+          world_.Next(id_, sessions_.back(), {.records_max = records_max, .queue = queue}, limit_);
       if (!page.ok() || !page->has_value()) break;
       arriving_.push_back(**page);
     }

@@ -64,6 +64,7 @@ class ScriptedDevice final : public ModelDevice {
 
   DeviceMap map_;
   bool wiped_ = false;
+  PlainSelection limit_;               // of the token that it has at present
   std::vector<std::string> sessions_;  // all of them; the last one is the newest
   std::vector<Page> arriving_;         // of the newest session, not applied yet
   std::vector<std::string> applied_;   // tokens of applied pages, acknowledged or not

@@ -8,7 +8,8 @@
 
 namespace tidemark::model {
 
-std::map<RecordKey, std::string> Select(const RecordMap& records, const PlainSelection& selection) {
+std::map<RecordKey, std::string> Select(const RecordMap& records,
+                                        const CommonSelection& selection) {
   std::map<RecordKey, std::string> selected;
   for (const auto& [key, state] : records) {
     if (selection.Contains(key, state.value)) selected[key] = state.value;
@@ -17,7 +18,7 @@ std::map<RecordKey, std::string> Select(const RecordMap& records, const PlainSel
 }
 
 std::set<RecordKey> DeviceJudge::AllOwed(const RecordMap& view,
-                                         const PlainSelection& selection) const {
+                                         const CommonSelection& selection) const {
   std::set<RecordKey> owed;
   const auto consider = [&](const RecordKey& key) {
     const auto found = view.find(key);
@@ -38,6 +39,7 @@ std::optional<RowOp> DeviceJudge::OwedAtCut(const RecordKey& key) const {
 void DeviceJudge::Started(const Result<std::optional<SessionInfo>>& answer,
                           SequenceNumber cut,
                           bool fresh,
+                          const PlainSelection& limit,
                           const std::vector<PlainQueue>& queues) {
   ASSERT_OK(answer);
   // Who holds nothing has nothing to drop, and may be told to do so.
@@ -48,9 +50,10 @@ void DeviceJudge::Started(const Result<std::optional<SessionInfo>>& answer,
   current_ = Session();
   current_.cut = cut;
   current_.view = records_.live;
-  current_.selection = selection_;
+  limit_ = limit;
+  current_.selection = selection();
   current_.queues = queues;
-  current_.owed = AllOwed(current_.view, selection_);
+  current_.owed = AllOwed(current_.view, selection());
   if (!answer->has_value()) {
     EXPECT_EQ(current_.owed.size(), 0U) << id_ << " is owed something and was told nothing";
     EXPECT_FALSE(reset) << id_ << " was to be reset";
@@ -113,6 +116,7 @@ void DeviceJudge::QueueEnded(const std::string& queue) {
 
 void DeviceJudge::Read(const std::string& session,
                        const PageOptions& options,
+                       const PlainSelection& limit,
                        const Result<std::optional<Page>>& answer,
                        const Source& source) {
   if (session != current_.id || !current_.open) {
@@ -140,6 +144,8 @@ void DeviceJudge::Read(const std::string& session,
     return;
   }
   ASSERT_OK(answer);
+  in_force_ = {{granted_, limit_, limit}};
+  if (!(limit == limit_)) current_.selection_changed = true;
   uint64_t& all_left = current_.left[std::string(kMainQueue)];
   if (!answer->has_value()) {
     QueueEnded(options.queue);
@@ -205,13 +211,13 @@ void DeviceJudge::ReadRow(const BatchRow& row,
                                 << static_cast<int>(row.op);
   EXPECT_EQ(static_cast<int>(row.op), static_cast<int>(*owed)) << what << ": wrong label";
   if (row.op == RowOp::kDelete) {
-    EXPECT_FALSE(live && selection_.Contains(key, found->second.value))
+    EXPECT_FALSE(live && in_force_.Contains(key, found->second.value))
         << what << ": selected and told deleted";
     EXPECT_TRUE(row.value.empty());
     EXPECT_EQ(row.birth, oracle_.HeldLives(key).back()) << what;
   } else {
     ASSERT_TRUE(live) << what;
-    EXPECT_TRUE(selection_.Contains(key, found->second.value))
+    EXPECT_TRUE(in_force_.Contains(key, found->second.value))
         << what << ": outside the selection in force";
     EXPECT_EQ(row.birth, found->second.birth) << what;
     EXPECT_EQ(row.sequence, found->second.head) << what;
@@ -259,8 +265,8 @@ void DeviceJudge::Acknowledged(const std::vector<std::string>& keys, const AckRe
 }
 
 void DeviceJudge::Selected(PlainSelection selection) {
-  if (selection == selection_) return;
-  selection_ = std::move(selection);
+  if (selection == granted_) return;
+  granted_ = std::move(selection);
   current_.selection_changed = true;
 }
 
@@ -281,8 +287,8 @@ void DeviceJudge::Wrote(const RecordKey& key,
 }
 
 uint64_t DeviceJudge::OwedNow() const {
-  if (!reset_pending_) return AllOwed(records_.live, selection_).size();
-  return Select(records_.live, selection_).size();
+  if (!reset_pending_) return AllOwed(records_.live, selection()).size();
+  return Select(records_.live, selection()).size();
 }
 
 bool DeviceJudge::Needs(const RecordKey& key, const EndedStay& life) const {
@@ -301,7 +307,7 @@ std::map<RecordKey, std::string> DeviceJudge::AtCut() const {
   return Select(current_.view, current_.selection);
 }
 std::map<RecordKey, std::string> DeviceJudge::Now() const {
-  return Select(records_.live, selection_);
+  return Select(records_.live, selection());
 }
 
 std::vector<std::string> DeviceJudge::AckKeysOfPage(const std::string& token) const {

@@ -24,14 +24,16 @@ class DeviceJudge {
 
   // What happened. Each call checks what it is told.
 
-  /// `queues` as declared by then, in order of importance.
+  /// `limit` of who asks; `queues` as declared by then, in order of importance.
   void Started(const Result<std::optional<SessionInfo>>& answer,
                SequenceNumber cut,
                bool fresh,
+               const PlainSelection& limit,
                const std::vector<PlainQueue>& queues);
   /// `session` as the caller named it, of any age.
   void Read(const std::string& session,
             const PageOptions& options,
+            const PlainSelection& limit,
             const Result<std::optional<Page>>& answer,
             const Source& source);
   void Acknowledged(const std::vector<std::string>& keys, const AckResult& result);
@@ -61,7 +63,8 @@ class DeviceJudge {
   SequenceNumber cut() const { return current_.cut; }
   bool session_open() const { return current_.open && !current_.drained; }
   bool reset_pending() const { return reset_pending_; }
-  const PlainSelection& selection() const { return selection_; }
+  const PlainSelection& granted() const { return granted_; }
+  CommonSelection selection() const { return {{granted_, limit_}}; }
   /// Page tokens and ack keys of everything ever handed out.
   const std::map<std::string, std::vector<ToldRow>>& keys() const { return told_; }
   std::vector<std::string> AckKeysOfPage(const std::string& token) const;
@@ -72,7 +75,7 @@ class DeviceJudge {
     uint64_t number = 0;
     SequenceNumber cut;
     RecordMap view;
-    PlainSelection selection;
+    CommonSelection selection;
     std::set<RecordKey> owed;  // at the start
     std::set<RecordKey> handed;
     std::set<RecordKey> written;  // by the device itself, since
@@ -88,7 +91,7 @@ class DeviceJudge {
   };
 
   std::optional<RowOp> OwedAtCut(const RecordKey& key) const;
-  std::set<RecordKey> AllOwed(const RecordMap& view, const PlainSelection& selection) const;
+  std::set<RecordKey> AllOwed(const RecordMap& view, const CommonSelection& selection) const;
   /// The queue that an instruction about `key` belongs to in the session.
   std::string QueueOf(const RecordKey& key) const;
   void CheckQueues(const SessionInfo& info);
@@ -100,7 +103,9 @@ class DeviceJudge {
   const std::string id_;
   const PlainStore& records_;
   DeviceOracle oracle_;
-  PlainSelection selection_;
+  PlainSelection granted_;
+  PlainSelection limit_;      // of who started the newest session
+  CommonSelection in_force_;  // for the page that is read
   bool reset_pending_ = false;
   uint64_t sessions_ = 0;  // highest number seen
   Session current_;
@@ -108,6 +113,6 @@ class DeviceJudge {
   std::map<std::string, std::vector<std::string>> ack_keys_;  // page token -> its ack keys
 };
 
-std::map<RecordKey, std::string> Select(const RecordMap& records, const PlainSelection& selection);
+std::map<RecordKey, std::string> Select(const RecordMap& records, const CommonSelection& selection);
 
 }  // namespace tidemark::model

@@ -1,10 +1,10 @@
 // Random histories that drive the real engine and plain maps side by side: writers, folds and
 // compactions, uploads, restarts and kills of the source, devices that lose pages and
-// acknowledgements, selections granted and revoked, resets, purges. Checked after every step: what
-// is owed, its labels, values, order and counts, in each queue; that nothing acknowledged is sent
-// again and nothing is deleted needlessly; that a settled device equals its selection at the cut;
-// that exactly the tombstones are kept that some device may need. At the end of a history all
-// devices converge.
+// acknowledgements, selections granted and revoked, tokens with limits, resets, purges. Checked
+// after every step: what is owed, its labels, values, order and counts, in each queue; that nothing
+// acknowledged is sent again and nothing is deleted needlessly; that a settled device equals its
+// selection at the cut; that exactly the tombstones are kept that some device may need. At the end
+// of a history all devices converge.
 //
 //   TIDEMARK_SEED=n        one history, after those before it on the same store
 //   TIDEMARK_TEST_LONG=1   twenty times as many
@@ -17,6 +17,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/model/engine_choices.h"
 #include "tests/model/engine_devices.h"
 #include "tests/model/engine_world.h"
 
@@ -28,7 +29,6 @@ constexpr uint64_t kHistories = 1000;
 constexpr uint64_t kHistoriesOfAStore = 10;
 constexpr int kSteps = 60;
 constexpr uint64_t kIds = 6;
-const std::vector<std::string> kEntities = {"users", "visits", "events"};
 
 uint64_t Number(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
@@ -163,43 +163,19 @@ class EngineHistory {
     world_.WriteRefused({entity, AnyId()}, AnyValue());
   }
 
-  void Grant() {
-    PlainSelection selection;
-    if (!OneIn(3)) {
-      selection.entities.emplace();
-      for (const std::string& entity : kEntities) {
-        if (OneIn(world_.CountKeys(entity) > 0 ? 5 : 2)) selection.entities->insert(entity);
-        if (world_.CountKeys(entity) > 0) GrantParts(entity, &selection);
-      }
-    }
-    world_.Grant(AnyDevice().id(), selection);
-  }
+  void Grant() { world_.Grant(AnyDevice().id(), AnySelection(world_, random_)); }
 
   std::string AnyQueueName() { return "queue" + std::to_string(Below(3)); }
   void DropQueue() { world_.DropQueue(AnyQueueName()); }
 
   void DeclareQueue() {
     PlainQueue queue{.name = AnyQueueName(), .order = static_cast<uint32_t>(Below(3))};
-    PlainSelection parts;
     for (const std::string& entity : kEntities) {
       if (OneIn(4)) queue.entities.insert(entity);
-      if (world_.CountKeys(entity) > 0) GrantParts(entity, &parts);
     }
-    queue.parts = parts.parts;
+    queue.parts = AnyParts(world_, random_);
     if (queue.entities.empty() && queue.parts.empty()) queue.entities.insert("users");
     world_.DeclareQueue(queue);
-  }
-
-  void GrantParts(const std::string& entity, PlainSelection* selection) {
-    for (int owner = 1; owner <= 3; ++owner) {
-      const std::string text = std::to_string(owner);
-      if (OneIn(4)) selection->parts.insert({entity, {{"owner", text}}});
-      for (const char* area : {R"("a")", R"("b")"}) {
-        if (world_.CountKeys(entity) > 1 && OneIn(6)) {
-          selection->parts.insert({entity, {{"owner", text}, {"area", area}}});
-        }
-      }
-    }
   }
 
   std::mt19937_64 random_;

@@ -73,6 +73,39 @@ struct PlainSelection {
   bool operator==(const PlainSelection&) const = default;
 };
 
+/// What several selections grant together, such as a device's and its token's.
+struct CommonSelection {
+  std::vector<PlainSelection> all;
+
+  bool Contains(const RecordKey& key, const std::string& value) const {
+    return std::all_of(all.begin(), all.end(), [&](const PlainSelection& selection) {
+      return selection.Contains(key, value);
+    });
+  }
+  /// Some record of the entity may be in it.
+  bool Touches(const std::string& entity) const {
+    std::vector<std::map<std::string, std::string>> common(1);  // fields and their values
+    for (const PlainSelection& selection : all) {
+      if (!selection.entities.has_value() || selection.entities->contains(entity)) continue;
+      std::vector<std::map<std::string, std::string>> narrower;
+      for (const PlainPart& part : selection.parts) {
+        if (part.entity != entity) continue;
+        for (const auto& before : common) {
+          auto both = before;
+          both.insert(part.where.begin(), part.where.end());
+          const bool agree = std::all_of(part.where.begin(), part.where.end(), [&](const auto& at) {
+            return both.at(at.first) == at.second;
+          });
+          if (agree) narrower.push_back(std::move(both));
+        }
+      }
+      common = std::move(narrower);
+    }
+    return !common.empty();
+  }
+  bool operator==(const CommonSelection&) const = default;
+};
+
 /// A queue beside `main`: whole entities, and parts of others.
 struct PlainQueue {
   std::string name;
@@ -110,7 +143,7 @@ class DeviceOracle {
   /// The instruction owed about `key`, of which `state` is live, if anything is.
   std::optional<RowOp> Owed(const RecordKey& key,
                             const RecordState* state,
-                            const PlainSelection& selection) const {
+                            const CommonSelection& selection) const {
     if (state == nullptr || !selection.Contains(key, state->value)) {
       return HeldLives(key).empty() ? std::nullopt : std::optional(RowOp::kDelete);
     }

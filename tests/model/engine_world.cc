@@ -283,17 +283,40 @@ DeviceJudge& EngineWorld::Add(const std::string& device) {
       .first->second;
 }
 
-Result<std::optional<SessionInfo>> EngineWorld::Start(const Hello& hello) {
+namespace {
+
+SelectionRule RuleOf(const std::set<std::string>& entities, const std::set<PlainPart>& parts) {
+  SelectionRule rule = SelectionRule::Entities({entities.begin(), entities.end()});
+  for (const PlainPart& part : parts) {
+    Grant grant{.entity = part.entity};
+    for (const auto& [field, value] : part.where) grant.where.push_back({field, {value}});
+    rule.grants.push_back(grant);
+  }
+  return rule;
+}
+
+// Null: everything.
+std::shared_ptr<const SelectionRule> LimitOf(const PlainSelection& limit) {
+  if (!limit.entities.has_value()) return nullptr;
+  return std::make_shared<const SelectionRule>(RuleOf(*limit.entities, limit.parts));
+}
+
+}  // namespace
+
+Result<std::optional<SessionInfo>> EngineWorld::Start(Hello hello, const PlainSelection& limit) {
+  hello.limit = LimitOf(limit);
   auto answer = source_->StartSession(hello);
-  judges_.at(hello.device).Started(answer, store_->last_sequence(), hello.fresh, queues_);
+  judges_.at(hello.device).Started(answer, store_->last_sequence(), hello.fresh, limit, queues_);
   return answer;
 }
 
 Result<std::optional<Page>> EngineWorld::Next(const std::string& device,
                                               const std::string& session,
-                                              const PageOptions& options) {
+                                              PageOptions options,
+                                              const PlainSelection& limit) {
+  options.limit = LimitOf(limit);
   auto answer = source_->NextPage(session, options);
-  judges_.at(device).Read(session, options, answer, *source_);
+  judges_.at(device).Read(session, options, limit, answer, *source_);
   // A session that had nothing to hand out settles here.
   if (answer.ok() && !answer->has_value()) AtRest(device);
   return answer;
@@ -310,30 +333,12 @@ Result<AckResult> EngineWorld::Acknowledge(const std::string& device,
   return result;
 }
 
-namespace {
-
-SelectionRule RuleOf(const std::set<std::string>& entities, const std::set<PlainPart>& parts) {
-  SelectionRule rule = SelectionRule::Entities({entities.begin(), entities.end()});
-  for (const PlainPart& part : parts) {
-    Grant grant{.entity = part.entity};
-    for (const auto& [field, value] : part.where) grant.where.push_back({field, {value}});
-    rule.grants.push_back(grant);
-  }
-  return rule;
-}
-
-}  // namespace
-
 PushOutcome EngineWorld::Expect(const DeviceJudge& judge,
                                 const RecordKey& key,
                                 const BatchRow& row,
                                 Pushed* record) const {
-  const PlainSelection& selection = judge.selection();
-  const bool all = !selection.entities.has_value() || selection.entities->contains(key.first);
-  const bool some = std::any_of(selection.parts.begin(),
-                                selection.parts.end(),
-                                [&](const PlainPart& part) { return part.entity == key.first; });
-  if (!all && !some) return PushOutcome::kInvalid;
+  const CommonSelection selection = judge.selection();
+  if (!selection.Touches(key.first)) return PushOutcome::kInvalid;
   const bool is_event = KindOf(key.first) == EntityKind::kIncremental;
   if (is_event != (row.op == RowOp::kAppend)) return PushOutcome::kInvalid;
   if (record->refused) return PushOutcome::kSkipped;
@@ -562,7 +567,7 @@ void EngineWorld::CheckRecords() {
     while (records.Next()) found[{info.name, records.id()}] = records.value();
     EXPECT_OK(records.status());
   }
-  EXPECT_EQ(found, Select(records_.live, PlainSelection()));
+  EXPECT_EQ(found, Select(records_.live, CommonSelection()));
 }
 
 }  // namespace tidemark::model

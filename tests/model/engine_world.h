@@ -62,10 +62,12 @@ class EngineWorld {
 
   DeviceJudge& Add(const std::string& device);
   DeviceJudge& judge(const std::string& device) { return judges_.at(device); }
-  Result<std::optional<SessionInfo>> Start(const Hello& hello);
+  /// `limit` is what the token of the caller grants.
+  Result<std::optional<SessionInfo>> Start(Hello hello, const PlainSelection& limit = {});
   Result<std::optional<Page>> Next(const std::string& device,
                                    const std::string& session,
-                                   const PageOptions& options);
+                                   PageOptions options,
+                                   const PlainSelection& limit = {});
   Result<AckResult> Acknowledge(const std::string& device, const std::vector<std::string>& keys);
   Result<PushResult> Push(const std::string& device, std::string_view batch);
   void Grant(const std::string& device, const PlainSelection& selection);

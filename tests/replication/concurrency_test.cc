@@ -44,6 +44,47 @@ TEST_F(ConcurrencyTest, WorkersOfOneSessionNeverGetTheSamePage) {
   EXPECT_TRUE(source_->GetDevice("tablet")->at_rest);
 }
 
+TEST_F(ConcurrencyTest, WorkersOfDifferentQueuesNeverGetTheSame) {
+  constexpr int kRecords = 100;
+  WriteBatch batch;
+  for (int i = 0; i < kRecords; ++i) {
+    for (const char* entity : {"users", "notes", "visits"}) {
+      batch.Put(entity, std::to_string(i), "x");
+    }
+  }
+  ASSERT_OK(store_->Commit(batch));
+  ASSERT_OK(source_->DeclareQueue({.name = "notes", .parts = SelectionRule::Entities({"notes"})}));
+  ASSERT_OK(source_->DeclareQueue({.name = "users", .parts = SelectionRule::Entities({"users"})}));
+  MapDevice device = Device();
+  ASSERT_TRUE(device.Start());
+  std::mutex mutex;
+  std::multiset<std::string> told;
+  std::vector<std::thread> workers;
+  for (const char* queue : {"main", "notes", "users", "main", "notes"}) {
+    workers.emplace_back([&, queue] {
+      while (true) {
+        const auto page =
+            source_->NextPage(device.session().id, {.records_max = 3, .queue = queue});
+        ASSERT_OK(page);
+        if (!page->has_value()) return;
+        EXPECT_OK(source_->Acknowledge("tablet", {(*page)->token}));
+        const std::lock_guard lock(mutex);
+        for (const std::string& text : test::ToTexts((*page)->bytes)) told.insert(text);
+      }
+    });
+  }
+  // Declarations change beside them, which is of no concern to this session.
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_OK(source_->DropQueue("users"));
+    ASSERT_OK(source_->DeclareQueue(
+        {.name = "users", .order = 5, .parts = SelectionRule::Entities({"visits"})}));
+  }
+  for (std::thread& worker : workers) worker.join();
+  EXPECT_EQ(told.size(), static_cast<size_t>(3 * kRecords));
+  EXPECT_EQ(std::set<std::string>(told.begin(), told.end()).size(), told.size());
+  EXPECT_TRUE(source_->GetDevice("tablet")->at_rest);
+}
+
 TEST_F(ConcurrencyTest, StartsPagesAcksPurgesAndWritersRace) {
   for (int i = 0; i < 20; ++i) Put("users", std::to_string(i), "x");
   std::atomic<bool> stop = false;

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -158,6 +159,45 @@ TEST_F(TokensTest, LastUseIsKept) {
 TEST_F(TokensTest, RefusesGrantsThatMakeNoSense) {
   EXPECT_FALSE(CreateToken(root_, {.instance = "../x"}, *random_, clock_).ok());
   EXPECT_FALSE(CreateToken(root_, {.device = std::string(129, 'x')}, *random_, clock_).ok());
+}
+
+SelectionRule Owners(size_t count) {
+  SelectionRule rule{.everything = false, .grants = {{.entity = "visit"}}};
+  Grant::Field& owner = rule.grants.front().where.emplace_back();
+  owner.name = "owner";
+  for (size_t i = 0; i < count; ++i) owner.values.push_back(std::to_string(i));
+  return rule;
+}
+
+TEST_F(TokensTest, ASelectionIsKeptAndAnOlderBuildLetsNobodyInByIt) {
+  const auto format = [&] {
+    std::ifstream file(TokenFilePath(root_));
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    return text.substr(0, 12);
+  };
+  Create();
+  EXPECT_EQ(format(), R"({"format":1,)");
+  const NewToken made = Create({.selection = Owners(2)});
+  EXPECT_EQ(format(), R"({"format":2,)");
+  const auto tokens = Open();
+  const auto caller = tokens->Identify(Ask(made.token));
+  ASSERT_TRUE(caller.has_value());
+  ASSERT_NE(caller->selection, nullptr);
+  EXPECT_EQ(*caller->selection, Owners(2));
+  EXPECT_TRUE(caller->is_for_devices());
+  Create();  // the file is read again
+  EXPECT_TRUE(tokens->StillGood(*caller));
+  EXPECT_OK(RevokeToken(root_, made.record.id));
+  EXPECT_FALSE(tokens->StillGood(*caller));
+  EXPECT_EQ(format(), R"({"format":1,)");
+}
+
+TEST_F(TokensTest, SelectionsAreForDevicesAndBounded) {
+  EXPECT_THAT(CreateToken(root_, {.role = Role::kAdmin, .selection = Owners(1)}, *random_, clock_),
+              StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_OK(CreateToken(root_, {.selection = Owners(kTokenPartsMax)}, *random_, clock_));
+  EXPECT_THAT(CreateToken(root_, {.selection = Owners(kTokenPartsMax + 1)}, *random_, clock_),
+              StatusIs(ErrorCode::kTooLarge));
 }
 
 TEST(RateLimiterTest, RefillsEvenly) {

@@ -56,6 +56,18 @@ class ApplicationTest : public ::testing::Test {
     return made->token;
   }
 
+  /// A reader's token with a selection.
+  std::string LimitedToken(const std::string& selection, const std::string& device = {}) {
+    const auto rule = SelectionRuleFromJson(selection);
+    EXPECT_OK(rule);
+    TokenGrant grant{.role = Role::kWriter, .device = device};
+    if (rule.ok()) grant.selection = *rule;
+    const auto made = CreateToken(directory_.path(), grant, *SystemRandom(), *clock_);
+    EXPECT_OK(made);
+    token_ids_[made->token] = made->record.id;
+    return made->token;
+  }
+
   /// Ends a token, as another process would.
   void Revoke(const std::string& token) {
     EXPECT_OK(RevokeToken(directory_.path(), token_ids_.at(token)));

@@ -25,6 +25,7 @@
 #include "server/instance.h"
 #include "server/operation_routes.h"
 #include "server/overview_routes.h"
+#include "server/queue_routes.h"
 #include "server/record_routes.h"
 #include "server/reply.h"
 #include "server/router.h"
@@ -57,6 +58,7 @@ inline std::vector<Route> FaceRoutes(const UploadRouteOptions& uploads = {},
                       FeedRoutes(feed),
                       DeviceRoutes(),
                       IdPoolRoutes(),
+                      QueueRoutes(),
                       SyncRoutes(),
                       OperationRoutes(),
                       OverviewRoutes({.pause = std::chrono::milliseconds(1),
