@@ -108,7 +108,8 @@ void DeviceJudge::QueueEnded(const std::string& queue) {
   current_.left[queue] = 0;
   if (queue == kMainQueue || current_.selection_changed) return;
   for (const RecordKey& key : current_.owed) {
-    if (current_.handed.contains(key) || QueueOf(key) != queue) continue;
+    if (current_.handed.contains(key) || current_.written.contains(key)) continue;
+    if (QueueOf(key) != queue) continue;
     EXPECT_FALSE(OwedAtCut(key).has_value())
         << id_ << " queue " << queue << " left out " << key.first << "/" << key.second;
   }

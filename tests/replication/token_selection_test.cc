@@ -1,6 +1,8 @@
 // What a token grants: a session shows what both the device's registration and the token of its
 // caller grant, and no more, exactly.
+#include "replication/replica.h"
 #include "replication/selection_intersection.h"
+#include "replication/transport.h"
 #include "tests/replication/source_fixture.h"
 
 namespace tidemark {
@@ -205,6 +207,64 @@ TEST_F(TokenSelectionTest, WhenTheCommonKeyGoesNothingIsShown) {
   DeclareKeys({{{"owner"}}, {{"project"}}});
   EXPECT_THAT(Drain(token), IsEmpty());
   EXPECT_FALSE(AtRest());
+}
+
+/// What a server does for the caller of a token.
+class TokenTransport final : public Transport {
+ public:
+  TokenTransport(Source& source, Limit limit) : source_(source), limit_(std::move(limit)) {}
+  Result<std::optional<SessionInfo>> Start(const Hello& hello) override {
+    Hello limited = hello;
+    limited.limit = limit_;
+    return source_.StartSession(limited);
+  }
+  Result<std::optional<Page>> Next(std::string_view session, const PageOptions& options) override {
+    PageOptions limited = options;
+    limited.limit = limit_;
+    return source_.NextPage(session, limited);
+  }
+  Result<AckResult> Acknowledge(std::string_view device,
+                                const std::vector<std::string>& keys) override {
+    return source_.Acknowledge(device, keys);
+  }
+  Result<PushResult> Push(std::string_view batch) override {
+    auto result = source_.Push(batch, limit_.get());
+    if (result.ok()) pushes.push_back(*result);
+    return result;
+  }
+
+  std::vector<PushResult> pushes;
+
+ private:
+  Source& source_;
+  const Limit limit_;
+};
+
+TEST_F(TokenSelectionTest, APushChangesAndShowsNothingBeyondTheToken) {
+  PutVisit("mine", 1);
+  PutVisit("theirs", 2);
+  TokenTransport transport(*source_, LimitTo(Owner("1")));
+  auto replica = Replica::Open(directory_.path() / "replica", "tablet", {}, runtime_);
+  ASSERT_OK(replica);
+  ASSERT_OK((*replica)->Pull(transport));
+  const auto write = [&](std::string_view entity, const std::string& id, const std::string& value) {
+    EXPECT_OK((*replica)->Write(WriteBatch().Put(entity, id, value, ValueKind::kJson)));
+  };
+  write("visits", "mine", Visit(1, 5));
+  write("visits", "theirs", Visit(1, 6));
+  write("unknown", "x", "{}");
+  ASSERT_OK((*replica)->Push(transport));
+  ASSERT_EQ(transport.pushes.size(), 1U);
+  const std::vector<PushAnswer>& answers = transport.pushes[0].answers;
+  ASSERT_EQ(answers.size(), 3U);
+  EXPECT_EQ(answers[0].outcome, PushOutcome::kApplied);
+  for (size_t i = 1; i < 3; ++i) {
+    EXPECT_EQ(answers[i].outcome, PushOutcome::kInvalid);
+    EXPECT_FALSE(answers[i].current.has_value());
+  }
+  EXPECT_EQ((*store_->Get("visits", RecordId("mine")))->value, Visit(1, 5));
+  EXPECT_EQ((*store_->Get("visits", RecordId("theirs")))->value, Visit(2));
+  EXPECT_FALSE(store_->FindEntity("unknown").has_value());
 }
 
 TEST_F(TokenSelectionTest, ALimitOutlivesARestart) {
