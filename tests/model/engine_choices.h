@@ -11,7 +11,7 @@
 
 namespace tidemark::model {
 
-inline const std::vector<std::string> kEntities = {"users", "visits", "events"};
+inline const std::vector<std::string> kEntityNames = {"users", "visits", "events"};
 
 inline bool OneIn(std::mt19937_64& random, uint64_t n) {
   return random() % n == 0;
@@ -19,7 +19,7 @@ inline bool OneIn(std::mt19937_64& random, uint64_t n) {
 
 inline std::set<PlainPart> AnyParts(const EngineWorld& world, std::mt19937_64& random) {
   std::set<PlainPart> parts;
-  for (const std::string& entity : kEntities) {
+  for (const std::string& entity : kEntityNames) {
     if (world.CountKeys(entity) == 0) continue;
     for (int owner = 1; owner <= 3; ++owner) {
       const std::string text = std::to_string(owner);
@@ -38,7 +38,7 @@ inline PlainSelection AnySelection(const EngineWorld& world, std::mt19937_64& ra
   PlainSelection selection;
   if (OneIn(random, 3)) return selection;
   selection.entities.emplace();
-  for (const std::string& entity : kEntities) {
+  for (const std::string& entity : kEntityNames) {
     if (OneIn(random, world.CountKeys(entity) > 0 ? 5 : 2)) selection.entities->insert(entity);
   }
   selection.parts = AnyParts(world, random);

@@ -264,10 +264,9 @@ void ReplicaDevice::Push(uint64_t faults_one_in) {
 }
 
 void ReplicaDevice::Write() {
-  static const std::vector<std::string> kEntities = {"users", "visits", "events"};
   WriteBatch batch;
   for (uint64_t count = 1 + Below(3); count > 0; --count) {
-    const std::string& entity = kEntities[Below(kEntities.size())];
+    const std::string& entity = kEntityNames[Below(kEntityNames.size())];
     const std::string id = "id" + std::to_string(Below(6));
     const uint64_t which = Below(12);
     const std::string value = R"({"value":)" + std::to_string(which % 3) + R"(,"owner":)" +

@@ -90,18 +90,18 @@ class EngineHistory {
         if (OneIn(3)) world_.Kill();
         return;
       case 7:
-        if (OneIn(3)) world_.Empty(kEntities[Below(kEntities.size())]);
+        if (OneIn(3)) world_.Empty(kEntityNames[Below(kEntityNames.size())]);
         return;
       case 8:
         return WriteRefused();
       case 9:
-        if (OneIn(6)) world_.Redeclare(kEntities[Below(kEntities.size())], AnyKind());
+        if (OneIn(6)) world_.Redeclare(kEntityNames[Below(kEntityNames.size())], AnyKind());
         return;
       case 10:
         if (OneIn(2)) Upload();
         return;
       case 11:
-        if (OneIn(4)) world_.DeclareKeys(kEntities[Below(kEntities.size())]);
+        if (OneIn(4)) world_.DeclareKeys(kEntityNames[Below(kEntityNames.size())]);
         return;
       case 12:
         return OneIn(3) ? DropQueue() : DeclareQueue();
@@ -129,7 +129,7 @@ class EngineHistory {
     std::set<RecordKey> used;
     for (uint64_t count = 1 + Below(4); count > 0; --count) {
       PlainWrite write;
-      write.key = {kEntities[Below(kEntities.size())], AnyId()};
+      write.key = {kEntityNames[Below(kEntityNames.size())], AnyId()};
       const uint64_t which = Below(3 * 4 * 3);
       write.value = ValueOf(which);
       if (world_.KindOf(write.key.first) == EntityKind::kIncremental) {
@@ -145,7 +145,7 @@ class EngineHistory {
 
   void Upload() {
     EngineWorld::PlainUpload upload;
-    for (const std::string& entity : kEntities) {
+    for (const std::string& entity : kEntityNames) {
       if (OneIn(2)) continue;
       auto& rows = upload[entity];
       const bool is_event = world_.KindOf(entity) == EntityKind::kIncremental;
@@ -158,7 +158,7 @@ class EngineHistory {
   }
 
   void WriteRefused() {
-    const std::string& entity = kEntities[Below(kEntities.size())];
+    const std::string& entity = kEntityNames[Below(kEntityNames.size())];
     if (world_.KindOf(entity) != EntityKind::kSnapshot) return;
     world_.WriteRefused({entity, AnyId()}, AnyValue());
   }
@@ -170,7 +170,7 @@ class EngineHistory {
 
   void DeclareQueue() {
     PlainQueue queue{.name = AnyQueueName(), .order = static_cast<uint32_t>(Below(3))};
-    for (const std::string& entity : kEntities) {
+    for (const std::string& entity : kEntityNames) {
       if (OneIn(4)) queue.entities.insert(entity);
     }
     queue.parts = AnyParts(world_, random_);

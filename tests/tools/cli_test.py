@@ -774,6 +774,34 @@ class DevicesTest(CliTest):
         code = self.run_any("why", "--device", "nobody", "contact", "1").code
         self.assertEqual(code, NOT_FOUND)
 
+    def test_queues(self):
+        self.run_ok("entities", "declare", "visit", "--key", "state")
+        self.run_ok("put", "contact", "1", "1")
+        self.run_ok("put", "visit", "a", '{"state":"open"}')
+        self.run_ok("put", "visit", "b", '{"state":"closed"}')
+        self.assertEqual(self.run_json("queues", "list"), [])
+        self.run_ok("queues", "declare", "people", "--order", "2", "--entity", "contact")
+        told = self.run_json("queues", "declare", "today", "--order", 1, "--where", 'visit:state=open')
+        self.assertEqual(told, {"queue": "today", "order": 1, "parts": ['visit:state="open"']})
+        self.assertEqual([row["queue"] for row in self.run_json("queues", "list")], ["today", "people"])
+        pulled = self.run_ok("pull", "--replica", self.replica, "--device", "t", "--progress", "json")
+        works = [json.loads(line)["progress"]["work"] for line in pulled.err.splitlines()]
+        self.assertEqual(works[-3:], ["pull today", "pull people", "pull main"])
+        self.run_ok("queues", "drop", "people")
+        self.assertEqual(self.run_any("queues", "drop", "people").code, NOT_FOUND)
+        for wrong in (["main", "--entity", "contact"], ["none"], ["high", "--order", "1001", "--entity", "a"],
+                      ["keyless", "--where", "visit:owner=1"]):
+            self.assertEqual(self.run_any("queues", "declare", *wrong).code, USAGE, wrong)
+
+    def test_a_token_with_a_selection(self):
+        self.run_ok("entities", "declare", "visit", "--key", "owner")
+        made = self.run_json("token", "create", "--entity", "contact", "--where", "visit:owner=17,18")
+        self.assertEqual(made["selection"], ["contact", "visit:owner=17,18"])
+        self.assertEqual(self.run_json("token", "list")[0]["selection"], made["selection"])
+        for wrong in (["--role", "admin", "--entity", "contact"], ["--where", "visit:area=1"], ["--entity", "a b"]):
+            self.assertEqual(self.run_any("token", "create", *wrong).code, USAGE, wrong)
+        self.assertEqual(len(self.run_json("token", "list")), 1)
+
     def test_status_of_a_pull(self):
         self.run_ok("put", "contact", "1", "1")
         self.run_ok("put", "deal", "1", "1")
