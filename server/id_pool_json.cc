@@ -74,7 +74,6 @@ Status NeedDevice(std::string_view own, IdHolder* holder) {
 Result<HeldLease> ReadHeldLease(const JsonField& element) {
   if (element.type != JsonType::kObject) return FieldError("leases", "must hold objects");
   TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> fields, ReadJsonObject(element.text));
-  HeldLease held;
   std::optional<uint64_t> lease;
   std::optional<uint64_t> used;
   for (const JsonField& field : fields) {

@@ -1,5 +1,6 @@
 #include "server/sync_operations.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -146,10 +147,9 @@ void SyncOperations::Expire() {
 
 bool SyncOperations::ActiveSince(MonotonicTime time) const {
   const std::lock_guard lock(mutex_);
-  for (const auto& [id, running] : running_) {
-    if (running.renewed >= time) return true;
-  }
-  return false;
+  return std::any_of(running_.begin(), running_.end(), [time](const auto& one) {
+    return one.second.renewed >= time;
+  });
 }
 
 }  // namespace tidemark::server
