@@ -84,10 +84,11 @@ std::vector<PlainGrant> ToPlain(const SelectionRule& rule) {
 std::optional<PlainGrant> Both(const PlainGrant& left, const PlainGrant& right) {
   if (left.entity != right.entity) return std::nullopt;
   PlainGrant both = left;
-  for (const auto& [name, values] : right.where) {
-    const auto [at, added] = both.where.try_emplace(name, values);
+  for (const auto& field : right.where) {
+    const auto [at, added] = both.where.insert(field);
     if (added) continue;
-    std::erase_if(at->second, [&](const std::string& value) { return !values.contains(value); });
+    std::erase_if(at->second,
+                  [&](const std::string& value) { return !field.second.contains(value); });
     if (at->second.empty()) return std::nullopt;
   }
   return both;
