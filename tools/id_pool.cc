@@ -33,6 +33,7 @@ Result<OpenPools> Open(Context& context, Access access) {
 
 std::vector<RemoteColumn> Columns(const std::vector<std::string>& members) {
   std::vector<RemoteColumn> columns;
+  columns.reserve(members.size());
   for (const std::string& member : members) columns.push_back({member, {member}});
   return columns;
 }
