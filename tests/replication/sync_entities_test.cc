@@ -228,7 +228,9 @@ TEST_F(SyncEntitiesTest, TemporaryIdsStay) {
       };
     // One that is made while the sync runs.
     service.before_page = [&](size_t begin) {
-      if (begin == 2) Fill({{"temp-2", "1"}});
+      if (begin == 2) {
+        Fill({{"temp-2", "1"}});
+      }
     };
     ASSERT_OK(Sync(pull));
     const Map content = Content();
