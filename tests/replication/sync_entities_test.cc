@@ -222,10 +222,11 @@ TEST_F(SyncEntitiesTest, TemporaryIdsStay) {
     Fill({{"temp-1", "1"}, {"2", "1"}});
     Service service({{"3", "1"}, {"4", "1"}, {"5", "1"}});
     EntityPull pull = PullOf(service, PullMode::kWipe);
-    if (keep)
+    if (keep) {
       pull.is_temporary = [](std::string_view id) {
         return id.starts_with("temp-");
       };
+    }
     // One that is made while the sync runs.
     service.before_page = [&](size_t begin) {
       if (begin == 2) {

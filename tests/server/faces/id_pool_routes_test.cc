@@ -10,11 +10,11 @@ namespace {
 class IdPoolRoutesTest : public FacesTest {
  protected:
   IdPoolRoutesTest() {
-    EXPECT_THAT(Put(kPool, R"({"from":1,"to":1001,"digits":12,"block_max":100})"), HasStatus(200));
+    EXPECT_THAT(Put(pool_, R"({"from":1,"to":1001,"digits":12,"block_max":100})"), HasStatus(200));
   }
-  http::Response Lease(const std::string& body) { return Post(kPool + "/lease", body); }
+  http::Response Lease(const std::string& body) { return Post(pool_ + "/lease", body); }
 
-  const std::string kPool = "/v1/id-pools/registration";
+  const std::string pool_ = "/v1/id-pools/registration";
 };
 
 TEST_F(IdPoolRoutesTest, FromLeaseToRelease) {
@@ -30,20 +30,20 @@ TEST_F(IdPoolRoutesTest, FromLeaseToRelease) {
   EXPECT_EQ(Lease(ask).body, leased.body) << "asked again, the same";
   const std::string lease = At(leased.body, {"data", "lease"});
   const auto report = [&](const std::string& what, int used) {
-    return Post(kPool + "/" + what,
+    return Post(pool_ + "/" + what,
                 R"({"device":"tablet","user":"nurse","leases":[{"lease":)" + lease + R"(,"used":)" +
                     std::to_string(used) + "}]}");
   };
   EXPECT_EQ(At(report("report", 3).body, {"data", "void"}), "[]");
-  EXPECT_EQ(At(Get(kPool).body, {"data", "used"}), "3");
-  const auto holders = Get(kPool + "/holders");
+  EXPECT_EQ(At(Get(pool_).body, {"data", "used"}), "3");
+  const auto holders = Get(pool_ + "/holders");
   EXPECT_EQ(At(holders.body, {"items", "0", "data", "device"}), "tablet");
   EXPECT_EQ(At(holders.body, {"items", "0", "data", "held"}), "7");
-  const auto leases = Get(kPool + "/leases?device=tablet&user=nurse");
+  const auto leases = Get(pool_ + "/leases?device=tablet&user=nurse");
   EXPECT_EQ(At(leases.body, {"items", "0", "data", "used"}), "3");
   EXPECT_EQ(At(leases.body, {"items", "0", "data", "void"}), "false");
   EXPECT_THAT(report("release", 5), HasStatus(200));
-  EXPECT_EQ(At(Get(kPool).body, {"data", "held"}), "0");
+  EXPECT_EQ(At(Get(pool_).body, {"data", "held"}), "0");
   EXPECT_EQ(At(report("report", 5).body, {"data", "void", "0", "lease"}), lease);
   EXPECT_THAT(Lease(ask), IsError(409, "lease_void"));
 }
@@ -79,37 +79,37 @@ TEST_F(IdPoolRoutesTest, ErrorsAreTyped) {
                            R"({"device":"d","leases":[{"lease":7}]})",
                            R"({"device":"d","leases":[{"lease":7,"used":1,"x":1}]})",
                            R"({"leases":[{"lease":7,"used":1}]})"}) {
-    EXPECT_THAT(Post(kPool + "/release", body), IsError(422, "invalid_argument")) << body;
+    EXPECT_THAT(Post(pool_ + "/release", body), IsError(422, "invalid_argument")) << body;
   }
   for (const char* body :
        {"{}", R"({"from":1})", R"({"from":5,"to":5})", R"({"from":1,"to":5,"x":1})"}) {
     EXPECT_THAT(Put("/v1/id-pools/p", body), IsError(422, "invalid_argument")) << body;
   }
   EXPECT_THAT(Lease("no json"), IsError(400, "malformed_json"));
-  EXPECT_THAT(Post(kPool + "/resume", R"({"from":5})"), IsError(409, "conflict"));
-  EXPECT_THAT(Post(kPool + "/resume", "{}"), IsError(422, "invalid_argument"));
+  EXPECT_THAT(Post(pool_ + "/resume", R"({"from":5})"), IsError(409, "conflict"));
+  EXPECT_THAT(Post(pool_ + "/resume", "{}"), IsError(422, "invalid_argument"));
 }
 
 TEST_F(IdPoolRoutesTest, ATokenOfADeviceLeasesForItOnly) {
   caller_.device = "tablet";
   EXPECT_THAT(Lease(R"({"device":"phone","count":1})"), IsError(403, "device"));
-  EXPECT_THAT(Post(kPool + "/release", R"({"device":"phone","leases":[{"lease":1,"used":0}]})"),
+  EXPECT_THAT(Post(pool_ + "/release", R"({"device":"phone","leases":[{"lease":1,"used":0}]})"),
               IsError(403, "device"));
   EXPECT_THAT(Lease(R"({"count":1})"), HasStatus(200));
-  EXPECT_EQ(At(Get(kPool + "/holders").body, {"items", "0", "data", "device"}), "tablet");
+  EXPECT_EQ(At(Get(pool_ + "/holders").body, {"items", "0", "data", "device"}), "tablet");
 }
 
 TEST_F(IdPoolRoutesTest, ReclaimedFromADeviceThatIsGone) {
   Lease(R"({"device":"tablet","count":10})");
   ASSERT_OK(instance_->source().Select("tablet", SelectionRule::Everything()));
-  EXPECT_THAT(Post(kPool + "/reclaim", R"({"device":"tablet"})"), IsError(409, "conflict"));
+  EXPECT_THAT(Post(pool_ + "/reclaim", R"({"device":"tablet"})"), IsError(409, "conflict"));
   EXPECT_THAT(Delete("/v1/devices/tablet"), HasStatus(200));
-  const auto reclaimed = Post(kPool + "/reclaim", R"({"device":"tablet"})");
+  const auto reclaimed = Post(pool_ + "/reclaim", R"({"device":"tablet"})");
   ASSERT_THAT(reclaimed, HasStatus(200));
   EXPECT_EQ(At(reclaimed.body, {"data", "reclaimed"}), "10");
-  EXPECT_EQ(At(Get(kPool).body, {"data", "reclaimed"}), "10");
-  EXPECT_THAT(Post(kPool + "/reclaim", R"({"device":"tablet"})"), IsError(404, "not_found"));
-  EXPECT_THAT(Post(kPool + "/reclaim", R"({"device":"tablet","x":1})"), HasStatus(422));
+  EXPECT_EQ(At(Get(pool_).body, {"data", "reclaimed"}), "10");
+  EXPECT_THAT(Post(pool_ + "/reclaim", R"({"device":"tablet"})"), IsError(404, "not_found"));
+  EXPECT_THAT(Post(pool_ + "/reclaim", R"({"device":"tablet","x":1})"), HasStatus(422));
 }
 
 TEST_F(IdPoolRoutesTest, ListsArePaged) {
@@ -123,24 +123,24 @@ TEST_F(IdPoolRoutesTest, ListsArePaged) {
     Lease(R"({"device":")" + std::string(device) + R"(","count":1})");
   }
   Lease(R"({"device":"a","count":1})");
-  const auto first = Get(kPool + "/holders?limit=2");
+  const auto first = Get(pool_ + "/holders?limit=2");
   EXPECT_EQ(At(first.body, {"meta", "more"}), "true");
-  const auto rest = Get(kPool + "/holders?limit=2&after=" + At(first.body, {"meta", "next"}));
+  const auto rest = Get(pool_ + "/holders?limit=2&after=" + At(first.body, {"meta", "next"}));
   EXPECT_EQ(At(rest.body, {"items", "0", "data", "device"}), "c");
   EXPECT_EQ(At(rest.body, {"meta", "more"}), "false");
-  EXPECT_THAT(Get(kPool + "/holders?after=x"), HasStatus(422));
-  const auto leases = Get(kPool + "/leases?device=a&limit=1");
+  EXPECT_THAT(Get(pool_ + "/holders?after=x"), HasStatus(422));
+  const auto leases = Get(pool_ + "/leases?device=a&limit=1");
   EXPECT_EQ(At(leases.body, {"meta", "more"}), "true");
   const auto second =
-      Get(kPool + "/leases?device=a&after=" + At(leases.body, {"items", "0", "data", "id"}));
+      Get(pool_ + "/leases?device=a&after=" + At(leases.body, {"items", "0", "data", "id"}));
   EXPECT_EQ(At(second.body, {"meta", "count"}), "1");
-  EXPECT_THAT(Get(kPool + "/leases"), HasStatus(422));
+  EXPECT_THAT(Get(pool_ + "/leases"), HasStatus(422));
 }
 
 TEST_F(IdPoolRoutesTest, PoolsSurviveARestart) {
   Lease(R"({"device":"tablet","count":10})");
   Reopen();
-  EXPECT_EQ(At(Get(kPool).body, {"data", "held"}), "10");
+  EXPECT_EQ(At(Get(pool_).body, {"data", "held"}), "10");
   EXPECT_EQ(At(Lease(R"({"device":"tablet","count":1})").body, {"data", "ranges"}),
             R"([{"from":11,"to":12}])");
 }
