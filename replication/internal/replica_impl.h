@@ -41,7 +41,7 @@ class Replica::Impl {
               const std::function<void(const PullProgress&)>& progress,
               SyncResult* result);
   /// From half of `longest` to all of it.
-  void Wait(std::chrono::milliseconds longest);
+  void Wait(std::chrono::milliseconds longest) const;
   Status RetryOperation(uint64_t number);
   Status DropOperation(uint64_t number);
   Status ReplaceId(const IdReplacement& what);

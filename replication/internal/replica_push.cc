@@ -94,7 +94,7 @@ Status Replica::Impl::Sync(Transport& transport,
   return {};
 }
 
-void Replica::Impl::Wait(std::chrono::milliseconds longest) {
+void Replica::Impl::Wait(std::chrono::milliseconds longest) const {
   std::array<uint8_t, 2> bytes{};
   store->runtime().random().Fill(bytes);
   const int64_t share = 128 + bytes[0] % 128;  // of 256
