@@ -67,7 +67,8 @@ struct BatchHeader {
   std::string epoch;     ///< page, file: 16 bytes, identity of its history
   std::string device;    ///< page: for whom
   uint64_t session = 0;  ///< page: number of the device's session
-  uint64_t page = 0;     ///< page: counts from 1 within a session; upload: the page number
+  uint64_t page = 0;     ///< page: counts from 1 within a session; upload: the page number;
+                         ///< push: the highest operation that was answered to its device
   SequenceNumber cut;    ///< page: what the session delivers up to
   Hash128 cut_chain;     ///< page: chain hash at the cut; completes the position
   bool reset = false;    ///< page: what this session does not list is to be dropped

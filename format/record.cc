@@ -1,6 +1,8 @@
 #include "format/record.h"
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 #include "format/internal/utf8.h"
 
@@ -104,6 +106,16 @@ Status CheckLocalName(std::string_view name) {
 
 Status CheckRecordId(std::string_view id) {
   return CheckText("record id", id, kIdBytesMax);
+}
+
+Status CheckIdOfForm(std::string_view id, IdForm form) {
+  TIDEMARK_RETURN_IF_ERROR(CheckRecordId(id));
+  if (form == IdForm::kText) return {};
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
+  const bool whole = error == std::errc() && end == id.data() + id.size();
+  if (whole && std::to_string(number) == id) return {};
+  return {ErrorCode::kInvalidArgument, "the id is no integer in its canonical form"};
 }
 
 Status CheckDeviceId(std::string_view id) {

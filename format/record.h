@@ -63,6 +63,8 @@ inline bool IsLocalName(std::string_view name) {
 }
 /// 1 to 512 bytes of UTF-8 without control characters.
 Status CheckRecordId(std::string_view id);
+/// The same; and one that is an integer is its canonical decimal text.
+Status CheckIdOfForm(std::string_view id, IdForm form);
 /// 1 to 128 bytes of UTF-8 without control characters, not only white space.
 Status CheckDeviceId(std::string_view id);
 /// True for well-formed UTF-8 (no surrogates, no overlong forms).

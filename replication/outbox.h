@@ -64,7 +64,7 @@ struct IdReplacement {
 struct OutboxStatus {
   uint64_t pending = 0;
   uint64_t failed = 0;
-  uint64_t sent = 0;     ///< of the pending ones, at most: sent, and not known to be answered
+  uint64_t sent = 0;     ///< of the pending ones: sent, and not answered
   uint64_t records = 0;  ///< with pending operations
 };
 

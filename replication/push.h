@@ -23,6 +23,10 @@ inline constexpr size_t kPushAnswersKept = 10'000;     ///< of a device that did
 inline constexpr size_t kPushesKept = 100;             ///< of a device, to be asked for by name
 inline constexpr size_t kPushValueBytesMax = 1 << 20;  ///< of all current values in one answer
 
+// Codes of operations that were skipped, and are to be sent again.
+inline constexpr std::string_view kWaitsForParent = "parent_missing";
+inline constexpr std::string_view kWaitsForOthers = "busy";
+
 /// What became of one operation.
 enum class PushOutcome : uint8_t {
   kApplied,        ///< the record is as the operation says
@@ -46,9 +50,8 @@ struct PushCurrent {
 struct PushAnswer {
   uint64_t operation = 0;  ///< its number at the device
   PushOutcome outcome = PushOutcome::kApplied;
-  SequenceNumber version;  ///< applied: of the record now; zero for one that was deleted
+  SequenceNumber version;  ///< applied: of the record now, or of its deletion
   SequenceNumber birth;    ///< applied: of its life
-  SequenceNumber through;  ///< applied: no older version of the record is newer than this
   /// Applied, and the record is none that the device may see: it drops its copy.
   bool outside = false;
   std::string code;   ///< why it was not applied: an error's name, or that of a row's fault

@@ -47,6 +47,10 @@ struct Hello {
   /// admits the caller, never by the caller. Together with what the device is granted it decides
   /// what the device may see, until the device starts again.
   std::shared_ptr<const SelectionRule> limit = {};
+  /// Of a replica that writes: the highest operation that it may have sent, and the highest that
+  /// was answered. What the source knows lies in between, or one of them is not what it was.
+  std::optional<uint64_t> sent_through = {};
+  std::optional<uint64_t> answered_through = {};
 };
 
 /// Events of a trimmed incremental entity that the device was owed and cannot get (contract 18).

@@ -98,6 +98,14 @@ Status ReadHelloMember(const JsonField& member, Hello* hello) {
     hello->fresh = member.boolean;
     return {};
   }
+  if (member.name == "sent_through" || member.name == "answered_through") {
+    if (member.type != JsonType::kInteger || member.integer < 0) {
+      return FieldError(member.name, "must be a whole number");
+    }
+    auto& number = member.name == "sent_through" ? hello->sent_through : hello->answered_through;
+    number = static_cast<uint64_t>(member.integer);
+    return {};
+  }
   if (member.name != "position" && member.name != "incarnation") return {};
   if (member.type == JsonType::kNull) return {};
   if (member.type != JsonType::kString) return FieldError(member.name, "must be a string");
@@ -132,6 +140,10 @@ std::string WriteStartBody(const Hello& hello) {
   if (!hello.position.empty()) writer.Key("position").String(hello.position);
   if (!hello.incarnation.empty()) writer.Key("incarnation").String(EncodeHex(hello.incarnation));
   writer.Key("fresh").Bool(hello.fresh);
+  if (hello.sent_through.has_value()) writer.Key("sent_through").Unsigned(*hello.sent_through);
+  if (hello.answered_through.has_value()) {
+    writer.Key("answered_through").Unsigned(*hello.answered_through);
+  }
   writer.EndObject().EndObject();
   return writer.Take();
 }

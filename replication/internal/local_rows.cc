@@ -35,7 +35,9 @@ std::string EncodeOutboxState(const OutboxState& state) {
                                 state.pending,
                                 state.failed,
                                 state.records,
-                                state.fences}) {
+                                state.fences,
+                                state.sent,
+                                state.answered_through}) {
     AppendVarint(&out, number);
   }
   return out;
@@ -51,6 +53,8 @@ Result<OutboxState> DecodeOutboxState(std::string_view bytes) {
   state.failed = reader.Varint();
   state.records = reader.Varint();
   state.fences = reader.Varint();
+  state.sent = reader.Varint();
+  state.answered_through = reader.Varint();
   TIDEMARK_RETURN_IF_ERROR(CheckFinished(reader));
   return state;
 }

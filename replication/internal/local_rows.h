@@ -24,8 +24,10 @@ struct OutboxState {
   uint64_t sent_through = 0;  ///< operations up to here may have reached the source
   uint64_t pending = 0;
   uint64_t failed = 0;
-  uint64_t records = 0;  ///< with pending operations
-  uint64_t fences = 0;   ///< at most
+  uint64_t records = 0;           ///< with pending operations
+  uint64_t fences = 0;            ///< at most
+  uint64_t sent = 0;              ///< of the pending ones
+  uint64_t answered_through = 0;  ///< the highest operation that was answered
 };
 
 /// A record with pending operations.

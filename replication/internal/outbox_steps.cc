@@ -15,6 +15,8 @@ namespace {
 
 constexpr size_t kPushBytesMax = 3 * 1024 * 1024;
 constexpr size_t kFencesInOneStep = 1000;
+constexpr size_t kRecordsInOneStep = 200;
+constexpr size_t kBytesInOneStep = 8 * 1024 * 1024;
 /// Longer current values of conflicts are not kept beside the operation that lost.
 constexpr size_t kCurrentBytesMax = 256 * 1024;
 
@@ -41,7 +43,8 @@ bool WasApplied(const PushAnswer& answer) {
 /// Comes again with the next push, behind what was written meanwhile.
 bool Waits(const PushAnswer& answer) {
   return answer.outcome == PushOutcome::kParentMissing ||
-         (answer.outcome == PushOutcome::kSkipped && answer.code == "parent_missing");
+         (answer.outcome == PushOutcome::kSkipped &&
+          (answer.code == kWaitsForParent || answer.code == kWaitsForOthers));
 }
 
 OperationError ErrorOf(const PushAnswer& answer) {
@@ -123,7 +126,7 @@ Status OutboxSteps::WriteOne(const WriteOperation& written,
   operation.entity = written.entity;
   operation.id = written.id.empty() ? RecordId(MakeUuid7(store_.runtime()))
                                     : RecordId(written.id, written.id_form);
-  TIDEMARK_RETURN_IF_ERROR(CheckRecordId(operation.id.text()));
+  TIDEMARK_RETURN_IF_ERROR(CheckIdOfForm(operation.id.text(), operation.id.form()));
   operation.value_kind = written.value_kind;
   operation.value = written.value;
   operation.if_newer = written.condition.if_newer;
@@ -178,8 +181,6 @@ Status OutboxSteps::Enqueue(OutboxOperation operation, bool replace, LocalChange
   if (!local->record.has_value()) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto visible, changes->Visible(operation.entity, operation.id));
     changes->Begin(local, ImageOf(visible));
-  } else if (local->record->operations.empty()) {
-    local->record->base = local->image.present ? local->image.head : kSequenceZero;
   }
   OutboxState& state = changes->state();
   operation.number = state.next_number;
@@ -209,19 +210,17 @@ Result<bool> OutboxSteps::Replace(const OutboxOperation& operation,
                                   uint64_t* number) {
   OutboxState& state = changes->state();
   std::vector<uint64_t>& numbers = local->record->operations;
-  for (auto at = numbers.begin(); at != numbers.end();) {
-    TIDEMARK_ASSIGN_OR_RETURN(const auto queued, changes->FindOperation(*at));
-    const bool sent = *at <= state.sent_through;
+  while (!numbers.empty()) {
+    const uint64_t last = numbers.back();
+    TIDEMARK_ASSIGN_OR_RETURN(const auto queued, changes->FindOperation(last));
+    const bool sent = last <= state.sent_through;
     const bool replaced = queued.has_value() && !sent &&
                           (operation.op == WriteOp::kDelete || queued->op == operation.op);
-    if (!replaced) {
-      ++at;
-      continue;
-    }
-    *number = std::min(*number, *at);
-    changes->EraseOperation(*at);
+    if (!replaced) break;  // what stays keeps its place before the new one
+    *number = last;
+    changes->EraseOperation(last);
     --state.pending;
-    at = numbers.erase(at);
+    numbers.pop_back();
   }
   // A record that the source never had, nor will, need not be deleted there.
   const bool unknown = operation.op == WriteOp::kDelete && numbers.empty() &&
@@ -277,7 +276,11 @@ Status OutboxSteps::Drop(uint64_t number) {
     EndRecord(operation->entity, &changes, local);
   } else if (was_last) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto before, changes.FindOperation(numbers.back()));
-    if (before.has_value()) changes.Show(before->entity, before->id, *before);
+    if (before.has_value()) {
+      OutboxOperation shown = *before;
+      shown.if_newer.reset();  // its timestamp is older than the one that is taken back
+      changes.Show(before->entity, before->id, shown);
+    }
   }
   return changes.Commit();
 }
@@ -287,6 +290,7 @@ Status OutboxSteps::Drop(uint64_t number) {
 Result<std::optional<std::string>> OutboxSteps::NextPush(std::string_view device, uint64_t last) {
   BatchBuilder builder;
   uint64_t through = 0;
+  uint64_t unsent = 0;
   LocalChanges changes(store_, &state_);
   RecordIterator rows = store_.GetView().Scan(kOutboxEntity, ScanOptions{});
   while (builder.size() < kPushOperationsMax && rows.Next()) {
@@ -314,29 +318,68 @@ Result<std::optional<std::string>> OutboxSteps::NextPush(std::string_view device
                  .origin_birth = {},
                  .origin_head = {}});
     through = operation.number;
+    if (through > state_.sent_through) ++unsent;
   }
   TIDEMARK_RETURN_IF_ERROR(rows.status());
   if (builder.empty()) return std::optional<std::string>{};
   if (through > state_.sent_through) {
     LocalChanges sending(store_, &state_);
     sending.state().sent_through = through;
+    sending.state().sent += unsent;
     TIDEMARK_RETURN_IF_ERROR(sending.Commit());
   }
   return std::optional<std::string>(builder.Finish({.kind = BatchKind::kPush,
                                                     .store = replica_.source,
                                                     .epoch = replica_.epoch,
                                                     .device = std::string(device),
+                                                    .page = state_.answered_through,
                                                     .origin = EncodeHex(replica_.incarnation)}));
 }
 
 Status OutboxSteps::TakeAnswers(const PushResult& result, PushTotals* totals) {
-  LocalChanges changes(store_, &state_);
-  PushTotals sofar = *totals;
-  for (const PushAnswer& answer : result.answers) {
-    TIDEMARK_RETURN_IF_ERROR(TakeAnswer(answer, &changes, &sofar));
+  for (size_t first = 0; first < result.answers.size();) {
+    LocalChanges changes(store_, &state_);
+    PushTotals sofar = *totals;
+    size_t next = first;
+    while (next < result.answers.size() && next - first < kRecordsInOneStep &&
+           changes.batch().payload_bytes() < kBytesInOneStep) {
+      TIDEMARK_RETURN_IF_ERROR(TakeAnswer(result.answers[next++], &changes, &sofar));
+    }
+    TIDEMARK_RETURN_IF_ERROR(changes.Commit());
+    *totals = sofar;
+    first = next;
   }
-  TIDEMARK_RETURN_IF_ERROR(changes.Commit());
-  *totals = sofar;
+  return {};
+}
+
+// Behind everything that waits, and after it, in their order, the later operations of the record:
+// they build on it.
+Status OutboxSteps::QueueAgain(OutboxOperation operation,
+                               LocalChanges* changes,
+                               LocalState* local) {
+  OutboxState& state = changes->state();
+  std::vector<uint64_t>& numbers = local->record->operations;
+  const uint64_t before = operation.number;
+  std::vector<OutboxOperation> moved = {std::move(operation)};
+  for (const uint64_t number : numbers) {
+    if (number < before) continue;
+    TIDEMARK_ASSIGN_OR_RETURN(auto later, changes->FindOperation(number));
+    if (!later.has_value()) return {ErrorCode::kCorruption, "an operation is gone"};
+    changes->EraseOperation(number);
+    --state.pending;
+    if (number <= state.sent_through) --state.sent;
+    later->error = {.code = std::string(kWaitsForParent),
+                    .field = {},
+                    .message = "an operation before it, of the same record, waits"};
+    moved.push_back(*std::move(later));
+  }
+  std::erase_if(numbers, [before](uint64_t number) { return number > before; });
+  for (OutboxOperation& again : moved) {
+    again.number = state.next_number++;
+    numbers.push_back(again.number);
+    ++state.pending;
+    changes->PutOperation(again);
+  }
   return {};
 }
 
@@ -352,6 +395,8 @@ Status OutboxSteps::TakeAnswer(const PushAnswer& answer,
     return {ErrorCode::kCorruption, "a pending operation without its record"};
   }
   OutboxState& state = changes->state();
+  state.answered_through = std::max(state.answered_through, answer.operation);
+  --state.sent;
   std::vector<uint64_t>& numbers = local->record->operations;
   changes->EraseOperation(answer.operation);
   std::erase(numbers, answer.operation);
@@ -361,10 +406,8 @@ Status OutboxSteps::TakeAnswer(const PushAnswer& answer,
   } else if (Waits(answer) && operation->attempts + 1 < kOperationWaitsMax) {
     operation->error = ErrorOf(answer);
     ++operation->attempts;
-    operation->number = state.next_number++;
-    numbers.push_back(operation->number);
-    ++state.pending;
-    changes->PutOperation(*operation);
+    TIDEMARK_RETURN_IF_ERROR(QueueAgain(*std::move(operation), changes, local));
+    return {};
   } else {
     Fail(*operation, answer, changes);
   }
@@ -377,8 +420,8 @@ void OutboxSteps::EndRecord(const std::string& entity,
                             LocalState* local) const {
   // Whether the source still has it is known when the reset that is under way ends: to show it now
   // would look as if the reset had listed it.
-  const bool unsure = replica_.sweep_through.has_value() && local->image.present &&
-                      local->image.session != replica_.session;
+  const bool unsure =
+      replica_.sweep_through.has_value() && local->image.session != replica_.session;
   if (!unsure) changes->End(entity, local);
 }
 
@@ -472,7 +515,6 @@ Status OutboxSteps::ForgetFences() {
 Status OutboxSteps::FinishReset() {
   if (state_.records == 0) return {};
   TIDEMARK_RETURN_IF_ERROR(ForgetUnlisted());
-  LocalChanges changes(store_, &state_);
   std::vector<std::pair<std::string, std::string>> answered;  // entity and id
   Status damaged;
   TIDEMARK_RETURN_IF_ERROR(
@@ -487,11 +529,17 @@ Status OutboxSteps::FinishReset() {
         return damaged.ok();
       }));
   TIDEMARK_RETURN_IF_ERROR(damaged);
-  for (const auto& [entity, id] : answered) {
-    TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local, changes.Find(entity, RecordId(id)));
-    changes.End(entity, local);
+  for (size_t first = 0; first < answered.size(); first += kRecordsInOneStep) {
+    LocalChanges changes(store_, &state_);
+    const size_t last = std::min(first + kRecordsInOneStep, answered.size());
+    for (size_t i = first; i < last; ++i) {
+      const auto& [entity, id] = answered[i];
+      TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local, changes.Find(entity, RecordId(id)));
+      changes.End(entity, local);
+    }
+    TIDEMARK_RETURN_IF_ERROR(changes.Commit());
   }
-  return answered.empty() ? Status() : changes.Commit();
+  return {};
 }
 
 Status OutboxSteps::ForgetUnlisted() {

@@ -75,6 +75,7 @@ class OutboxSteps {
                        LocalState* local,
                        uint64_t* number);
   Image ImageOf(const std::optional<Record>& visible) const;
+  Status QueueAgain(OutboxOperation operation, LocalChanges* changes, LocalState* local);
   Status TakeAnswer(const PushAnswer& answer, LocalChanges* changes, PushTotals* totals);
   Status ForgetUnlisted();
   /// No operation of the record is pending any more.

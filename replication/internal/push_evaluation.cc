@@ -9,8 +9,7 @@
 namespace tidemark::internal {
 namespace {
 
-// Codes of operations that were skipped.
-constexpr std::string_view kWaitsForParent = "parent_missing";
+/// The code of one that builds on what was refused.
 constexpr std::string_view kBuildsOnRefused = "skipped";
 
 bool Refuse(PushAnswer* answer,
@@ -53,6 +52,10 @@ std::string ConflictJson(const std::string& device, const EntityInfo& info, cons
 
 }  // namespace
 
+Hash128 PushEvaluation::HashOf(ValueKind kind, std::string_view value) const {
+  return KeyedHash128(secret_, static_cast<uint8_t>(kind), value);
+}
+
 const RowChecker& PushEvaluation::CheckerOf(const EntityInfo& info) {
   const auto known = checkers_.find(info.number);
   if (known != checkers_.end()) return known->second;
@@ -81,6 +84,12 @@ bool PushEvaluation::RefuseMalformed(const Operation& operation, PushAnswer* ans
                          ErrorCode::kWrongKind,
                          operation.info.name + (is_event ? " is incremental: events are only added"
                                                          : " is a snapshot: put into it"));
+  }
+  if (const Status id = CheckIdOfForm(row.id, row.id_form); !id.ok()) {
+    return RefuseInvalid(answer, id.code(), id.message());
+  }
+  if (appends && row.writer_time.has_value()) {
+    return RefuseInvalid(answer, ErrorCode::kUnsupported, "events are not newer than each other");
   }
   if (row.op == RowOp::kDelete || row.value_kind == ValueKind::kBytes) return false;
   if (row.value_kind != ValueKind::kJson) {
@@ -121,19 +130,22 @@ Result<bool> PushEvaluation::RefuseOrphan(const Operation& operation, PushAnswer
     if (id.has_value()) {
       const auto info = store_.FindEntity(parent);
       const auto pushed = info.has_value() ? by_id_.find({info->number, id->text()}) : by_id_.end();
-      if (pushed != by_id_.end()) {
+      if (parent == operation.info.name && id->text() == row.id) {
+        found = true;  // it refers to itself
+      } else if (pushed != by_id_.end()) {
         found = pushed->second->live;
-      } else {
+      } else if (info.has_value()) {
         TIDEMARK_ASSIGN_OR_RETURN(const auto record, store_.Get(parent, *id));
-        found = record.has_value();
+        // What the device may not see is not there: nothing tells it otherwise.
+        found = record.has_value() && IsShown(info->number, record->value_kind, record->value);
       }
     }
     if (found) continue;
     return Refuse(answer,
                   PushOutcome::kParentMissing,
                   "reference",
-                  names[i] + " names a record of " + parent +
-                      " that is not there: " + (id.has_value() ? id->text() : fields[i]->text),
+                  names[i] + " names a record of " + parent + " that is not there" +
+                      (id.has_value() ? ": " + id->text() : std::string()),
                   names[i]);
   }
   return false;
@@ -157,6 +169,12 @@ bool PushEvaluation::RefuseConflict(const Operation& operation, State* state, Pu
     return RefuseInvalid(
         answer, ErrorCode::kNotAllowed, "the record is none that this device may see");
   }
+  if (row.op == RowOp::kAppend) {
+    if (!state->live || IsSame(row.value_kind, row.value, state->value_kind, state->value)) {
+      return false;
+    }
+    return Refuse(answer, PushOutcome::kConflict, "conflict", "there is another event of this id");
+  }
   if (row.writer_time.has_value()) {
     if (!state->writer_time.has_value() || *row.writer_time > *state->writer_time) return false;
     Tell(*state, answer);
@@ -166,13 +184,6 @@ bool PushEvaluation::RefuseConflict(const Operation& operation, State* state, Pu
                   "its timestamp is not newer than " + std::to_string(*state->writer_time));
   }
   if (state->touched) return false;  // it builds on the operation before it
-  if (row.op == RowOp::kAppend) {
-    if (!state->before.has_value() ||
-        IsSame(row.value_kind, row.value, state->before->value_kind, state->before->value)) {
-      return false;
-    }
-    return Refuse(answer, PushOutcome::kConflict, "conflict", "there is another event of this id");
-  }
   const SequenceNumber version = state->before.has_value() ? state->before->version : kSequenceZero;
   if (state->own.has_value() ? *state->own == version : row.superseded == version) return false;
   if (row.op == RowOp::kDelete) {
@@ -207,15 +218,18 @@ Result<PushEvaluation::State*> PushEvaluation::Load(const Operation& operation) 
     state.live = true;
     state.value_kind = state.before->value_kind;
     state.value = state.before->value;
+    state.hash_before = HashOf(state.value_kind, state.value);
     state.writer_time = state.before->writer_time;
   }
   const auto answered = answered_.find({operation.info.name, state.id.text()});
   if (answered != answered_.end()) {
-    const PushAnswer& last = answered->second;
-    if (last.outcome != PushOutcome::kDuplicate) {
-      state.refused = last.code == kWaitsForParent ? PushOutcome::kParentMissing : last.outcome;
-    } else if (!state.before.has_value() || state.before->version == last.version) {
-      state.own = state.before.has_value() ? last.version : kSequenceZero;
+    const auto& [answer, deleted] = answered->second;
+    const bool applied =
+        answer.outcome == PushOutcome::kDuplicate || answer.outcome == PushOutcome::kApplied;
+    if (!applied) {
+      state.refused = answer.code == kWaitsForParent ? PushOutcome::kParentMissing : answer.outcome;
+    } else {
+      state.own = deleted && !state.before.has_value() ? kSequenceZero : answer.version;
     }
   }
   by_id_[key] = &state;
@@ -252,9 +266,13 @@ Status PushEvaluation::Add(const BatchView& rows, size_t index) {
   TIDEMARK_ASSIGN_OR_RETURN(const bool orphan, RefuseOrphan(operation, &answer));
   if (orphan || RefuseConflict(operation, state, &answer)) {
     state->refused = answer.outcome;
+    if (!state->touched) state->before.reset();  // values of a whole push are too much to keep
     return {};
   }
   const BatchRow& row = operation.row;
+  if (!state->touched && state->before.has_value() && !state->overrides) {
+    state->before->value = {};  // its hash tells whether anything has changed
+  }
   state->touched = true;
   state->live = row.op != RowOp::kDelete;
   state->value_kind = row.value_kind;
@@ -267,9 +285,14 @@ Status PushEvaluation::Add(const BatchView& rows, size_t index) {
   return {};
 }
 
-void PushEvaluation::AddAnswered(const BatchView& rows, size_t index, PushAnswer answer) {
+void PushEvaluation::NoteAnswered(const BatchView& rows, size_t index, const PushAnswer& answer) {
   const BatchRow row = rows.row(index);
-  answered_[{std::string(rows.entity_name(row.entity)), std::string(row.id)}] = answer;
+  answered_[{std::string(rows.entity_name(row.entity)), std::string(row.id)}] = {
+      answer, row.op == RowOp::kDelete};
+}
+
+void PushEvaluation::AddAnswered(const BatchView& rows, size_t index, PushAnswer answer) {
+  NoteAnswered(rows, index, answer);
   answers_.push_back(std::move(answer));
 }
 
@@ -302,8 +325,7 @@ Status PushEvaluation::FinishRecord(const State& state) {
   if (state.live) {
     record.outside = !IsShown(record.entity, state.value_kind, state.value);
     record.written =
-        !state.before.has_value() ||
-        !IsSame(state.value_kind, state.value, state.before->value_kind, state.before->value);
+        !state.before.has_value() || HashOf(state.value_kind, state.value) != state.hash_before;
   } else {
     record.written = state.before.has_value();
   }

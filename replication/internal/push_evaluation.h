@@ -15,6 +15,7 @@
 
 #include "db/store.h"
 #include "format/batch.h"
+#include "format/checksum.h"
 #include "replication/internal/row_check.h"
 #include "replication/push.h"
 #include "replication/selection.h"
@@ -44,12 +45,14 @@ class PushEvaluation {
  public:
   /// `device` and `selection` must outlive it.
   PushEvaluation(const Store& store, const std::string& device, const Selection& selection)
-      : store_(store), device_(device), selection_(selection) {}
+      : store_(store), device_(device), selection_(selection), secret_(store.identity().secret) {}
 
   /// Takes the next operation; an error is the store's, not the operation's.
   Status Add(const BatchView& rows, size_t index);
   /// An operation that was answered before. Later ones may build on it.
   void AddAnswered(const BatchView& rows, size_t index, PushAnswer answer);
+  /// The same of one that is answered elsewhere: an earlier part of the push.
+  void NoteAnswered(const BatchView& rows, size_t index, const PushAnswer& answer);
   /// After the last one.
   Status Finish();
 
@@ -70,6 +73,7 @@ class PushEvaluation {
     EntityInfo info;
     RecordId id{""};
     std::optional<Record> before;
+    Hash128 hash_before;  // of its value
     bool live = false;
     ValueKind value_kind = ValueKind::kBytes;
     std::string_view value;
@@ -89,6 +93,7 @@ class PushEvaluation {
   /// Fills what the record's state has against the operation; false: nothing.
   bool RefuseConflict(const Operation& operation, State* state, PushAnswer* answer);
   void Tell(const State& state, PushAnswer* answer);
+  Hash128 HashOf(ValueKind kind, std::string_view value) const;
   const RowChecker& CheckerOf(const EntityInfo& info);
   bool IsShown(EntityNumber entity, ValueKind kind, std::string_view value) const;
   Status FinishRecord(const State& state);
@@ -98,9 +103,14 @@ class PushEvaluation {
   const Store& store_;
   const std::string& device_;
   const Selection& selection_;
+  const HashSecret secret_;
   std::map<std::pair<EntityNumber, std::string>, State*> by_id_;
   /// By entity and id: the last answer to an operation of the record that was answered before.
-  std::map<std::pair<std::string, std::string>, PushAnswer> answered_;
+  struct Answered {
+    PushAnswer answer;
+    bool deleted = false;  // the operation was a deletion
+  };
+  std::map<std::pair<std::string, std::string>, Answered> answered_;
   std::deque<State> states_;  // in the order of their first operations
   std::map<EntityNumber, RowChecker> checkers_;
   std::vector<PushAnswer> answers_;

@@ -89,6 +89,8 @@ std::string EncodePushProgress(const PushProgress& progress) {
   AppendVarint(&out, progress.answers);
   AppendVarint(&out, progress.pushes.size());
   for (const std::string& id : progress.pushes) AppendBytes(&out, id);
+  AppendVarint(&out, progress.former.size());
+  for (const std::string& incarnation : progress.former) AppendBytes(&out, incarnation);
   return out;
 }
 
@@ -102,6 +104,8 @@ Result<PushProgress> DecodePushProgress(std::string_view bytes) {
   progress.answers = reader.Varint();
   const uint64_t count = reader.Varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) progress.pushes.emplace_back(reader.Bytes());
+  const uint64_t former = reader.Varint();
+  for (uint64_t i = 0; i < former && reader.ok(); ++i) progress.former.emplace_back(reader.Bytes());
   if (!reader.Finished()) return Damaged("a device's pushes");
   return progress;
 }

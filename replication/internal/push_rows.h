@@ -20,6 +20,7 @@ struct PushProgress {
   uint64_t taken_through = 0;      ///< answers up to here are at the device, and forgotten here
   uint64_t answers = 0;            ///< kept ones, at most
   std::deque<std::string> pushes;  ///< ids of the kept ones, oldest first
+  std::deque<std::string> former;  ///< incarnations that it had before, oldest first
 };
 
 /// An answer, and what it was an answer to.

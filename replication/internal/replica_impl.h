@@ -68,6 +68,7 @@ class Replica::Impl {
     std::vector<std::string> tokens = {};  // applied and not acknowledged
   };
   Status Drain(const SessionInfo& session, Pulling* pull);
+  Status ForgetFences();
   Status DrainQueue(const SessionInfo& session, std::string_view queue, Pulling* pull);
   Status Take(const Page& page, Pulling* pull);
   Status Acknowledge(Pulling* pull) const;

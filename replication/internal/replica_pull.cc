@@ -72,7 +72,9 @@ Hello Replica::Impl::MakeHello() const {
   return {.device = device_id,
           .position = state_.position,
           .incarnation = state_.incarnation,
-          .fresh = state_.position.empty() && outbox_.state().sent_through == 0};
+          .fresh = state_.position.empty() && outbox_.state().sent_through == 0,
+          .sent_through = outbox_.state().sent_through,
+          .answered_through = outbox_.state().answered_through};
 }
 
 Status Replica::Impl::BeginSession(const SessionInfo& session) {
@@ -220,6 +222,12 @@ Result<uint64_t> Replica::Impl::Sweep() {
   return dropped;
 }
 
+// Without a session there are no pages that could be on their way.
+Status Replica::Impl::ForgetFences() {
+  const std::lock_guard lock(mutex_);
+  return outbox_.ForgetFences();
+}
+
 Result<uint64_t> Replica::Impl::FinishSession() {
   const std::lock_guard lock(mutex_);
   return Sweep();
@@ -301,6 +309,7 @@ Result<PullResult> Replica::Impl::PullTracked(
   for (int attempt = 1;; ++attempt) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto session, transport.Start(MakeHello()));
     if (!session.has_value()) {
+      TIDEMARK_RETURN_IF_ERROR(ForgetFences());
       TIDEMARK_ASSIGN_OR_RETURN(const uint64_t dropped, FinishSession());
       result.deleted += dropped;
       result.nothing_owed = result.pages == 0;

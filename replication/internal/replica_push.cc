@@ -33,10 +33,9 @@ Status Replica::Impl::ReplaceId(const IdReplacement& what) {
 OutboxStatus Replica::Impl::Outbox() const {
   const std::lock_guard lock(mutex_);
   const internal::OutboxState& state = outbox_.state();
-  const uint64_t unsent = state.next_number - 1 - state.sent_through;
   return {.pending = state.pending,
           .failed = state.failed,
-          .sent = state.pending - std::min(state.pending, unsent),
+          .sent = state.sent,
           .records = state.records};
 }
 

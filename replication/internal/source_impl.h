@@ -130,10 +130,13 @@ class Source::Impl {
                                                   const PushRun& run,
                                                   size_t begin,
                                                   size_t end) const;
+  /// Resets a replica whose own writes are not those that the source knows: it is an older copy of
+  /// itself, or the source lost what it answered (contract 20, case 17 and 25).
+  Status CheckWrites(Device& device, const Hello& hello);
   /// True: the descriptor changed.
   bool AdoptIncarnation(Device& device, const std::string& hex);
   /// One commit for operations [begin, end). `kConditionFailed`: somebody was faster.
-  Status TryPush(Device& device, PushRun* run, size_t begin, size_t end, bool refuse_not_newer);
+  Status TryPush(Device& device, PushRun* run, size_t begin, size_t end, bool refuses);
   static void KeepPush(const PushResult& result,
                        internal::PushProgress* progress,
                        WriteBatch* rows);

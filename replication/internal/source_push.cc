@@ -1,6 +1,7 @@
 // Pushes: a device's own writes are applied, answered one by one, and known to its marks, all in
 // one commit (contract 34 to 36).
 #include <algorithm>
+#include <limits>
 
 #include "format/coding.h"
 #include "format/hex.h"
@@ -17,6 +18,8 @@ using internal::PushEvaluation;
 
 constexpr int kPushAttempts = 3;
 constexpr size_t kIncarnationBytes = 16;
+constexpr uint64_t kAnyOperation = std::numeric_limits<uint64_t>::max();
+constexpr size_t kFormerIncarnations = 8;
 /// Ids that a device wrote while its session is open, which pages leave out; beyond it the session
 /// expires.
 constexpr size_t kWrittenInSessionMax = 10'000;
@@ -92,6 +95,28 @@ void NoteRecords(const std::deque<PushedRecord>& records,
   }
 }
 
+/// The replica goes on as `incarnation`: what it sent as another may still be on its way.
+void Succeed(internal::PushProgress* progress, const std::string& incarnation) {
+  if (progress->incarnation == incarnation) return;
+  if (!progress->incarnation.empty()) progress->former.push_back(progress->incarnation);
+  if (progress->former.size() > kFormerIncarnations) progress->former.pop_front();
+  progress->incarnation = incarnation;
+}
+
+/// The answer to one whose condition never held when it was committed.
+PushAnswer RefusalOf(const BatchRow& row) {
+  if (row.writer_time.has_value()) {
+    return {.operation = row.sequence.value(),
+            .outcome = PushOutcome::kConflict,
+            .code = "not_newer",
+            .message = "its timestamp is not newer than that of the deletion"};
+  }
+  return {.operation = row.sequence.value(),
+          .outcome = PushOutcome::kSkipped,
+          .code = std::string(kWaitsForOthers),
+          .message = "others change the record all the time"};
+}
+
 }  // namespace
 
 /// One push on its way.
@@ -137,7 +162,16 @@ Result<PushResult> Source::Impl::Push(std::string_view bytes, const SelectionRul
   run.result.device = header.device;
   run.result.time = store_.runtime().clock().WallMilliseconds();
   TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+  TIDEMARK_RETURN_IF_ERROR(CheckWrites(*device,
+                                       {.device = header.device,
+                                        .incarnation = *incarnation,
+                                        .sent_through = kAnyOperation,
+                                        .answered_through = header.page}));
   TIDEMARK_ASSIGN_OR_RETURN(run.progress, LoadPushProgress(*device));
+  if (std::find(run.progress.former.begin(), run.progress.former.end(), run.incarnation) !=
+      run.progress.former.end()) {
+    return StaleReplica();
+  }
   run.is_kept = std::find(run.progress.pushes.begin(), run.progress.pushes.end(), run.result.id) !=
                 run.progress.pushes.end();
   TIDEMARK_RETURN_IF_ERROR(ForgetTakenAnswers(*device, &run));
@@ -161,7 +195,7 @@ Status Source::Impl::ForgetTakenAnswers(Device& device, PushRun* run) {
                                              return true;
                                            }));
   if (other) {
-    progress.incarnation = run->incarnation;
+    Succeed(&progress, run->incarnation);
     progress.handled_through = 0;
     progress.answers = 0;
   } else {
@@ -181,18 +215,22 @@ Status Source::Impl::DeclareUnknown(const Device& device, const PushRun& run) {
   std::vector<bool> looked(rows.entity_count());
   for (size_t i = 0; i < rows.size(); ++i) {
     const uint16_t entity = rows.entity(i);
-    if (looked[entity]) continue;
+    if (looked[entity] || rows.op(i) == RowOp::kDelete) continue;
     looked[entity] = true;
     const std::string name(rows.entity_name(entity));
     if (IsLocalName(name) || store_.FindEntity(name).has_value()) continue;
     const bool granted = GrantsWhole(descriptor.rule, name) &&
                          (!descriptor.limit.has_value() || GrantsWhole(*descriptor.limit, name)) &&
                          (run.limit == nullptr || GrantsWhole(*run.limit, name));
-    if (!granted || rows.op(i) == RowOp::kDelete) continue;
+    if (!granted) continue;
     const bool is_event = rows.op(i) == RowOp::kAppend;
     EntityDeclaration declaration;
     declaration.kind = is_event ? EntityKind::kIncremental : EntityKind::kSnapshot;
-    TIDEMARK_RETURN_IF_ERROR(store_.Declare(name, declaration).status());
+    const auto declared = store_.Declare(name, declaration);
+    // Beyond the number of entities, the operations on it are answered.
+    if (!declared.ok() && declared.status().code() != ErrorCode::kTooLarge) {
+      return declared.status();
+    }
   }
   return {};
 }
@@ -202,7 +240,7 @@ Status Source::Impl::DeclareUnknown(const Device& device, const PushRun& run) {
 Status Source::Impl::PushRange(Device& device, PushRun* run, size_t begin, size_t end) {
   Status failed;
   for (int attempt = 0; attempt < kPushAttempts; ++attempt) {
-    failed = TryPush(device, run, begin, end, /*refuse_not_newer=*/false);
+    failed = TryPush(device, run, begin, end, /*refuses=*/false);
     if (failed.code() != ErrorCode::kConditionFailed) return failed;
   }
   if (end - begin > 1) {
@@ -210,10 +248,7 @@ Status Source::Impl::PushRange(Device& device, PushRun* run, size_t begin, size_
     TIDEMARK_RETURN_IF_ERROR(PushRange(device, run, begin, middle));
     return PushRange(device, run, middle, end);
   }
-  if (run->rows.row(begin).writer_time.has_value()) {
-    return TryPush(device, run, begin, end, /*refuse_not_newer=*/true);
-  }
-  return {ErrorCode::kBusy, "a record of the push changes too often; push again"};
+  return TryPush(device, run, begin, end, /*refuses=*/true);
 }
 
 Result<std::vector<PushAnswer>> Source::Impl::FindKeptAnswers(const Device& device,
@@ -245,7 +280,8 @@ bool Source::Impl::AdoptIncarnation(Device& device, const std::string& hex) {
   const std::string incarnation = DecodeHex(hex).value_or(std::string());
   DeviceDescriptor& descriptor = device.descriptor;
   if (descriptor.incarnation == incarnation) return false;
-  if (!descriptor.incarnation.empty()) {  // wiped, or another copy of the device
+  // Wiped, or another copy of the device, or one that was served without saying who it is.
+  if (!descriptor.incarnation.empty() || !device.marks.HoldsNothing()) {
     CloseSession(device);
     device.marks.Reset();
     descriptor.acked_session = 0;
@@ -255,24 +291,22 @@ bool Source::Impl::AdoptIncarnation(Device& device, const std::string& hex) {
   return true;
 }
 
-Status Source::Impl::TryPush(
-    Device& device, PushRun* run, size_t begin, size_t end, bool refuse_not_newer) {
+Status Source::Impl::TryPush(Device& device, PushRun* run, size_t begin, size_t end, bool refuses) {
   TIDEMARK_RETURN_IF_ERROR(Refresh(device));
-  const bool adopted = AdoptIncarnation(device, run->incarnation);
+  bool changed = AdoptIncarnation(device, run->incarnation);
+  changed = std::exchange(device.descriptor.forgotten, false) || changed;  // it is back
   const Selection selection = device.ResolveFor(store_, run->limit);
   device.marks.Select(selection);
   TIDEMARK_ASSIGN_OR_RETURN(const std::vector<PushAnswer> kept,
                             FindKeptAnswers(device, *run, begin, end));
   PushEvaluation evaluation(store_, device.descriptor.id, selection);
+  for (size_t i = 0; i < begin; ++i) {
+    evaluation.NoteAnswered(run->rows, i, run->result.answers[i]);
+  }
   for (size_t i = 0; i < kept.size(); ++i) evaluation.AddAnswered(run->rows, begin + i, kept[i]);
   for (size_t i = begin + kept.size(); i < end; ++i) {
-    if (refuse_not_newer) {
-      evaluation.AddAnswered(run->rows,
-                             i,
-                             {.operation = run->rows.sequence(i).value(),
-                              .outcome = PushOutcome::kConflict,
-                              .code = "not_newer",
-                              .message = "its timestamp is not newer than that of the deletion"});
+    if (refuses) {
+      evaluation.AddAnswered(run->rows, i, RefusalOf(run->rows.row(i)));
     } else {
       TIDEMARK_RETURN_IF_ERROR(evaluation.Add(run->rows, i));
     }
@@ -300,7 +334,7 @@ Status Source::Impl::TryPush(
       result.answers.push_back(answer);
     }
     WriteBatch rows;
-    device.SaveTo(&rows, adopted);
+    device.SaveTo(&rows, changed);
     for (size_t i = kept.size(); i < answers.size(); ++i) {
       rows.SetRow(internal::PushAnswerKey(device.descriptor.number, answers[i].operation),
                   internal::EncodeKeptAnswer({OperationHash(run->rows, begin + i), answers[i]}));
@@ -368,6 +402,37 @@ void Source::Impl::TrimConflicts() {
   }
   // What cannot be trimmed now is trimmed with the next one.
   static_cast<void>(store_.Trim(internal::kConflictsEntity, SequenceNumber(low)).ok());
+}
+
+Status Source::Impl::CheckWrites(Device& device, const Hello& hello) {
+  if (hello.incarnation.empty() || !hello.sent_through.has_value()) return {};
+  TIDEMARK_ASSIGN_OR_RETURN(internal::PushProgress progress, LoadPushProgress(device));
+  const std::string incarnation = EncodeHex(hello.incarnation);
+  const uint64_t answered = hello.answered_through.value_or(0);
+  const bool known =
+      progress.incarnation == incarnation
+          ? answered <= progress.handled_through && progress.handled_through <= *hello.sent_through
+          : answered == 0;
+  if (known) return {};
+  device.marks.Reset();
+  device.descriptor.acked_session = 0;
+  device.descriptor.acked_page = 0;
+  Succeed(&progress, incarnation);
+  progress.handled_through = answered;
+  progress.taken_through = answered;
+  progress.answers = 0;
+  WriteBatch batch;
+  device.SaveTo(&batch, /*with_descriptor=*/true);
+  TIDEMARK_RETURN_IF_ERROR(store_.ScanRows(internal::PushAnswersPrefix(device.descriptor.number),
+                                           [&](std::string_view key, std::string_view) {
+                                             batch.DeleteRow(key);
+                                             return true;
+                                           }));
+  batch.SetRow(internal::PushProgressKey(device.descriptor.number),
+               internal::EncodePushProgress(progress));
+  const auto committed = store_.Commit(batch);
+  if (!committed.ok()) device.stale = true;
+  return committed.status();
 }
 
 Result<PushResult> Source::Impl::FindPush(std::string_view id) const {

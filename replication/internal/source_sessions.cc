@@ -58,6 +58,10 @@ bool Source::Impl::IsKnown(const Device& device, const Hello& hello, const Epoch
       hello.incarnation != descriptor.incarnation) {
     return false;  // wiped, or another copy of the device
   }
+  if (!hello.incarnation.empty() && descriptor.incarnation.empty() && hello.position.empty() &&
+      !marks.HoldsNothing()) {
+    return false;  // what was served went to somebody who did not say who it is
+  }
   // The witness is the token of the page that the replica applied last.
   const auto position = OpenToken(epoch.secret, TokenKind::kPage, hello.position);
   const bool shown =
@@ -68,7 +72,7 @@ bool Source::Impl::IsKnown(const Device& device, const Hello& hello, const Epoch
   if (descriptor.epoch != epoch.tag) {
     // A device of an older epoch is what its marks say only if it saw nothing that they do not
     // know: no session beyond theirs, and of theirs nothing after what they have.
-    return shown && (position->session < marks.session() || marks.AtRest());
+    return shown && (position->session < marks.session() || marks.Settled());
   }
   const bool lost_pages =
       shown &&
@@ -117,6 +121,7 @@ Result<std::optional<SessionInfo>> Source::Impl::StartSession(const Hello& hello
     TIDEMARK_RETURN_IF_ERROR(store_.BeginEpoch("a position proves that history was lost"));
     epoch = CurrentEpoch();
   }
+  TIDEMARK_RETURN_IF_ERROR(CheckWrites(*device, hello));
   TIDEMARK_ASSIGN_OR_RETURN(const bool limit_changed, LimitTo(*device, hello.limit.get()));
   const bool descriptor_changed = CheckWitness(*device, hello, epoch) || limit_changed;
   const Selection selection = device->Resolve(store_);

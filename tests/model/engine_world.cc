@@ -348,7 +348,11 @@ PushOutcome EngineWorld::Expect(const DeviceJudge& judge,
     record->refused = true;
     return PushOutcome::kInvalid;
   }
-  if (record->touched) return PushOutcome::kApplied;
+  if (record->touched && !is_event) return PushOutcome::kApplied;
+  if (record->touched) {
+    record->refused = record->value != row.value;
+    return record->refused ? PushOutcome::kConflict : PushOutcome::kApplied;
+  }
   const SequenceNumber version = live ? found->second.head : kSequenceZero;
   const bool same = row.op == RowOp::kDelete ? !live : live && found->second.value == row.value;
   const bool seen = record->own.value_or(row.superseded) == version;
@@ -395,13 +399,8 @@ Result<PushResult> EngineWorld::Push(const std::string& device, std::string_view
       const bool applied = answered->second.outcome == PushOutcome::kApplied;
       expected.push_back(applied ? PushOutcome::kDuplicate : answered->second.outcome);
       record.refused = !applied;
-      const auto now = records_.live.find(key);
-      record.own.reset();
-      if (now == records_.live.end()) {
-        record.own = kSequenceZero;
-      } else if (now->second.head == answered->second.version) {
-        record.own = now->second.head;
-      }
+      const bool gone = row.op == RowOp::kDelete && !records_.live.contains(key);
+      record.own = gone ? kSequenceZero : answered->second.version;
       continue;
     }
     expected.push_back(Expect(judges_.at(device), key, row, &record));

@@ -1,0 +1,260 @@
+// Histories of devices that write which are easy to get wrong: lost answers, waiting operations,
+// older copies of either side, resets under way. What counts is what the application meant.
+#include <filesystem>
+#include <string>
+
+#include "db/backup.h"
+#include "tests/replication/push_fixture.h"
+
+namespace tidemark {
+namespace {
+
+namespace fs = std::filesystem;
+
+using test::LossyTransport;
+using test::PushTest;
+using test::StatusIs;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class PushOrderTest : public PushTest {
+ protected:
+  void Restore(const fs::path& backups) {
+    Close();
+    fs::remove_all(path_);
+    ASSERT_OK(RestoreBackup(backups, 0, path_, runtime_));
+    OpenSource();
+  }
+  void CopyTablet(const fs::path& to) {
+    tablet_.replica.reset();
+    fs::copy(tablet_.path, to, fs::copy_options::recursive);
+    Open(&tablet_);
+  }
+  void BringBack(const fs::path& copy) {
+    tablet_.replica.reset();
+    fs::remove_all(tablet_.path);
+    fs::rename(copy, tablet_.path);
+    Open(&tablet_);
+  }
+  void JsonHere(std::string_view entity, std::string_view id, std::string_view json) {
+    ASSERT_OK(tablet_.replica->Write(
+        WriteBatch().Put(entity, RecordId(std::string(id)), json, ValueKind::kJson)));
+  }
+  void DeclareFamily() {
+    EntityDeclaration members;
+    members.references = {{.field = "h", .entity = "household"}};
+    members.reference_policy = ReferencePolicy::kStrict;
+    ASSERT_OK(store_->Declare("member", members));
+    ASSERT_OK(store_->Declare("household", {}));
+  }
+};
+
+TEST_F(PushOrderTest, Case25ASourceThatLostWhatItAnsweredResetsTheDevice) {
+  Put("visits", "1", "base");
+  Pull();
+  const fs::path backups = directory_.path() / "backups";
+  ASSERT_OK(CreateBackup(*store_, backups));
+  WriteHere("1", "lost");
+  WriteHere("2", "lost");
+  Push();
+  Restore(backups);
+  EXPECT_TRUE(Pull().reset);
+  EXPECT_EQ(Held(), Live());
+  WriteHere("3", "after");
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 1U);
+  EXPECT_FALSE(Pull().reset) << "once is enough";
+  EXPECT_EQ(Held(), Live());
+}
+
+TEST_F(PushOrderTest, Case25TheSameWhenAPushComesFirst) {
+  Put("visits", "1", "base");
+  Pull();
+  const fs::path backups = directory_.path() / "backups";
+  ASSERT_OK(CreateBackup(*store_, backups));
+  WriteHere("1", "lost");
+  Push();
+  WriteHere("1", "builds on what was lost");
+  Restore(backups);
+  EXPECT_EQ(Push().count(PushOutcome::kConflict), 1U);
+  Pull();
+  EXPECT_EQ(Held(), Live());
+}
+
+TEST_F(PushOrderTest, Case17AnOlderCopyOfAReplicaIsReset) {
+  Put("visits", "1", "base");
+  Pull();
+  const fs::path copy = directory_.path() / "copy";
+  CopyTablet(copy);
+  WriteHere("1", "mine");
+  WriteHere("2", "mine");
+  Push();
+  BringBack(copy);
+  EXPECT_TRUE(Pull().reset);
+  EXPECT_EQ(Held(), Live());
+  EXPECT_TRUE(Pull().nothing_owed) << "once is enough";
+}
+
+TEST_F(PushOrderTest, ADeviceOfAPlainWireThatBecomesAReplicaIsReset) {
+  Put("visits", "1", "base");
+  test::MapDevice plain(*source_, "tablet");
+  plain.Sync();
+  WriteHere("2", "mine");
+  Push();
+  Pull();
+  EXPECT_EQ(Held(), Live());
+}
+
+TEST_F(PushOrderTest, LaterOperationsOfARecordWaitBehindTheOneThatWaits) {
+  DeclareFamily();
+  JsonHere("member", "m", R"({"h":"h","v":1})");
+  WriteBatch many;
+  for (size_t i = 0; i < kPushOperationsMax; ++i) {
+    many.Put("visits", RecordId(static_cast<int64_t>(i)), "x");
+  }
+  many.Put("household", "h", "{}", ValueKind::kJson);
+  many.Put("member", "m", R"({"h":"h","v":2})", ValueKind::kJson);
+  ASSERT_OK(tablet_.replica->Write(many));
+  Push();
+  EXPECT_EQ(Held()["member/m"], R"({"h":"h","v":2})");
+  Push();
+  EXPECT_EQ(Live()["member/m"], R"({"h":"h","v":2})");
+  EXPECT_EQ(Held(), Live());
+}
+
+TEST_F(PushOrderTest, ReplacingReachesBackToWhatStaysAndNoFurther) {
+  WriteHere("1", "a");
+  DeleteHere("1");
+  ASSERT_OK(tablet_.replica->Write(WriteBatch().Put("visits", "1", "b"), {.replace = true}));
+  Push();
+  Pull();
+  EXPECT_EQ(Live(), (std::map<std::string, std::string>{{"visits/1", "b"}}));
+  EXPECT_EQ(Held(), Live());
+}
+
+TEST_F(PushOrderTest, ALostAnswerDoesNotBringBackWhatSomebodyElseDeleted) {
+  LossyTransport transport(*source_);
+  WriteHere("1", "a");
+  transport.lose_answer = true;
+  EXPECT_THAT(tablet_.replica->Push(transport), StatusIs(ErrorCode::kUnavailable));
+  Delete("visits", "1");
+  WriteHere("1", "b");
+  EXPECT_EQ(Push().count(PushOutcome::kConflict), 1U);
+  EXPECT_THAT(Live(), IsEmpty());
+  Pull();
+  EXPECT_THAT(Held(), IsEmpty());
+}
+
+TEST_F(PushOrderTest, ANeighbourThatIsNotNewerMakesNoConflictOfOwnOperations) {
+  const auto at = [](int64_t time) { return WriteCondition{.if_newer = time}; };
+  ASSERT_OK(store_->Commit(WriteBatch().Put("forms", "f", "old", ValueKind::kBytes, at(100))));
+  ASSERT_OK(store_->Commit(WriteBatch().Delete("forms", "f", at(400))));
+  Pull();
+  WriteHere("1", "a");
+  ASSERT_OK(tablet_.replica->Write(
+      WriteBatch().Put("forms", "f", "late", ValueKind::kBytes, at(350))));
+  WriteHere("1", "b");
+  WriteHere("2", "c");
+  const PushTotals totals = Push();
+  EXPECT_EQ(totals.count(PushOutcome::kApplied), 4U - totals.count(PushOutcome::kConflict));
+  EXPECT_LE(totals.count(PushOutcome::kConflict), 1U);
+  EXPECT_EQ(Live()["visits/1"], "b");
+  Pull();
+  EXPECT_EQ(Held(), Live());
+}
+
+TEST_F(PushOrderTest, AResetUnderWayTakesNothingFromWhoWrites) {
+  Put("visits", "1", "base");
+  Pull();
+  WriteHere("new", "mine");
+  WriteHere("1", "mine");
+  LossyTransport transport(*source_);
+  transport.lose_answer = true;
+  EXPECT_THAT(tablet_.replica->Push(transport), StatusIs(ErrorCode::kUnavailable));
+  ASSERT_OK(source_->Forget("tablet"));
+  const auto session = source_->StartSession(tablet_.replica->MakeHello());
+  ASSERT_OK(session);
+  ASSERT_OK(tablet_.replica->BeginSession(**session));
+  const auto held = Held();
+  EXPECT_EQ(Push().count(PushOutcome::kDuplicate), 2U);
+  EXPECT_EQ(Held(), held) << "a moment of emptiness";
+  WriteHere("new", "mine, again");
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 1U) << "a conflict with its own write";
+  Pull();
+  EXPECT_EQ(Held(), Live());
+  EXPECT_EQ(Held()["visits/new"], "mine, again");
+}
+
+TEST_F(PushOrderTest, ManyLargeRefusalsAreWorkedIn) {
+  const std::string large(kValueBytesMax, 'x');
+  constexpr int kCount = 70;
+  for (int i = 0; i < kCount; ++i) Put("visits", std::to_string(i), large);
+  Pull();
+  for (int i = 0; i < kCount; ++i) DeleteHere(std::to_string(i));
+  for (int i = 0; i < kCount; ++i) Put("visits", std::to_string(i), "theirs");
+  EXPECT_EQ(Push().count(PushOutcome::kConflict), static_cast<uint64_t>(kCount));
+  EXPECT_EQ(tablet_.replica->outbox().pending, 0U);
+  Pull();
+  EXPECT_EQ(Held(), Live());
+}
+
+TEST_F(PushOrderTest, TooManyEntitiesDoNotFailTheNeighbours) {
+  for (size_t i = 0; i < kEntitiesOfAKindMax; ++i) {
+    ASSERT_OK(store_->Declare("e" + std::to_string(i), {}));
+  }
+  ASSERT_OK(tablet_.replica->Write(WriteBatch().Put("e1", "1", "x")));
+  ASSERT_OK(tablet_.replica->Write(WriteBatch().Put("beyond", "1", "x")));
+  const PushTotals totals = Push();
+  EXPECT_EQ(totals.count(PushOutcome::kApplied), 1U);
+  EXPECT_EQ(totals.count(PushOutcome::kInvalid), 1U);
+}
+
+TEST_F(PushOrderTest, ARecordMayReferToItselfAndNotToWhatIsNotShown) {
+  DeclareFamily();
+  EntityDeclaration person;
+  person.references = {{.field = "head", .entity = "person"}};
+  person.reference_policy = ReferencePolicy::kStrict;
+  ASSERT_OK(store_->Declare("person", person));
+  ASSERT_OK(store_->Commit(WriteBatch().Put("household", "secret", "{}", ValueKind::kJson)));
+  ASSERT_OK(source_->Select("tablet", SelectionRule::Entities({"member", "person"})));
+  JsonHere("person", "p", R"({"head":"p"})");
+  JsonHere("member", "m", R"({"h":"secret"})");
+  JsonHere("member", "n", R"({"h":"none"})");
+  const PushTotals totals = Push();
+  EXPECT_EQ(totals.count(PushOutcome::kApplied), 1U);
+  EXPECT_EQ(totals.count(PushOutcome::kParentMissing), 2U) << "tells what is there";
+}
+
+TEST_F(PushOrderTest, AnIdThatIsNoIntegerDoesNotSayItIs) {
+  const auto written = tablet_.replica->Write(
+      WriteBatch().Put("visits", RecordId("a\"b", IdForm::kInteger), "x"));
+  EXPECT_THAT(written, StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(tablet_.replica->Write(WriteBatch().Put("visits", RecordId("007", IdForm::kInteger), "x")),
+              StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(Held(), IsEmpty());
+}
+
+TEST_F(PushOrderTest, EventsAreNotRewritten) {
+  ASSERT_OK(store_->Commit(WriteBatch().Append("events", RecordId("e"), "true")));
+  BatchBuilder builder;
+  for (const char* value : {"true", "forged"}) {
+    builder.Add({.entity = builder.Entity("events"),
+                 .op = RowOp::kAppend,
+                 .sequence = SequenceNumber(builder.size() + 1),
+                 .birth = {},
+                 .superseded = {},
+                 .id = "e",
+                 .value = value,
+                 .writer_time = {},
+                 .ended = {},
+                 .origin_birth = {},
+                 .origin_head = {}});
+  }
+  const auto answer = source_->Push(builder.Finish(
+      {.kind = BatchKind::kPush, .device = "tablet", .origin = std::string(32, 'a')}));
+  ASSERT_OK(answer);
+  EXPECT_EQ(answer->count(PushOutcome::kConflict), 1U);
+  EXPECT_EQ(Live(), (std::map<std::string, std::string>{{"events/e", "true"}}));
+}
+
+}  // namespace
+}  // namespace tidemark
