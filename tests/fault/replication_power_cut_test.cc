@@ -22,8 +22,8 @@
 namespace tidemark {
 namespace {
 
+using model::CommonSelection;
 using model::DeviceOracle;
-using model::PlainSelection;
 using model::RecordKey;
 using model::RecordMap;
 using model::ToldRow;
@@ -177,6 +177,7 @@ Status Server::Step(int step, Outside* device) {
 }
 
 void Server::SyncAndCheck(Outside* device) {
+  const CommonSelection everything;
   const RecordMap live = Live();
   const auto session = source_->StartSession({.device = kDevice});
   ASSERT_OK(session);
@@ -193,8 +194,8 @@ void Server::SyncAndCheck(Outside* device) {
         const RecordKey key{std::string(rows->entity_name(row.entity)), std::string(row.id)};
         const auto found = live.find(key);
         const auto* state = found == live.end() ? nullptr : &found->second;
-        const auto certain = device->certain.Owed(key, state, PlainSelection());
-        const auto possible = device->possible.Owed(key, state, PlainSelection());
+        const auto certain = device->certain.Owed(key, state, everything);
+        const auto possible = device->possible.Owed(key, state, everything);
         const bool is_allowed =
             row.op == certain || row.op == possible ||
             (row.op == RowOp::kDelete && state == nullptr && device->page_in_flight);

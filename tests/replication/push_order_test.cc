@@ -23,7 +23,7 @@ class PushOrderTest : public PushTest {
     Close();
     fs::remove_all(path_);
     ASSERT_OK(RestoreBackup(backups, 0, path_, runtime_));
-    OpenSource();
+    SourceTest::Open();
   }
   void CopyTablet(const fs::path& to) {
     tablet_.replica.reset();
@@ -145,13 +145,15 @@ TEST_F(PushOrderTest, ALostAnswerDoesNotBringBackWhatSomebodyElseDeleted) {
 }
 
 TEST_F(PushOrderTest, ANeighbourThatIsNotNewerMakesNoConflictOfOwnOperations) {
-  const auto at = [](int64_t time) { return WriteCondition{.if_newer = time}; };
+  const auto at = [](int64_t time) {
+    return WriteCondition{.if_newer = time};
+  };
   ASSERT_OK(store_->Commit(WriteBatch().Put("forms", "f", "old", ValueKind::kBytes, at(100))));
   ASSERT_OK(store_->Commit(WriteBatch().Delete("forms", "f", at(400))));
   Pull();
   WriteHere("1", "a");
-  ASSERT_OK(tablet_.replica->Write(
-      WriteBatch().Put("forms", "f", "late", ValueKind::kBytes, at(350))));
+  ASSERT_OK(
+      tablet_.replica->Write(WriteBatch().Put("forms", "f", "late", ValueKind::kBytes, at(350))));
   WriteHere("1", "b");
   WriteHere("2", "c");
   const PushTotals totals = Push();
@@ -225,11 +227,12 @@ TEST_F(PushOrderTest, ARecordMayReferToItselfAndNotToWhatIsNotShown) {
 }
 
 TEST_F(PushOrderTest, AnIdThatIsNoIntegerDoesNotSayItIs) {
-  const auto written = tablet_.replica->Write(
-      WriteBatch().Put("visits", RecordId("a\"b", IdForm::kInteger), "x"));
+  const auto written =
+      tablet_.replica->Write(WriteBatch().Put("visits", RecordId("a\"b", IdForm::kInteger), "x"));
   EXPECT_THAT(written, StatusIs(ErrorCode::kInvalidArgument));
-  EXPECT_THAT(tablet_.replica->Write(WriteBatch().Put("visits", RecordId("007", IdForm::kInteger), "x")),
-              StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(
+      tablet_.replica->Write(WriteBatch().Put("visits", RecordId("007", IdForm::kInteger), "x")),
+      StatusIs(ErrorCode::kInvalidArgument));
   EXPECT_THAT(Held(), IsEmpty());
 }
 
