@@ -15,7 +15,6 @@ using test::LossyTransport;
 using test::PushTest;
 using test::StatusIs;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 
 class PushOrderTest : public PushTest {
  protected:
