@@ -167,8 +167,8 @@ Status ApplyOptions(const DeclareOptions& options, EntityDeclaration& declaratio
   if (!options.keys.empty()) declaration.keys.clear();
   for (const std::string& key : options.keys) declaration.keys.push_back({SplitFields(key)});
   if (!options.conflicts.empty()) {
-    declaration.conflicts = options.conflicts == "reject" ? ConflictPolicy::kReject
-                                                          : ConflictPolicy::kLastWriter;
+    declaration.conflicts =
+        options.conflicts == "reject" ? ConflictPolicy::kReject : ConflictPolicy::kLastWriter;
   }
   if (options.delete_share_max) declaration.delete_share_max = options.delete_share_max;
   if (options.retain_age) {
