@@ -6,11 +6,12 @@
 #   PUBLIC_HEADERS a.h              # installed, and each compiled on its own
 #   LINKS tidemark_x                # the room below, if any
 #   PRIVATE_LINKS PkgConfig::xxhash # third-party libraries: never visible to consumers
+#   PRECOMPILE <rocksdb/db.h>       # headers of theirs that most sources read
 # )
 # declares the library tidemark_format (Tidemark::format). A room that is PROGRAM_ONLY is linked into
 # our programs and not installed.
 function(tidemark_room room)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "PROGRAM_ONLY" "" "SOURCES;PUBLIC_HEADERS;LINKS;PRIVATE_LINKS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "PROGRAM_ONLY" "" "SOURCES;PUBLIC_HEADERS;LINKS;PRIVATE_LINKS;PRECOMPILE")
   tidemark_check_arguments(tidemark_room)
 
   set(target tidemark_${room})
@@ -24,6 +25,7 @@ function(tidemark_room room)
                  FILES ${arg_PUBLIC_HEADERS})
   target_link_libraries(${target} PUBLIC ${arg_LINKS} PRIVATE ${arg_PRIVATE_LINKS})
   tidemark_defaults(${target})
+  tidemark_precompile(${target} ${arg_PRECOMPILE})
   if(arg_PROGRAM_ONLY)
     # Its headers are not installed, and each is compiled with the sources that include it.
     set_target_properties(${target} PROPERTIES VERIFY_INTERFACE_HEADER_SETS OFF)
@@ -77,12 +79,14 @@ endfunction()
 #   LABELS concurrency   # beside the folder's name: concurrency, crash, hostile, install
 #   LINKS SQLite::SQLite3
 #   TIMEOUT 120          # seconds for the whole executable
+#   OPTIMISED            # its own code works long, as models do
 # )
 # One executable is one ctest entry: starting a process for each case would cost more than most
 # cases do. tests/run counts the single cases from GoogleTest's reports. The target tests_<label>
-# builds all tests with a label.
+# builds all tests with a label. What is tested is optimised as the preset says; the tests themselves,
+# more than half of all that is compiled, are not.
 function(tidemark_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;ROOMS;LINKS;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "OPTIMISED" "TIMEOUT" "SOURCES;ROOMS;LINKS;LABELS")
   tidemark_check_arguments(tidemark_test)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
@@ -93,6 +97,12 @@ function(tidemark_test name)
   tidemark_link_rooms(${name} "${arg_ROOMS}")
   target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest_main ${arg_LINKS})
   tidemark_defaults(${name})
+  if(arg_OPTIMISED)
+    tidemark_precompile(${name} ${TIDEMARK_PRECOMPILED_BY_TESTS})
+  else()
+    target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O0>)
+    tidemark_precompile_test(${name})
+  endif()
 
   cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME folder)
   add_test(NAME ${name} COMMAND ${name})
@@ -168,7 +178,7 @@ macro(tidemark_check_arguments function)
     message(FATAL_ERROR "${function}: unexpected ${arg_UNPARSED_ARGUMENTS}")
   endif()
   if(arg_KEYWORDS_MISSING_VALUES)
-    list(REMOVE_ITEM arg_KEYWORDS_MISSING_VALUES LINKS PRIVATE_LINKS LABELS)
+    list(REMOVE_ITEM arg_KEYWORDS_MISSING_VALUES LINKS PRIVATE_LINKS PRECOMPILE LABELS)
     if(arg_KEYWORDS_MISSING_VALUES)
       message(FATAL_ERROR "${function}: nothing given for ${arg_KEYWORDS_MISSING_VALUES}")
     endif()
