@@ -12,6 +12,7 @@
 #include "db/internal/store_impl.h"
 #include "db/internal/writing_stopped.h"
 #include "format/coding.h"
+#include "format/stored_row.h"
 
 namespace tidemark {
 
@@ -21,6 +22,7 @@ using internal::StoreState;
 namespace {
 
 constexpr uint8_t kMetadataVersion = 1;
+constexpr std::string_view kMetadataName = "the backup's metadata";
 // Entities change rarely. A backup during which one did is made again, the last time with writers
 // held up.
 constexpr int kOptimisticAttempts = 2;
@@ -34,11 +36,9 @@ std::string EncodeMetadata(SequenceNumber sequence) {
 
 Result<SequenceNumber> DecodeMetadata(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kMetadataVersion) {
-    return {ErrorCode::kNewerFormat, "the backup has metadata of an unknown version"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kMetadataVersion, kMetadataName).status());
   const SequenceNumber sequence = reader.Sequence();
-  if (!reader.Finished()) return {ErrorCode::kCorruption, "the backup's metadata are damaged"};
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kMetadataName));
   return sequence;
 }
 

@@ -97,6 +97,11 @@ WriteBatch& WriteBatch::DeleteRow(std::string_view key) {
   return *this;
 }
 
+WriteBatch& WriteBatch::AddRows(const WriteBatch& other) {
+  rows_.insert(rows_.end(), other.rows_.begin(), other.rows_.end());
+  return *this;
+}
+
 WriteBatch& WriteBatch::SetOperationId(std::string_view id) {
   if (id.empty() || id.size() > kOperationIdBytesMax) {
     oversized_ = {ErrorCode::kInvalidArgument, "an operation id has 1 to 128 bytes"};
@@ -131,6 +136,16 @@ WriteOperation WriteBatch::operation(size_t index) const {
     operation.origin = extra.origin;
   }
   return operation;
+}
+
+void CommitContext::AddRows(const WriteBatch& batch) {
+  for (const WriteBatch::Row& row : batch.rows()) {
+    if (row.value.has_value()) {
+      SetRow(row.key, *row.value);
+    } else {
+      DeleteRow(row.key);
+    }
+  }
 }
 
 }  // namespace tidemark

@@ -79,6 +79,8 @@ class WriteBatch {
   /// begin with the layer's prefix; see docs/storage_format.md.
   WriteBatch& SetRow(std::string_view key, std::string_view value);
   WriteBatch& DeleteRow(std::string_view key);
+  /// All rows of `other`, in their order; its operations are left out.
+  WriteBatch& AddRows(const WriteBatch& other);
 
   /// Makes the batch idempotent: a repeat within 7 days or a million ids answers what the first
   /// one answered; another batch with the same id is `kIdempotencyMismatch`. 1 to 128 bytes.
@@ -150,6 +152,9 @@ class CommitContext {
   virtual Result<std::optional<std::string>> GetRow(std::string_view key) const = 0;
   virtual void SetRow(std::string_view key, std::string_view value) = 0;
   virtual void DeleteRow(std::string_view key) = 0;
+
+  /// All rows of `batch`, in their order; its operations are left out.
+  void AddRows(const WriteBatch& batch);
 };
 
 struct CommitOptions {

@@ -1,4 +1,4 @@
-#include "server/record_json.h"
+#include "format/record_json.h"
 
 #include <charconv>
 #include <optional>
@@ -6,7 +6,7 @@
 
 #include "format/base64.h"
 
-namespace tidemark::server {
+namespace tidemark {
 namespace {
 
 constexpr std::string_view kBase64Member = "$base64";
@@ -120,4 +120,4 @@ uint64_t JsonErrorColumn(const Status& status) {
   return error == std::errc() && stop != begin ? offset + 1 : 0;
 }
 
-}  // namespace tidemark::server
+}  // namespace tidemark

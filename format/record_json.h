@@ -10,7 +10,7 @@
 #include "format/record.h"
 #include "format/status.h"
 
-namespace tidemark::server {
+namespace tidemark {
 
 /// An id as a JSON value: a number if it was written as one.
 std::string IdToJson(std::string_view id, IdForm form);
@@ -42,4 +42,4 @@ Result<std::optional<RecordId>> IdOfObject(std::string_view object,
 /// The byte, counted from 1, that an error of the JSON reader names; 0 when it names none.
 uint64_t JsonErrorColumn(const Status& status);
 
-}  // namespace tidemark::server
+}  // namespace tidemark

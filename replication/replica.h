@@ -70,7 +70,8 @@ struct PullResult {
 
 struct LocalWriteOptions {
   /// The operations take the place of those that wait for the same record and do the same, and a
-  /// deletion that of all of them; else every operation is sent. What may have been sent stays.
+  /// deletion that of all of them, back to the last one that stays; else every operation is sent.
+  /// What may have been sent stays.
   bool replace = false;
 };
 

@@ -1,5 +1,6 @@
-// Syncing several entities as one call (issue "sync-entities"): pulls from providers, such as REST
-// services, and pushes to them, side by side, each step told by `_syncStatus` and `_syncScope`.
+// Syncing several entities as one call (seed 001, sync-entities): pulls from providers, such as
+// REST services, and pushes to them, side by side, each step told by `_syncStatus` and
+// `_syncScope`.
 //
 //   tidemark::EntityPull customers{.entity = "customer", .member = "crm",
 //                                  .pull = [&](const std::string& from) { return crm.List(from);

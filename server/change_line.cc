@@ -7,7 +7,7 @@
 
 #include "format/json.h"
 #include "format/record.h"
-#include "server/record_json.h"
+#include "format/record_json.h"
 
 namespace tidemark::server {
 namespace {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "format/json.h"
-#include "server/record_json.h"
+#include "format/record_json.h"
 #include "server/reply.h"
 #include "server/requests.h"
 #include "server/schemas.h"

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "format/json.h"
+#include "format/record_json.h"
 #include "format/token.h"
-#include "server/record_json.h"
 
 namespace tidemark::server {
 namespace {

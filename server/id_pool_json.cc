@@ -43,15 +43,6 @@ void WriteDefinition(JsonWriter* out, const IdPoolDefinition& definition) {
   if (definition.low_mark) out->Key("low_mark").Unsigned(*definition.low_mark);
 }
 
-Result<std::string> ReadText(const JsonField& field) {
-  if (field.type != JsonType::kString) return FieldError(field.name, "must be a string");
-  return field.text;
-}
-
-Status UnknownMember(const JsonField& field) {
-  return FieldError(field.name, "is not known");
-}
-
 /// The member of a holder that `field` is; false for another one.
 Result<bool> ReadHolderMember(const JsonField& field, IdHolder* holder) {
   if (field.name == "device") {

@@ -24,15 +24,6 @@ const std::string& IdOf(const Call& call) {
   return call.captures[0];
 }
 
-Status UnknownMember(const JsonField& field) {
-  return FieldError(field.name, "is not known");
-}
-
-Result<std::string> ReadText(const JsonField& field) {
-  if (field.type != JsonType::kString) return FieldError(field.name, "must be a string");
-  return field.text;
-}
-
 /// `{"entity":"customer","provider":"crm","functionId":"list"}`, where only `entity` is needed.
 Result<SyncTarget> ReadTarget(std::string_view json) {
   TIDEMARK_ASSIGN_OR_RETURN(const std::vector<JsonField> fields, ReadJsonObject(json));

@@ -11,8 +11,8 @@
 
 #include "db/store.h"
 #include "format/record.h"
+#include "format/record_json.h"
 #include "format/status.h"
-#include "server/record_json.h"
 
 namespace tidemark::server {
 

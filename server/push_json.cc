@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "format/base64.h"
 #include "format/json.h"
+#include "format/record_json.h"
 #include "server/requests.h"
 
 namespace tidemark::server {
@@ -17,12 +17,7 @@ constexpr int kAnswerDepthMax = kJsonDepthMax + 8;
 void WriteCurrent(JsonWriter* writer, const PushCurrent& current) {
   writer->Key("current").BeginObject().Key("version").Unsigned(current.version.value());
   if (current.value.has_value()) {
-    writer->Key("data");
-    if (current.value_kind == ValueKind::kJson) {
-      writer->Raw(*current.value);
-    } else {
-      writer->BeginObject().Key("$base64").String(EncodeBase64(*current.value)).EndObject();
-    }
+    writer->Key("data").Raw(ValueToJson(*current.value, current.value_kind));
   }
   writer->EndObject();
 }
@@ -60,10 +55,10 @@ Result<PushCurrent> ReadCurrent(const JsonField& field) {
   for (const JsonField& member : members) {
     if (member.name == "version") {
       current.version = SequenceNumber(static_cast<uint64_t>(member.integer));
-    } else if (member.name == "data" && member.type == JsonType::kObject) {
-      // Only objects come back as they are; of other values the version is enough.
-      current.value_kind = ValueKind::kJson;
-      current.value = member.text;
+    } else if (member.name == "data") {
+      TIDEMARK_ASSIGN_OR_RETURN(TypedValue value, ValueFromField(member));
+      current.value_kind = value.kind;
+      current.value = std::move(value.bytes);
     }
   }
   return current;

@@ -13,35 +13,24 @@ namespace {
 
 constexpr std::string_view kType = "push";
 
-/// The device that a push is of. The source checks all of it again; a batch that is none at all is
-/// refused there, too.
-std::optional<http::Response> RefuseForeign(const Call& call, std::string_view device) {
-  if (call.caller.device.empty() || call.caller.device == device) return std::nullopt;
-  return MakeError(
-      {.status = 403, .code = "device", .message = "the token is bound to another device"},
-      call.request->id);
-}
-
 http::Response TakePush(const Call& call) {
   const std::string& body = call.request->body;
   const auto rows = BatchView::Parse(body, BatchKind::kPush);
   if (!rows.ok()) return Refuse(call, rows.status());
-  if (auto refusal = RefuseForeign(call, rows->header().device)) return std::move(*refusal);
+  if (auto refused = RefuseForeignDevice(call, rows->header().device)) return *std::move(refused);
   const Result<PushResult> push = call.instance->source().Push(body, call.caller.selection.get());
   if (!push.ok()) return Refuse(call, push.status());
   return DataReply(200, PushToJson(*push), kType);
 }
 
 http::Response ShowPush(const Call& call) {
-  Result<PushResult> push = call.instance->source().FindPush(call.captures[0]);
+  const Result<PushResult> push = call.instance->source().FindPush(call.captures[0]);
   if (!push.ok()) return Refuse(call, push.status());
-  // What is not the caller's is not there; nor are values that another token may have been granted.
+  // What is not the caller's is not there.
   const bool limited = call.caller.selection != nullptr;
-  if (RefuseForeign(call, push->device).has_value() || (limited && call.caller.device.empty())) {
+  if (RefuseForeignDevice(call, push->device).has_value() ||
+      (limited && call.caller.device.empty())) {
     return NothingHere(call.request->id);
-  }
-  for (PushAnswer& answer : push->answers) {
-    if (limited && answer.current.has_value()) answer.current->value.reset();
   }
   return DataReply(200, PushToJson(*push), kType);
 }

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "format/json.h"
+#include "format/record_json.h"
 #include "server/entity_tags.h"
 #include "server/own_id.h"
-#include "server/record_json.h"
 #include "server/reply.h"
 #include "server/requests.h"
 #include "server/schemas.h"

@@ -111,6 +111,15 @@ Result<std::vector<JsonField>> ReadOptionalBody(const http::Request& request) {
   return ReadJsonObject(request.body);
 }
 
+Status UnknownMember(const JsonField& field) {
+  return FieldError(field.name, "is not known");
+}
+
+Result<std::string> ReadText(const JsonField& field) {
+  if (field.type != JsonType::kString) return FieldError(field.name, "must be a string");
+  return field.text;
+}
+
 Result<bool> ReadBool(const JsonField& field) {
   if (field.type != JsonType::kBool) return FieldError(field.name, "must be true or false");
   return field.boolean;

@@ -52,6 +52,8 @@ Result<uint64_t> ReadOffset(const http::Request& request);
 Result<std::vector<JsonField>> ReadOptionalBody(const http::Request& request);
 
 // Members of a body. `kInvalidArgument` names the member.
+Status UnknownMember(const JsonField& field);
+Result<std::string> ReadText(const JsonField& field);
 Result<bool> ReadBool(const JsonField& field);
 Result<uint64_t> ReadUnsigned(const JsonField& field, uint64_t most);
 Result<double> ReadShare(const JsonField& field);  ///< 0 to 1

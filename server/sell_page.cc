@@ -6,7 +6,7 @@
 
 #include "format/batch.h"
 #include "format/json.h"
-#include "server/record_json.h"
+#include "format/record_json.h"
 
 namespace tidemark::server {
 namespace {

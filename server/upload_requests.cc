@@ -5,15 +5,11 @@
 #include <utility>
 
 #include "format/json.h"
-#include "server/record_json.h"
+#include "format/record_json.h"
 #include "server/requests.h"
 
 namespace tidemark::server {
 namespace {
-
-Status UnknownMember(const JsonField& field) {
-  return FieldError(field.name, "is not known");
-}
 
 Result<std::vector<std::string>> ReadRecords(const JsonField& field) {
   if (field.type != JsonType::kArray) return FieldError(field.name, "must be an array");
@@ -59,8 +55,7 @@ Result<UploadPage> ReadUploadPage(const http::Request& request, EntityKind kind)
   bool has_records = false;
   for (const JsonField& member : members) {
     if (member.name == "entity_name") {
-      if (member.type != JsonType::kString) return FieldError(member.name, "must be a string");
-      page.entity = member.text;
+      TIDEMARK_ASSIGN_OR_RETURN(page.entity, ReadText(member));
     } else if (member.name == "page_number") {
       TIDEMARK_ASSIGN_OR_RETURN(const uint64_t number,
                                 ReadUnsigned(member, std::numeric_limits<uint32_t>::max()));

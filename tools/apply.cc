@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "format/record_json.h"
 #include "server/change_line.h"
-#include "server/record_json.h"
 #include "tools/byte_source.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
@@ -131,7 +131,7 @@ class Applier {
         TIDEMARK_RETURN_IF_ERROR(CommitBatch());
       }
       if (Status status = batch_.Add(lines_.line()); !status.ok()) {
-        return lines_.Error(status, server::JsonErrorColumn(status));
+        return lines_.Error(status, JsonErrorColumn(status));
       }
       batch_lines_.push_back(lines_.number());
       if (batch_.size() >= lines_max_) TIDEMARK_RETURN_IF_ERROR(CommitBatch());

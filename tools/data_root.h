@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "replication/source.h"
 #include "server/data_root.h"
 #include "tools/command.h"
 
@@ -28,6 +29,19 @@ inline Result<std::unique_ptr<Store>> OpenInstance(const GlobalOptions& options,
     std::fputs(FormatWarning(line, format).c_str(), stderr);
   };
   return server::OpenInstance(options.data, options.instance, access, std::move(store_options));
+}
+
+/// A store, and the source over it.
+struct OpenedSource {
+  std::unique_ptr<Store> store;  ///< outlives `source`
+  std::unique_ptr<Source> source;
+};
+
+inline Result<OpenedSource> OpenSource(const GlobalOptions& options, Access access) {
+  OpenedSource opened;
+  TIDEMARK_ASSIGN_OR_RETURN(opened.store, OpenInstance(options, access));
+  TIDEMARK_ASSIGN_OR_RETURN(opened.source, Source::Open(*opened.store));
+  return opened;
 }
 
 }  // namespace tidemark::tools

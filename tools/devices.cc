@@ -13,18 +13,6 @@
 namespace tidemark::tools {
 namespace {
 
-struct OpenSource {
-  std::unique_ptr<Store> store;  // outlives `source`
-  std::unique_ptr<Source> source;
-};
-
-Result<OpenSource> Open(Context& context, Access access) {
-  OpenSource open;
-  TIDEMARK_ASSIGN_OR_RETURN(open.store, OpenInstance(context.globals, access));
-  TIDEMARK_ASSIGN_OR_RETURN(open.source, Source::Open(*open.store));
-  return open;
-}
-
 std::string_view StateOf(const DeviceInfo& device) {
   if (device.forgotten) return "forgotten";
   if (device.reset_pending) return "reset pending";
@@ -72,7 +60,7 @@ Status AskAbout(Context& context,
 
 Status RunList(Context& context, const NoOptions& /*options*/) {
   if (IsRemote(context)) return ListRemote(context);
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenedSource open, OpenSource(context.globals, Access::kRead));
   Rows rows(
       context.output,
       {"device", "state", "floor", "sessions", "owed", "unacknowledged", "holding", "selection"});
@@ -92,7 +80,7 @@ Status RunList(Context& context, const NoOptions& /*options*/) {
 
 Status RunLag(Context& context, const NoOptions& /*options*/) {
   if (IsRemote(context)) return ListRemote(context);
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenedSource open, OpenSource(context.globals, Access::kRead));
   const SequenceNumber last = open.store->last_sequence();
   Rows rows(context.output, {"device", "floor", "lag", "owed", "unacknowledged", "holding"});
   for (const DeviceInfo& device : open.source->ListDevices()) {
@@ -131,13 +119,13 @@ Status PrintDevice(Context& context, const Source& source, const std::string& id
 
 Status RunShow(Context& context, const DeviceOptions& options) {
   if (IsRemote(context)) return AskAbout(context, options.device, http::Method::kGet);
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenedSource open, OpenSource(context.globals, Access::kRead));
   return PrintDevice(context, *open.source, options.device);
 }
 
 Status RunForget(Context& context, const DeviceOptions& options) {
   if (IsRemote(context)) return AskAbout(context, options.device, http::Method::kDelete);
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenedSource open, OpenSource(context.globals, Access::kWrite));
   TIDEMARK_RETURN_IF_ERROR(open.source->Forget(options.device));
   TIDEMARK_RETURN_IF_ERROR(open.source->Purge().status());
   return PrintDevice(context, *open.source, options.device);
@@ -145,7 +133,7 @@ Status RunForget(Context& context, const DeviceOptions& options) {
 
 Status RunReset(Context& context, const DeviceOptions& options) {
   if (IsRemote(context)) return AskAbout(context, options.device, http::Method::kPost, "/reset");
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenedSource open, OpenSource(context.globals, Access::kWrite));
   TIDEMARK_RETURN_IF_ERROR(open.source->Reset(options.device));
   return PrintDevice(context, *open.source, options.device);
 }
@@ -186,7 +174,7 @@ Status RunSelect(Context& context, const SelectOptions& options) {
     return AskAbout(
         context, options.device, http::Method::kPut, "/selection", SelectionRuleToJson(rule));
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenedSource open, OpenSource(context.globals, Access::kWrite));
   TIDEMARK_RETURN_IF_ERROR(open.source->Select(options.device, rule));
   return PrintDevice(context, *open.source, options.device);
 }

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "server/record_json.h"
+#include "format/record_json.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
 #include "tools/remote_feed.h"
@@ -36,8 +36,8 @@ std::string ExportLine(const EntityInfo& entity, const Record& record) {
   writer.BeginObject();
   if (entity.declaration.kind == EntityKind::kIncremental) writer.Key("op").String("append");
   writer.Key("entity").String(entity.name);
-  writer.Key("id").Raw(server::IdToJson(record.id, record.id_form));
-  writer.Key("data").Raw(server::ValueToJson(record.value, record.value_kind));
+  writer.Key("id").Raw(IdToJson(record.id, record.id_form));
+  writer.Key("data").Raw(ValueToJson(record.value, record.value_kind));
   writer.EndObject();
   return writer.Take() + "\n";
 }
@@ -123,7 +123,7 @@ std::optional<std::string> ChangeLine(const ChangeRow& change, uint64_t begun) {
   writer.BeginObject();
   if (change.op != "put") writer.Key("op").String(change.op);
   writer.Key("entity").String(change.entity);
-  writer.Key("id").Raw(server::IdToJson(change.id.text(), change.id.form()));
+  writer.Key("id").Raw(IdToJson(change.id.text(), change.id.form()));
   if (change.data) writer.Key("data").Raw(*change.data);
   writer.EndObject();
   return writer.Take() + "\n";

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "format/json.h"
-#include "server/record_json.h"
+#include "format/record_json.h"
 #include "tools/data_root.h"
 #include "tools/remote_changes.h"
 #include "tools/signals.h"
@@ -152,7 +152,7 @@ class RemoteRows final : public RowBatch {
                    std::string_view json) const {
     JsonWriter line;
     line.BeginObject().Key("op").String(op).Key("entity").String(entity_);
-    if (id) line.Key("id").Raw(server::IdToJson(id->text(), id->form()));
+    if (id) line.Key("id").Raw(IdToJson(id->text(), id->form()));
     line.Key("data").Raw(json).EndObject();
     return line.Take();
   }
@@ -206,7 +206,7 @@ class RowImporter {
     }
     std::optional<RecordId> id;
     if (!declaration_.id_fields.empty()) {
-      TIDEMARK_ASSIGN_OR_RETURN(id, server::IdOfObject(row.json, declaration_.id_fields));
+      TIDEMARK_ASSIGN_OR_RETURN(id, IdOfObject(row.json, declaration_.id_fields));
     }
     if (declaration_.kind == EntityKind::kIncremental) {
       batch_.Append(id, row.json);

@@ -4,7 +4,7 @@
 
 #include "format/json.h"
 #include "format/record.h"
-#include "server/record_json.h"
+#include "format/record_json.h"
 #include "tools/csv.h"
 
 namespace tidemark::tools {
@@ -18,7 +18,7 @@ class NdjsonRows final : public RowReader {
     TIDEMARK_ASSIGN_OR_RETURN(const bool found, lines_.Next());
     if (!found) return false;
     Result<std::string> json = MinifyJson(lines_.line());
-    if (!json.ok()) return lines_.Error(json.status(), server::JsonErrorColumn(json.status()));
+    if (!json.ok()) return lines_.Error(json.status(), JsonErrorColumn(json.status()));
     if (!json->starts_with('{')) {
       return lines_.Error(Status(ErrorCode::kInvalidArgument, "a row must be a JSON object"), 1);
     }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "format/json.h"
-#include "server/record_json.h"
+#include "format/record_json.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
 #include "tools/remote_feed.h"
@@ -171,13 +171,13 @@ class Tail {
     while (context_.output.writable() && !Interrupted() && entries.Next()) {
       const LogEntry& entry = entries.entry();
       if (!Wanted(store, entry)) continue;
-      rows_.Add({entry.head.value(),
-                 OpName(store, entry),
-                 EntityName(store, entry.entity),
-                 Cell::Id(entry.id, entry.id_form),
-                 entry.head.value(),
-                 entry.live ? Cell::Json(server::ValueToJson(entry.value, entry.value_kind))
-                            : Cell::None()});
+      rows_.Add(
+          {entry.head.value(),
+           OpName(store, entry),
+           EntityName(store, entry.entity),
+           Cell::Id(entry.id, entry.id_form),
+           entry.head.value(),
+           entry.live ? Cell::Json(ValueToJson(entry.value, entry.value_kind)) : Cell::None()});
     }
     after_ = cut->sequence();
     return entries.status();

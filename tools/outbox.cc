@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "format/json.h"
+#include "format/record_json.h"
 #include "replication/replica.h"
-#include "server/record_json.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
 
@@ -43,7 +43,7 @@ Status RunList(Context& context, const NoOptions& /*options*/) {
       return fields[at] ? fields[at]->text : std::string();
     };
     const auto json = [&](size_t at) {
-      return Cell::Json(fields[at] ? server::FieldToJson(*fields[at]) : "null");
+      return Cell::Json(fields[at] ? FieldToJson(*fields[at]) : "null");
     };
     rows.Add({NumberOf(records.id()),
               text(0),
@@ -130,8 +130,8 @@ void DeclareReplaceId(Arguments& arguments, ReplaceIdOptions& options) {
 
 Status RunReplaceId(Context& context, const ReplaceIdOptions& options) {
   IdReplacement what{.entity = options.entity,
-                     .temporary = server::IdFromArgument(options.temporary, /*as_text=*/false),
-                     .real = server::IdFromArgument(options.real, /*as_text=*/false)};
+                     .temporary = IdFromArgument(options.temporary, /*as_text=*/false),
+                     .real = IdFromArgument(options.real, /*as_text=*/false)};
   for (const std::string& reference : options.references) {
     const size_t dot = reference.find('.');
     if (dot == std::string::npos) {

@@ -6,7 +6,7 @@
 #include <array>
 #include <ctime>
 
-#include "server/record_json.h"
+#include "format/record_json.h"
 
 namespace tidemark::tools {
 namespace {
@@ -56,7 +56,7 @@ Cell Cell::Json(std::string json, std::string text) {
 }
 
 Cell Cell::Id(std::string_view id, IdForm form) {
-  return Json(server::IdToJson(id, form), std::string(id));
+  return Json(IdToJson(id, form), std::string(id));
 }
 
 Cell Cell::Bytes(uint64_t count) {

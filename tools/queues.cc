@@ -17,18 +17,6 @@ namespace {
 
 constexpr std::string_view kPath = "/v1/queues";
 
-struct OpenSource {
-  std::unique_ptr<Store> store;  // outlives `source`
-  std::unique_ptr<Source> source;
-};
-
-Result<OpenSource> Open(Context& context, Access access) {
-  OpenSource open;
-  TIDEMARK_ASSIGN_OR_RETURN(open.store, OpenInstance(context.globals, access));
-  TIDEMARK_ASSIGN_OR_RETURN(open.source, Source::Open(*open.store));
-  return open;
-}
-
 const std::vector<RemoteColumn> kRemoteQueue = {
     {"queue", {"name"}}, {"order", {"order"}}, {"parts", {"entities"}}};
 
@@ -48,7 +36,7 @@ Status RunList(Context& context, const NoOptions& /*options*/) {
     for (RemoteColumn& column : columns) column.path.insert(column.path.begin(), "data");
     return PrintRemoteList(context, std::string(kPath), columns);
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kRead));
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenedSource open, OpenSource(context.globals, Access::kRead));
   Rows rows(context.output, {"queue", "order", "parts"});
   for (const QueueDeclaration& queue : open.source->ListQueues()) {
     rows.Add({queue.name, uint64_t{queue.order}, PartsCell(queue)});
@@ -93,7 +81,7 @@ Status RunDeclare(Context& context, const DeclareOptions& options) {
         remote->Ask(http::Method::kPut, PathOf(queue.name), QueueToJson(queue)));
     return PrintRemoteObject(context, answer, kRemoteQueue);
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
+  TIDEMARK_ASSIGN_OR_RETURN(const OpenedSource open, OpenSource(context.globals, Access::kWrite));
   TIDEMARK_RETURN_IF_ERROR(open.source->DeclareQueue(queue));
   context.output.Object({{"queue", queue.name}, {"order", order}, {"parts", PartsCell(queue)}});
   return {};
@@ -112,7 +100,7 @@ Status RunDrop(Context& context, const DropOptions& options) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto remote, Remote::Open(context.globals));
     TIDEMARK_RETURN_IF_ERROR(remote->Ask(http::Method::kDelete, PathOf(options.name)).status());
   } else {
-    TIDEMARK_ASSIGN_OR_RETURN(const OpenSource open, Open(context, Access::kWrite));
+    TIDEMARK_ASSIGN_OR_RETURN(const OpenedSource open, OpenSource(context.globals, Access::kWrite));
     TIDEMARK_RETURN_IF_ERROR(open.source->DropQueue(options.name));
   }
   context.output.Object({{"dropped", options.name}});

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "format/json.h"
+#include "format/record_json.h"
 #include "replication/replica.h"
 #include "server/own_id.h"
-#include "server/record_json.h"
 #include "tools/byte_source.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
@@ -31,7 +31,7 @@ void DeclareValue(Arguments& arguments, ValueOptions& value) {
   arguments.Flag("--bytes", value.bytes, "The value is bytes, kept as they are, not JSON");
 }
 
-Result<server::TypedValue> ReadValue(const ValueOptions& options) {
+Result<TypedValue> ReadValue(const ValueOptions& options) {
   std::string raw;
   const bool from_file = !options.file.empty();
   if (options.text.has_value() == from_file) {
@@ -44,7 +44,7 @@ Result<server::TypedValue> ReadValue(const ValueOptions& options) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto source, OpenInput(options.file));
     TIDEMARK_ASSIGN_OR_RETURN(raw, ReadAll(*source, kLineBytesMax));
   }
-  if (options.bytes) return server::TypedValue{.kind = ValueKind::kBytes, .bytes = std::move(raw)};
+  if (options.bytes) return TypedValue{.kind = ValueKind::kBytes, .bytes = std::move(raw)};
 
   Result<std::string> json = MinifyJson(raw);
   if (!json.ok()) {
@@ -53,7 +53,7 @@ Result<server::TypedValue> ReadValue(const ValueOptions& options) {
   // One door for `{"$base64":"..."}`: the value is read as the member of a change would be.
   TIDEMARK_ASSIGN_OR_RETURN(auto elements, ReadJsonArray("[" + *json + "]", kJsonDepthMax + 1));
   elements.front().name = "value";
-  TIDEMARK_ASSIGN_OR_RETURN(server::TypedValue value, server::ValueFromField(elements.front()));
+  TIDEMARK_ASSIGN_OR_RETURN(TypedValue value, ValueFromField(elements.front()));
   if (value.kind == ValueKind::kJson) value.bytes = std::move(*json);
   return value;
 }
@@ -170,12 +170,12 @@ Result<uint64_t> SendOne(Context& context,
 std::string ChangeLine(std::string_view op,
                        std::string_view entity,
                        const RecordId* id,
-                       const server::TypedValue* value,
+                       const TypedValue* value,
                        const ConditionOptions& condition) {
   JsonWriter line;
   line.BeginObject().Key("op").String(op).Key("entity").String(entity);
-  if (id != nullptr) line.Key("id").Raw(server::IdToJson(id->text(), id->form()));
-  if (value != nullptr) line.Key("data").Raw(server::ValueToJson(value->bytes, value->kind));
+  if (id != nullptr) line.Key("id").Raw(IdToJson(id->text(), id->form()));
+  if (value != nullptr) line.Key("data").Raw(ValueToJson(value->bytes, value->kind));
   if (condition.if_absent) line.Key("if_absent").Bool(true);
   if (condition.if_version) line.Key("if_version").Unsigned(*condition.if_version);
   if (condition.if_newer) line.Key("if_newer").Integer(*condition.if_newer);
@@ -214,10 +214,10 @@ void DeclarePut(Arguments& arguments, PutOptions& options) {
 }
 
 Status RunPut(Context& context, const PutOptions& options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const server::TypedValue value, ReadValue(options.value));
+  TIDEMARK_ASSIGN_OR_RETURN(const TypedValue value, ReadValue(options.value));
   TIDEMARK_RETURN_IF_ERROR(CheckName(options.entity));
   TIDEMARK_RETURN_IF_ERROR(CheckRecordId(options.id));
-  RecordId id = server::IdFromArgument(options.id, options.text_id);
+  RecordId id = IdFromArgument(options.id, options.text_id);
   if (IsRemote(context)) {
     const std::string line = ChangeLine("put", options.entity, &id, &value, options.condition);
     return SendOne(context, line, options.operation_id, &id).status();
@@ -257,10 +257,10 @@ Status DeleteRemote(Context& context, const DeleteOptions& options, const Record
 
 Status RunDelete(Context& context, const DeleteOptions& options) {
   if (IsRemote(context)) {
-    return DeleteRemote(context, options, server::IdFromArgument(options.id, options.text_id));
+    return DeleteRemote(context, options, IdFromArgument(options.id, options.text_id));
   }
   TIDEMARK_ASSIGN_OR_RETURN(auto store, OpenInstance(context.globals, Access::kWrite));
-  const RecordId id = server::IdFromArgument(options.id, options.text_id);
+  const RecordId id = IdFromArgument(options.id, options.text_id);
   const auto entity = store->FindEntity(options.entity);
   if (entity && entity->declaration.kind == EntityKind::kIncremental) {
     return {ErrorCode::kWrongKind,
@@ -297,10 +297,10 @@ void DeclareAppend(Arguments& arguments, AppendOptions& options) {
 }
 
 Status RunAppend(Context& context, const AppendOptions& options) {
-  TIDEMARK_ASSIGN_OR_RETURN(const server::TypedValue value, ReadValue(options.value));
+  TIDEMARK_ASSIGN_OR_RETURN(const TypedValue value, ReadValue(options.value));
   TIDEMARK_RETURN_IF_ERROR(CheckName(options.entity));
   std::optional<RecordId> given;
-  if (!options.id.empty()) given = server::IdFromArgument(options.id, options.text_id);
+  if (!options.id.empty()) given = IdFromArgument(options.id, options.text_id);
   if (IsRemote(context)) {
     const RecordId* id = given ? &*given : nullptr;
     const std::string line = ChangeLine("append", options.entity, id, &value, {});
@@ -336,7 +336,7 @@ Status GetRemote(Context& context, const GetOptions& options) {
   TIDEMARK_ASSIGN_OR_RETURN(const std::string answer, remote->Ask(http::Method::kGet, path));
   TIDEMARK_ASSIGN_OR_RETURN(const auto parts, ReadJsonFields(answer, {"data", "meta"}));
   if (!parts[0] || !parts[1]) return {ErrorCode::kUnavailable, "the answer has no record"};
-  const std::string value = server::FieldToJson(*parts[0]);
+  const std::string value = FieldToJson(*parts[0]);
   if (context.output.format() == OutputFormat::kTable) {
     context.output.Line(value);
     return {};
@@ -344,8 +344,8 @@ Status GetRemote(Context& context, const GetOptions& options) {
   TIDEMARK_ASSIGN_OR_RETURN(const auto meta, ReadJsonFields(parts[1]->text, {"id", "version"}));
   if (!meta[0] || !meta[1]) return {ErrorCode::kUnavailable, "the answer has no record"};
   context.output.Object({{"entity", options.entity},
-                         {"id", Cell::Json(server::FieldToJson(*meta[0]))},
-                         {"version", Cell::Json(server::FieldToJson(*meta[1]))},
+                         {"id", Cell::Json(FieldToJson(*meta[0]))},
+                         {"version", Cell::Json(FieldToJson(*meta[1]))},
                          {"data", Cell::Json(value)}});
   return {};
 }
@@ -362,11 +362,10 @@ Status RunGet(Context& context, const GetOptions& options) {
     if (record->value_kind == ValueKind::kJson) context.output.sink().Write("\n");
     return {};
   }
-  context.output.Object(
-      {{"entity", options.entity},
-       {"id", Cell::Id(record->id, record->id_form)},
-       {"version", record->version.value()},
-       {"data", Cell::Json(server::ValueToJson(record->value, record->value_kind))}});
+  context.output.Object({{"entity", options.entity},
+                         {"id", Cell::Id(record->id, record->id_form)},
+                         {"version", record->version.value()},
+                         {"data", Cell::Json(ValueToJson(record->value, record->value_kind))}});
   return {};
 }
 

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "format/json.h"
-#include "server/record_json.h"
+#include "format/record_json.h"
 
 namespace tidemark::tools {
 namespace {
@@ -26,7 +26,7 @@ Result<ChangeRow> ReadRow(std::string_view line, std::string* cursor) {
                 .entity = fields[3]->text,
                 .id = RecordId(fields[4]->text, number ? IdForm::kInteger : IdForm::kText),
                 .data = {}};
-  if (fields[5] && row.op != "delete") row.data = server::FieldToJson(*fields[5]);
+  if (fields[5] && row.op != "delete") row.data = FieldToJson(*fields[5]);
   return row;
 }
 

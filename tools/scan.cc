@@ -1,7 +1,7 @@
 // scan: the records of one entity, in the order of their ids.
 #include <string>
 
-#include "server/record_json.h"
+#include "format/record_json.h"
 #include "tools/command.h"
 #include "tools/data_root.h"
 #include "tools/remote.h"
@@ -60,7 +60,7 @@ Status RunScan(Context& context, const ScanCommandOptions& options) {
     const Record& record = records.record();
     std::vector<Cell> cells = {Cell::Id(record.id, record.id_form), record.version.value()};
     if (!options.ids) {
-      cells.push_back(Cell::Json(server::ValueToJson(record.value, record.value_kind)));
+      cells.push_back(Cell::Json(ValueToJson(record.value, record.value_kind)));
     }
     rows.Add(cells);
   }

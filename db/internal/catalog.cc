@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "format/coding.h"
+#include "format/stored_row.h"
 
 namespace tidemark::internal {
 namespace {
 
 constexpr uint8_t kEntityRowVersion = 2;
 constexpr uint8_t kEntityRowVersionWithoutKeys = 1;
+constexpr std::string_view kEntityRowName = "an entity's descriptor row";
 
 void ReadKeys(ByteReader* reader, EntityState* entity) {
   entity->next_key = static_cast<uint16_t>(reader->Varint());
@@ -123,10 +125,8 @@ std::string EncodeEntity(const EntityState& entity) {
 
 Result<EntityState> DecodeEntity(std::string_view bytes) {
   ByteReader reader(bytes);
-  const uint8_t version = reader.Byte();
-  if (version != kEntityRowVersion && version != kEntityRowVersionWithoutKeys) {
-    return {ErrorCode::kNewerFormat, "an entity's descriptor row has an unknown version"};
-  }
+  TIDEMARK_ASSIGN_OR_RETURN(const uint8_t version,
+                            ReadRowVersion(&reader, kEntityRowVersion, kEntityRowName));
   EntityState entity;
   entity.number = static_cast<EntityNumber>(reader.Varint());
   entity.name = reader.Bytes();
@@ -137,9 +137,7 @@ Result<EntityState> DecodeEntity(std::string_view bytes) {
   entity.trimmed_through = reader.Sequence();
   entity.trimmed_count = reader.Varint();
   if (version != kEntityRowVersionWithoutKeys) ReadKeys(&reader, &entity);
-  if (!reader.Finished()) {
-    return {ErrorCode::kCorruption, "an entity's descriptor row is damaged"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kEntityRowName));
   TIDEMARK_ASSIGN_OR_RETURN(entity.declaration, DeclarationFromJson(declaration));
   return entity;
 }

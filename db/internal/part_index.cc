@@ -9,6 +9,7 @@
 #include "db/internal/store_state.h"
 #include "db/tuning.h"
 #include "format/coding.h"
+#include "format/stored_row.h"
 
 namespace tidemark::internal {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 constexpr char kMarkPrefix = 'm';
 constexpr char kPostingPrefix = 'p';
 constexpr uint8_t kMarkVersion = 1;
+constexpr std::string_view kMarkName = "a mark of the index of parts";
 constexpr size_t kPostingKeyBytes = 1 + 4 + 2 + 8 + 8;
 
 std::string MarkKey(EntityNumber entity) {
@@ -48,18 +50,14 @@ std::string EncodeMark(const PartMark& mark) {
 
 Result<PartMark> DecodeMark(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kMarkVersion) {
-    return {ErrorCode::kNewerFormat, "the index of parts has an unknown version"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kMarkVersion, kMarkName).status());
   PartMark mark;
   mark.through = reader.Sequence();
   const uint64_t keys = reader.Varint();
   for (uint64_t i = 0; i < keys && reader.ok(); ++i) {
     mark.keys.push_back(static_cast<uint16_t>(reader.Varint()));
   }
-  if (!reader.Finished()) {
-    return {ErrorCode::kCorruption, "a mark of the index of parts is damaged"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kMarkName));
   return mark;
 }
 

@@ -6,6 +6,7 @@
 #include "db/internal/runtime_impl.h"
 #include "format/coding.h"
 #include "format/segment_row.h"
+#include "format/stored_row.h"
 
 namespace tidemark::internal {
 namespace {
@@ -17,6 +18,8 @@ Result<BatchRow> FindRow(std::string_view segment, SequenceNumber head) {
 
 constexpr uint8_t kHeadRowVersion = 1;
 constexpr uint8_t kIdentityRowVersion = 1;
+constexpr std::string_view kHeadRowName = "the head row";
+constexpr std::string_view kIdentityRowName = "the identity row";
 constexpr size_t kEpochsMax = 100'000;
 
 }  // namespace
@@ -96,9 +99,7 @@ std::string EncodeHead(const HeadRow& head) {
 
 Result<HeadRow> DecodeHead(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kHeadRowVersion) {
-    return {ErrorCode::kNewerFormat, "the head row has an unknown version"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kHeadRowVersion, kHeadRowName).status());
   HeadRow head;
   head.commit = reader.Varint();
   head.sequence = reader.Sequence();
@@ -106,7 +107,7 @@ Result<HeadRow> DecodeHead(std::string_view bytes) {
   head.chain = reader.Hash();
   head.operations = reader.Varint();
   head.operations_first = reader.Varint();
-  if (!reader.Finished()) return {ErrorCode::kCorruption, "the head row is damaged"};
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kHeadRowName));
   return head;
 }
 
@@ -127,9 +128,7 @@ std::string EncodeIdentity(const StoreIdentity& identity) {
 
 Result<StoreIdentity> DecodeIdentity(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kIdentityRowVersion) {
-    return {ErrorCode::kNewerFormat, "the identity row has an unknown version"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kIdentityRowVersion, kIdentityRowName).status());
   if (const uint64_t format = reader.Varint(); format > kStorageFormat) {
     return {ErrorCode::kNewerFormat,
             "the store has format " + std::to_string(format) + ", this program reads up to " +
@@ -141,7 +140,7 @@ Result<StoreIdentity> DecodeIdentity(std::string_view bytes) {
   const uint64_t epochs = reader.Varint();
   if (!reader.ok() || secret.size() != identity.secret.size() || epochs == 0 ||
       epochs > kEpochsMax) {
-    return {ErrorCode::kCorruption, "the identity row is damaged"};
+    return DamagedRow(kIdentityRowName);
   }
   std::copy(secret.begin(), secret.end(), identity.secret.begin());
   for (uint64_t i = 0; i < epochs && reader.ok(); ++i) {
@@ -151,7 +150,7 @@ Result<StoreIdentity> DecodeIdentity(std::string_view bytes) {
     epoch.branch = reader.Sequence();
     identity.epochs.push_back(std::move(epoch));
   }
-  if (!reader.Finished()) return {ErrorCode::kCorruption, "the identity row is damaged"};
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kIdentityRowName));
   return identity;
 }
 

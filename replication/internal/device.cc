@@ -1,6 +1,7 @@
 #include "replication/internal/device.h"
 
 #include "format/coding.h"
+#include "format/stored_row.h"
 #include "replication/selection_intersection.h"
 
 namespace tidemark {
@@ -10,6 +11,8 @@ constexpr uint8_t kDescriptorVersion = 2;
 constexpr uint8_t kDescriptorVersionWithLimit = 3;
 constexpr uint8_t kDescriptorVersionOfNames = 1;  // entities only
 constexpr uint8_t kGapVersion = 1;
+constexpr std::string_view kDescriptorName = "a device's descriptor";
+constexpr std::string_view kGapName = "the row of a gap";
 constexpr uint64_t kForgotten = 1;
 constexpr uint64_t kEverything = 2;
 
@@ -46,11 +49,8 @@ std::string EncodeDescriptor(const DeviceDescriptor& descriptor) {
 
 Result<DeviceDescriptor> DecodeDescriptor(std::string_view bytes) {
   ByteReader reader(bytes);
-  const uint8_t version = reader.Byte();
-  if (version != kDescriptorVersion && version != kDescriptorVersionOfNames &&
-      version != kDescriptorVersionWithLimit) {
-    return {ErrorCode::kNewerFormat, "a device's descriptor has an unknown version"};
-  }
+  TIDEMARK_ASSIGN_OR_RETURN(const uint8_t version,
+                            ReadRowVersion(&reader, kDescriptorVersionWithLimit, kDescriptorName));
   DeviceDescriptor descriptor;
   descriptor.id = reader.Bytes();
   descriptor.number = static_cast<uint32_t>(reader.Varint());
@@ -68,7 +68,7 @@ Result<DeviceDescriptor> DecodeDescriptor(std::string_view bytes) {
   if (version == kDescriptorVersionWithLimit) {
     TIDEMARK_ASSIGN_OR_RETURN(descriptor.limit, SelectionRuleFromJson(reader.Bytes()));
   }
-  if (!reader.Finished()) return {ErrorCode::kCorruption, "a device's descriptor is damaged"};
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kDescriptorName));
   return descriptor;
 }
 
@@ -94,15 +94,13 @@ std::string EncodeGap(const PendingGap& gap) {
 
 Result<PendingGap> DecodeGap(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kGapVersion) {
-    return {ErrorCode::kNewerFormat, "the row of a gap has an unknown version"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kGapVersion, kGapName).status());
   PendingGap gap;
   gap.entity = reader.Bytes();
   gap.range.first = reader.Sequence();
   gap.range.limit = reader.Sequence();
   gap.count = reader.Varint();
-  if (!reader.Finished()) return {ErrorCode::kCorruption, "the row of a gap is damaged"};
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kGapName));
   return gap;
 }
 

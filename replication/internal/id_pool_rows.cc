@@ -1,26 +1,17 @@
 #include "replication/internal/id_pool_rows.h"
 
 #include "format/coding.h"
+#include "format/stored_row.h"
 #include "replication/internal/id_ranges.h"
 
 namespace tidemark::internal {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr std::string_view kRowName = "a row of an id pool";
 constexpr std::string_view kHolderPrefix = "I/h";
 constexpr std::string_view kLeasePrefix = "I/l";
 constexpr size_t kPrefixBytes = 3;
-
-Status Damaged() {
-  return {ErrorCode::kCorruption, "a row of an id pool is damaged"};
-}
-
-Status CheckVersion(ByteReader* reader) {
-  const uint8_t version = reader->Byte();
-  if (!reader->ok()) return Damaged();
-  if (version == kVersion) return {};
-  return {ErrorCode::kNewerFormat, "a row of an id pool has an unknown version"};
-}
 
 std::string Begin() {
   return {static_cast<char>(kVersion)};
@@ -112,7 +103,7 @@ std::string EncodeIdPool(const IdPoolRow& row) {
 
 Result<IdPoolRow> DecodeIdPool(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
   IdPoolRow row;
   row.definition.range.from = reader.Varint();
   row.definition.range.to = reader.Varint();
@@ -128,7 +119,7 @@ Result<IdPoolRow> DecodeIdPool(std::string_view bytes) {
   row.used = reader.Varint();
   row.lost = reader.Varint();
   row.leases = reader.Varint();
-  if (!reader.Finished()) return Damaged();
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return row;
 }
 
@@ -149,7 +140,7 @@ std::string EncodeIdHolder(const IdHolderRow& row) {
 
 Result<IdHolderRow> DecodeIdHolder(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
   IdHolderRow row;
   row.leases = reader.Varint();
   row.held = reader.Varint();
@@ -163,7 +154,7 @@ Result<IdHolderRow> DecodeIdHolder(std::string_view bytes) {
     request.lease = reader.Varint();
     row.requests.push_back(std::move(request));
   }
-  if (!reader.Finished()) return Damaged();
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return row;
 }
 
@@ -180,7 +171,7 @@ std::string EncodeIdLease(const IdLeaseRow& row) {
 
 Result<IdLeaseRow> DecodeIdLease(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
   IdLeaseRow row;
   row.voided = reader.Varint() != 0;
   row.used = reader.Varint();
@@ -188,7 +179,7 @@ Result<IdLeaseRow> DecodeIdLease(std::string_view bytes) {
   row.expires_at = static_cast<int64_t>(reader.Varint());
   row.ranges = ReadIdRanges(&reader);
   row.conflicts = ReadIdRanges(&reader);
-  if (!reader.Finished() || row.used > row.count()) return Damaged();
+  if (!reader.Finished() || row.used > row.count()) return DamagedRow(kRowName);
   return row;
 }
 

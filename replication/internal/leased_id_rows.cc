@@ -1,21 +1,14 @@
 #include "replication/internal/leased_id_rows.h"
 
 #include "format/coding.h"
+#include "format/stored_row.h"
 #include "replication/internal/id_ranges.h"
 
 namespace tidemark::internal {
 namespace {
 
 constexpr uint8_t kVersion = 1;
-
-Status CheckVersion(ByteReader* reader) {
-  if (reader->Byte() == kVersion) return {};
-  return {ErrorCode::kNewerFormat, "a row of leased ids has an unknown version"};
-}
-
-Status Damaged() {
-  return {ErrorCode::kCorruption, "a row of leased ids is damaged"};
-}
+constexpr std::string_view kRowName = "a row of leased ids";
 
 std::string Key(std::string_view prefix, const IdHolder& holder) {
   std::string key(prefix);
@@ -78,7 +71,7 @@ std::string EncodeLeasedPool(const LeasedPoolRow& row) {
 
 Result<LeasedPoolRow> DecodeLeasedPool(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
   LeasedPoolRow row;
   row.epoch = reader.Bytes();
   row.newest_lease = reader.Varint();
@@ -86,7 +79,7 @@ Result<LeasedPoolRow> DecodeLeasedPool(std::string_view bytes) {
   row.request_count = reader.Varint();
   row.pool_free = reader.Varint();
   row.pool_low = reader.Varint() != 0;
-  if (!reader.Finished()) return Damaged();
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return row;
 }
 
@@ -101,13 +94,13 @@ std::string EncodeLeasedBlock(const LeasedBlockRow& row) {
 
 Result<LeasedBlockRow> DecodeLeasedBlock(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
   LeasedBlockRow row;
   row.ranges = ReadIdRanges(&reader);
   row.digits = static_cast<uint32_t>(reader.Varint());
   row.base = static_cast<uint32_t>(reader.Varint());
   row.giving_back = reader.Varint() != 0;
-  if (!reader.Finished() || row.base > CountIds(row.ranges)) return Damaged();
+  if (!reader.Finished() || row.base > CountIds(row.ranges)) return DamagedRow(kRowName);
   return row;
 }
 

@@ -1,24 +1,16 @@
 #include "replication/internal/local_rows.h"
 
 #include "format/coding.h"
+#include "format/stored_row.h"
 
 namespace tidemark::internal {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr std::string_view kRowName = "a row of a replica's own writes";
 // Flags of an image.
 constexpr uint64_t kPresent = 1;
 constexpr uint64_t kAnswered = 2;
-
-Status CheckVersion(ByteReader* reader) {
-  if (reader->Byte() == kVersion) return {};
-  return {ErrorCode::kNewerFormat, "a row of a replica's own writes has an unknown version"};
-}
-
-Status CheckFinished(const ByteReader& reader) {
-  if (reader.Finished()) return {};
-  return {ErrorCode::kCorruption, "a row of a replica's own writes is damaged"};
-}
 
 }  // namespace
 
@@ -45,7 +37,7 @@ std::string EncodeOutboxState(const OutboxState& state) {
 
 Result<OutboxState> DecodeOutboxState(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
   OutboxState state;
   state.next_number = reader.Varint();
   state.sent_through = reader.Varint();
@@ -55,7 +47,7 @@ Result<OutboxState> DecodeOutboxState(std::string_view bytes) {
   state.fences = reader.Varint();
   state.sent = reader.Varint();
   state.answered_through = reader.Varint();
-  TIDEMARK_RETURN_IF_ERROR(CheckFinished(reader));
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return state;
 }
 
@@ -69,12 +61,12 @@ std::string EncodeLocalRecord(const LocalRecord& record) {
 
 Result<LocalRecord> DecodeLocalRecord(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
   LocalRecord record;
   record.base = reader.Sequence();
   const uint64_t count = reader.Varint();
   for (uint64_t i = 0; i < count && reader.ok(); ++i) record.operations.push_back(reader.Varint());
-  TIDEMARK_RETURN_IF_ERROR(CheckFinished(reader));
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return record;
 }
 
@@ -92,7 +84,7 @@ std::string EncodeImage(const Image& image) {
 
 Result<Image> DecodeImage(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
   Image image;
   const uint64_t flags = reader.Varint();
   image.present = (flags & kPresent) != 0;
@@ -103,7 +95,7 @@ Result<Image> DecodeImage(std::string_view bytes) {
   image.head = reader.Sequence();
   image.session = reader.Varint();
   image.value = reader.Bytes();
-  TIDEMARK_RETURN_IF_ERROR(CheckFinished(reader));
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return image;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "format/coding.h"
+#include "format/stored_row.h"
 #include "replication/internal/marks_open.h"
 
 namespace tidemark {
@@ -15,8 +16,8 @@ constexpr char kHeaderRow = 'H';
 constexpr char kJournalRow = 'J';
 constexpr char kPageRow = 'P';
 
-constexpr uint8_t kHeaderVersion = 2;
-constexpr uint8_t kHeaderVersionWithoutJournal = 1;
+constexpr uint8_t kHeaderVersion = 2;  // 1 had no journal, which is a row of its own
+constexpr std::string_view kHeaderName = "the header of a device's marks";
 
 // Bits of the header's flags.
 constexpr uint64_t kFlagResetPending = 1;
@@ -96,12 +97,9 @@ std::string DeviceMarks::EncodeHeader() const {
 }
 
 Status DeviceMarks::LoadHeader(std::string_view bytes) {
-  Status malformed(ErrorCode::kCorruption, "malformed header of a device's marks");
+  const Status malformed = DamagedRow(kHeaderName);
   ByteReader reader(bytes);
-  const uint8_t version = reader.Byte();
-  if (version != kHeaderVersion && version != kHeaderVersionWithoutJournal) {
-    return reader.ok() ? Status(ErrorCode::kNewerFormat, "marks of a newer version") : malformed;
-  }
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kHeaderVersion, kHeaderName).status());
   const uint64_t flags = reader.Varint();
   drained_through_ = reader.Sequence();
   floor_ = reader.Sequence();

@@ -9,6 +9,7 @@
 
 #include "format/base64.h"
 #include "format/json.h"
+#include "format/record_json.h"
 
 namespace tidemark::internal {
 namespace {
@@ -48,10 +49,7 @@ void WriteError(JsonWriter* writer, const OperationError& error) {
 // The payload stands last, as it is: of a value nothing may change on its way.
 std::string PayloadOf(const OutboxOperation& operation) {
   if (operation.op == WriteOp::kDelete) return "null";
-  if (operation.value_kind == ValueKind::kJson) return operation.value;
-  JsonWriter writer;
-  writer.BeginObject().Key("$base64").String(EncodeBase64(operation.value)).EndObject();
-  return writer.Take();
+  return ValueToJson(operation.value, operation.value_kind);
 }
 
 Status ReadPayload(std::string_view payload, OutboxOperation* operation) {
@@ -133,12 +131,7 @@ std::string EncodeOperation(const OutboxOperation& operation) {
   writer.Key("queue").String(kQueueName);
   writer.Key("type").String(kTypeNames[static_cast<size_t>(operation.op)]);
   writer.Key("entity").String(operation.entity);
-  writer.Key("record");
-  if (operation.id.form() == IdForm::kInteger) {
-    writer.Raw(operation.id.text());
-  } else {
-    writer.String(operation.id.text());
-  }
+  writer.Key("record").Raw(IdToJson(operation.id.text(), operation.id.form()));
   writer.Key("state").String(kStateNames[static_cast<size_t>(operation.state)]);
   writer.Key("attempts").Unsigned(operation.attempts);
   writer.Key("createdAt").Integer(operation.created_at);

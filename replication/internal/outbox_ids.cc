@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "format/json.h"
+#include "format/record_json.h"
 #include "replication/internal/outbox_entry.h"
 #include "replication/internal/outbox_steps.h"
 
@@ -13,14 +14,6 @@ namespace {
 bool Names(const JsonField& field, const RecordId& id) {
   const bool is_text = field.type == JsonType::kString;
   return (is_text || field.type == JsonType::kInteger) && field.text == id.text();
-}
-
-void WriteId(JsonWriter* writer, const RecordId& id) {
-  if (id.form() == IdForm::kInteger) {
-    writer->Raw(id.text());
-  } else {
-    writer->String(id.text());
-  }
 }
 
 /// `json` with `to` where the member `name` was `from`; as it was where it was something else.
@@ -35,13 +28,7 @@ Result<std::string> Renamed(const std::string& json,
   writer.BeginObject();
   for (const JsonField& member : members) {
     writer.Key(member.name);
-    if (member.name == name) {
-      WriteId(&writer, to);
-    } else if (member.type == JsonType::kString) {
-      writer.String(member.text);
-    } else {
-      writer.Raw(member.type == JsonType::kNull ? "null" : member.text);
-    }
+    writer.Raw(member.name == name ? IdToJson(to.text(), to.form()) : FieldToJson(member));
   }
   return writer.EndObject().Take();
 }

@@ -105,13 +105,7 @@ Result<LocalWriteResult> OutboxSteps::Write(const WriteBatch& batch,
   if (changes.state().pending + changes.state().failed > kOutboxOperationsMax) {
     return {ErrorCode::kTooLarge, "the outbox is full with 1,000,000 operations: push first"};
   }
-  for (const WriteBatch::Row& row : batch.rows()) {
-    if (row.value.has_value()) {
-      changes.batch().SetRow(row.key, *row.value);
-    } else {
-      changes.batch().DeleteRow(row.key);
-    }
-  }
+  changes.batch().AddRows(batch);
   TIDEMARK_RETURN_IF_ERROR(changes.Commit());
   return result;
 }
@@ -208,19 +202,16 @@ Result<bool> OutboxSteps::Replace(const OutboxOperation& operation,
                                   LocalChanges* changes,
                                   LocalState* local,
                                   uint64_t* number) {
-  OutboxState& state = changes->state();
-  std::vector<uint64_t>& numbers = local->record->operations;
+  const std::vector<uint64_t>& numbers = local->record->operations;
   while (!numbers.empty()) {
     const uint64_t last = numbers.back();
     TIDEMARK_ASSIGN_OR_RETURN(const auto queued, changes->FindOperation(last));
-    const bool sent = last <= state.sent_through;
+    const bool sent = last <= changes->state().sent_through;
     const bool replaced = queued.has_value() && !sent &&
                           (operation.op == WriteOp::kDelete || queued->op == operation.op);
     if (!replaced) break;  // what stays keeps its place before the new one
     *number = last;
-    changes->EraseOperation(last);
-    --state.pending;
-    numbers.pop_back();
+    TakeOffQueue(last, changes, local);
   }
   // A record that the source never had, nor will, need not be deleted there.
   const bool unknown = operation.op == WriteOp::kDelete && numbers.empty() &&
@@ -267,11 +258,9 @@ Status OutboxSteps::Drop(uint64_t number) {
   if (!local->record.has_value()) {
     return {ErrorCode::kCorruption, "a pending operation without its record"};
   }
-  changes.EraseOperation(number);
-  --state.pending;
-  std::vector<uint64_t>& numbers = local->record->operations;
+  const std::vector<uint64_t>& numbers = local->record->operations;
   const bool was_last = !numbers.empty() && numbers.back() == number;
-  std::erase(numbers, number);
+  TakeOffQueue(number, &changes, local);
   if (numbers.empty()) {
     EndRecord(operation->entity, &changes, local);
   } else if (was_last) {
@@ -287,11 +276,20 @@ Status OutboxSteps::Drop(uint64_t number) {
 
 // Pushing.
 
+/// The version at the source that the first pending operation of the record builds on.
+Result<SequenceNumber> OutboxSteps::BaseOf(const OutboxOperation& operation) const {
+  TIDEMARK_ASSIGN_OR_RETURN(
+      const auto row,
+      store_.GetRow(LocalKey(kLocalRecordPrefix, operation.entity, operation.id.text())));
+  if (!row.has_value()) return kSequenceZero;
+  TIDEMARK_ASSIGN_OR_RETURN(const LocalRecord record, DecodeLocalRecord(*row));
+  return record.base;
+}
+
 Result<std::optional<std::string>> OutboxSteps::NextPush(std::string_view device, uint64_t last) {
   BatchBuilder builder;
   uint64_t through = 0;
   uint64_t unsent = 0;
-  LocalChanges changes(store_, &state_);
   RecordIterator rows = store_.GetView().Scan(kOutboxEntity, ScanOptions{});
   while (builder.size() < kPushOperationsMax && rows.Next()) {
     TIDEMARK_ASSIGN_OR_RETURN(const OutboxOperation operation, DecodeOperation(rows.value()));
@@ -299,8 +297,7 @@ Result<std::optional<std::string>> OutboxSteps::NextPush(std::string_view device
     if (operation.state != OperationState::kPending) continue;
     const size_t bytes = operation.value.size() + operation.id.text().size();
     if (!builder.empty() && builder.payload_bytes() + bytes > kPushBytesMax) break;
-    TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local,
-                              changes.Find(operation.entity, operation.id));
+    TIDEMARK_ASSIGN_OR_RETURN(const SequenceNumber base, BaseOf(operation));
     const auto info = store_.FindEntity(operation.entity);
     builder.Add({.entity = builder.Entity(
                      operation.entity,
@@ -310,7 +307,7 @@ Result<std::optional<std::string>> OutboxSteps::NextPush(std::string_view device
                  .value_kind = operation.value_kind,
                  .sequence = SequenceNumber(operation.number),
                  .birth = {},
-                 .superseded = local->record.has_value() ? local->record->base : kSequenceZero,
+                 .superseded = base,
                  .id = operation.id.text(),
                  .value = operation.value,
                  .writer_time = operation.if_newer,
@@ -352,31 +349,36 @@ Status OutboxSteps::TakeAnswers(const PushResult& result, PushTotals* totals) {
   return {};
 }
 
+void OutboxSteps::TakeOffQueue(uint64_t number, LocalChanges* changes, LocalState* local) {
+  OutboxState& state = changes->state();
+  changes->EraseOperation(number);
+  std::erase(local->record->operations, number);
+  --state.pending;
+  if (number <= state.sent_through) --state.sent;
+}
+
 // Behind everything that waits, and after it, in their order, the later operations of the record:
 // they build on it.
 Status OutboxSteps::QueueAgain(OutboxOperation operation,
                                LocalChanges* changes,
                                LocalState* local) {
   OutboxState& state = changes->state();
-  std::vector<uint64_t>& numbers = local->record->operations;
+  const std::vector<uint64_t> numbers = local->record->operations;
   const uint64_t before = operation.number;
   std::vector<OutboxOperation> moved = {std::move(operation)};
   for (const uint64_t number : numbers) {
     if (number < before) continue;
     TIDEMARK_ASSIGN_OR_RETURN(auto later, changes->FindOperation(number));
     if (!later.has_value()) return {ErrorCode::kCorruption, "an operation is gone"};
-    changes->EraseOperation(number);
-    --state.pending;
-    if (number <= state.sent_through) --state.sent;
+    TakeOffQueue(number, changes, local);
     later->error = {.code = std::string(kWaitsForParent),
                     .field = {},
                     .message = "an operation before it, of the same record, waits"};
     moved.push_back(*std::move(later));
   }
-  std::erase_if(numbers, [before](uint64_t number) { return number > before; });
   for (OutboxOperation& again : moved) {
     again.number = state.next_number++;
-    numbers.push_back(again.number);
+    local->record->operations.push_back(again.number);
     ++state.pending;
     changes->PutOperation(again);
   }
@@ -388,6 +390,7 @@ Status OutboxSteps::TakeAnswer(const PushAnswer& answer,
                                PushTotals* totals) {
   TIDEMARK_ASSIGN_OR_RETURN(auto operation, changes->FindOperation(answer.operation));
   if (!operation.has_value() || operation->state != OperationState::kPending) return {};
+  if (answer.operation > changes->state().sent_through) return {};  // it was not asked about it
   ++totals->counts[static_cast<size_t>(answer.outcome)];
   TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local,
                             changes->Find(operation->entity, operation->id));
@@ -396,11 +399,7 @@ Status OutboxSteps::TakeAnswer(const PushAnswer& answer,
   }
   OutboxState& state = changes->state();
   state.answered_through = std::max(state.answered_through, answer.operation);
-  --state.sent;
-  std::vector<uint64_t>& numbers = local->record->operations;
-  changes->EraseOperation(answer.operation);
-  std::erase(numbers, answer.operation);
-  --state.pending;
+  TakeOffQueue(answer.operation, changes, local);
   if (WasApplied(answer)) {
     Apply(*operation, answer, changes, local);
   } else if (Waits(answer) && operation->attempts + 1 < kOperationWaitsMax) {
@@ -411,7 +410,7 @@ Status OutboxSteps::TakeAnswer(const PushAnswer& answer,
   } else {
     Fail(*operation, answer, changes);
   }
-  if (numbers.empty()) EndRecord(operation->entity, changes, local);
+  if (local->record->operations.empty()) EndRecord(operation->entity, changes, local);
   return {};
 }
 
@@ -506,7 +505,7 @@ Status OutboxSteps::ForgetFences() {
       changes.batch().DeleteRow(key);
       return ++found < kFencesInOneStep;
     }));
-    changes.state().fences = found < kFencesInOneStep ? 0 : changes.state().fences;
+    if (found < kFencesInOneStep) changes.state().fences = 0;
     TIDEMARK_RETURN_IF_ERROR(changes.Commit());
   }
   return {};

@@ -75,6 +75,9 @@ class OutboxSteps {
                        LocalState* local,
                        uint64_t* number);
   Image ImageOf(const std::optional<Record>& visible) const;
+  Result<SequenceNumber> BaseOf(const OutboxOperation& operation) const;
+  /// A pending operation is none any more.
+  static void TakeOffQueue(uint64_t number, LocalChanges* changes, LocalState* local);
   Status QueueAgain(OutboxOperation operation, LocalChanges* changes, LocalState* local);
   Status TakeAnswer(const PushAnswer& answer, LocalChanges* changes, PushTotals* totals);
   Status ForgetUnlisted();

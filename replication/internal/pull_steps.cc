@@ -7,11 +7,14 @@
 #include "format/checksum.h"
 #include "format/coding.h"
 #include "format/json.h"
+#include "format/record_json.h"
+#include "format/stored_row.h"
 
 namespace tidemark::internal {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr std::string_view kRowName = "the state of a pull";
 constexpr int kMergeAttempts = 10;
 
 std::string StateKey(const EntityPull& pull) {
@@ -34,14 +37,7 @@ std::string MergeJson(std::string_view older, std::string_view newer) {
   if (!before.ok() || !after.ok()) return std::string(newer);
   JsonWriter out;
   const auto write = [&](const JsonField& field) {
-    out.Key(field.name);
-    if (field.type == JsonType::kString) {
-      out.String(field.text);
-    } else if (field.type == JsonType::kNull) {
-      out.Null();
-    } else {
-      out.Raw(field.text);
-    }
+    out.Key(field.name).Raw(FieldToJson(field));
   };
   std::map<std::string_view, const JsonField*> changed;
   for (const JsonField& field : *after) changed[field.name] = &field;
@@ -72,16 +68,14 @@ std::string EncodePullState(const PullState& state) {
 
 Result<PullState> DecodePullState(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kVersion) {
-    return {ErrorCode::kNewerFormat, "the state of a pull has an unknown version"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
   PullState state;
   state.mode = static_cast<PullMode>(reader.Varint());
   state.next = reader.Bytes();
   state.pages = static_cast<uint32_t>(reader.Varint());
   state.records = reader.Varint();
   state.bytes = reader.Varint();
-  if (!reader.Finished()) return {ErrorCode::kCorruption, "the state of a pull is damaged"};
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return state;
 }
 
@@ -219,13 +213,7 @@ Result<WriteBatch> PullStep::Merged(const ProviderPage& page) const {
 Status PullStep::MergePage(const ProviderPage& page, const WriteBatch& state) {
   for (int attempt = 1;; ++attempt) {
     TIDEMARK_ASSIGN_OR_RETURN(WriteBatch batch, Merged(page));
-    for (const WriteBatch::Row& row : state.rows()) {
-      if (row.value) {
-        batch.SetRow(row.key, *row.value);
-      } else {
-        batch.DeleteRow(row.key);
-      }
-    }
+    batch.AddRows(state);
     Status committed = store_.Commit(batch).status();
     const bool changed = committed.code() == ErrorCode::kConditionFailed;
     if (!changed || attempt == kMergeAttempts) return committed;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "format/base64.h"
 #include "format/json.h"
+#include "format/record_json.h"
 #include "replication/internal/marks.h"
 
 namespace tidemark::internal {
@@ -40,12 +40,7 @@ std::string ConflictJson(const std::string& device, const EntityInfo& info, cons
   writer.Key("id").String(lost.id);
   writer.Key("device").String(device);
   writer.Key("version").Unsigned(lost.version.value());
-  writer.Key("data");
-  if (lost.value_kind == ValueKind::kJson) {
-    writer.Raw(lost.value);
-  } else {
-    writer.BeginObject().Key("$base64").String(EncodeBase64(lost.value)).EndObject();
-  }
+  writer.Key("data").Raw(ValueToJson(lost.value, lost.value_kind));
   writer.EndObject();
   return writer.Take();
 }
@@ -112,6 +107,20 @@ bool PushEvaluation::RefuseMalformed(const Operation& operation, PushAnswer* ans
                 checked.fault->field);
 }
 
+Result<bool> PushEvaluation::HasParent(const Operation& operation,
+                                       const std::string& parent,
+                                       const std::optional<RecordId>& id) const {
+  if (!id.has_value()) return false;
+  if (parent == operation.info.name && id->text() == operation.row.id) return true;  // itself
+  const auto info = store_.FindEntity(parent);
+  if (!info.has_value()) return false;
+  const auto pushed = by_id_.find({info->number, id->text()});
+  if (pushed != by_id_.end()) return pushed->second->live;
+  TIDEMARK_ASSIGN_OR_RETURN(const auto record, store_.Get(parent, *id));
+  // What the device may not see is not there: nothing tells it otherwise.
+  return record.has_value() && IsShown(info->number, record->value_kind, record->value);
+}
+
 Result<bool> PushEvaluation::RefuseOrphan(const Operation& operation, PushAnswer* answer) {
   const EntityDeclaration& declared = operation.info.declaration;
   const BatchRow& row = operation.row;
@@ -126,20 +135,7 @@ Result<bool> PushEvaluation::RefuseOrphan(const Operation& operation, PushAnswer
     if (!fields[i].has_value() || fields[i]->type == JsonType::kNull) continue;
     const std::string& parent = declared.references[i].entity;
     const std::optional<RecordId> id = IdOfField(*fields[i]);
-    bool found = false;
-    if (id.has_value()) {
-      const auto info = store_.FindEntity(parent);
-      const auto pushed = info.has_value() ? by_id_.find({info->number, id->text()}) : by_id_.end();
-      if (parent == operation.info.name && id->text() == row.id) {
-        found = true;  // it refers to itself
-      } else if (pushed != by_id_.end()) {
-        found = pushed->second->live;
-      } else if (info.has_value()) {
-        TIDEMARK_ASSIGN_OR_RETURN(const auto record, store_.Get(parent, *id));
-        // What the device may not see is not there: nothing tells it otherwise.
-        found = record.has_value() && IsShown(info->number, record->value_kind, record->value);
-      }
-    }
+    TIDEMARK_ASSIGN_OR_RETURN(const bool found, HasParent(operation, parent, id));
     if (found) continue;
     return Refuse(answer,
                   PushOutcome::kParentMissing,
@@ -301,9 +297,8 @@ Status PushEvaluation::Finish() {
     if (state.touched) TIDEMARK_RETURN_IF_ERROR(FinishRecord(state));
   }
   // Rows of the engine itself come last, so that the records' versions follow each other.
-  for (size_t i = 0; i < local_.size(); ++i) {
-    const WriteOperation operation = local_.operation(i);
-    batch_.Append(operation.entity, operation.value, operation.value_kind);
+  for (const std::string& json : overridden_) {
+    batch_.Append(kConflictsEntity, json, ValueKind::kJson);
   }
   return {};
 }
@@ -330,7 +325,9 @@ Status PushEvaluation::FinishRecord(const State& state) {
     record.written = state.before.has_value();
   }
   if (record.written) Write(state);
-  if (record.written && state.overrides) KeepOverridden(state);
+  if (record.written && state.overrides && state.before.has_value()) {
+    overridden_.push_back(ConflictJson(device_, state.info, *state.before));
+  }
   for (const size_t answer : state.answers) answers_[answer].outside = record.outside;
   records_.push_back(std::move(record));
   return {};
@@ -349,13 +346,6 @@ void PushEvaluation::Write(const State& state) {
   } else {
     batch_.Put(state.info.name, state.id, state.value, state.value_kind, condition);
   }
-}
-
-void PushEvaluation::KeepOverridden(const State& state) {
-  if (!state.before.has_value()) return;
-  const std::string json = ConflictJson(device_, state.info, *state.before);
-  // A value of the full size has no room for what is said beside it; its version is all there is.
-  local_.Append(kConflictsEntity, json, ValueKind::kJson);
 }
 
 }  // namespace tidemark::internal

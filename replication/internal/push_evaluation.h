@@ -61,6 +61,8 @@ class PushEvaluation {
   /// then only local ones.
   const std::deque<PushedRecord>& records() const { return records_; }
   const WriteBatch& batch() const { return batch_; }
+  /// A last writer replaced what it had not seen.
+  bool has_overridden() const { return !overridden_.empty(); }
 
  private:
   struct Operation {
@@ -86,9 +88,19 @@ class PushEvaluation {
     std::vector<size_t> answers;
   };
 
+  /// The last answer to an operation of a record that was answered before.
+  struct Answered {
+    PushAnswer answer;
+    bool deleted = false;  // the operation was a deletion
+  };
+
   Result<State*> Load(const Operation& operation);
   /// Fills what is wrong with the operation itself; false: nothing is.
   bool RefuseMalformed(const Operation& operation, PushAnswer* answer);
+  /// Whether the record that a field of the operation names is there for the device.
+  Result<bool> HasParent(const Operation& operation,
+                         const std::string& parent,
+                         const std::optional<RecordId>& id) const;
   Result<bool> RefuseOrphan(const Operation& operation, PushAnswer* answer);
   /// Fills what the record's state has against the operation; false: nothing.
   bool RefuseConflict(const Operation& operation, State* state, PushAnswer* answer);
@@ -98,26 +110,20 @@ class PushEvaluation {
   bool IsShown(EntityNumber entity, ValueKind kind, std::string_view value) const;
   Status FinishRecord(const State& state);
   void Write(const State& state);
-  void KeepOverridden(const State& state);
 
   const Store& store_;
   const std::string& device_;
   const Selection& selection_;
   const HashSecret secret_;
   std::map<std::pair<EntityNumber, std::string>, State*> by_id_;
-  /// By entity and id: the last answer to an operation of the record that was answered before.
-  struct Answered {
-    PushAnswer answer;
-    bool deleted = false;  // the operation was a deletion
-  };
-  std::map<std::pair<std::string, std::string>, Answered> answered_;
+  std::map<std::pair<std::string, std::string>, Answered> answered_;  // by entity and id
   std::deque<State> states_;  // in the order of their first operations
   std::map<EntityNumber, RowChecker> checkers_;
   std::vector<PushAnswer> answers_;
   size_t told_bytes_ = 0;  // of current values
   std::deque<PushedRecord> records_;
   WriteBatch batch_;
-  WriteBatch local_;
+  std::vector<std::string> overridden_;  // versions, as `_conflicts` has them
 };
 
 }  // namespace tidemark::internal

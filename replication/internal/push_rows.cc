@@ -1,11 +1,15 @@
 #include "replication/internal/push_rows.h"
 
 #include "format/coding.h"
+#include "format/stored_row.h"
 
 namespace tidemark::internal {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr std::string_view kProgressName = "the row of a device's pushes";
+constexpr std::string_view kAnswerName = "the row of an answer to a push";
+constexpr std::string_view kPushName = "the row of a push";
 constexpr char kProgressRow = 's';
 constexpr char kAnswerRow = 'a';
 constexpr char kPushRow = 'p';
@@ -15,16 +19,6 @@ std::string DeviceKey(char row, uint32_t device) {
   key.push_back(row);
   AppendBigEndian32(&key, device);
   return key;
-}
-
-Status Damaged(std::string_view what) {
-  return {ErrorCode::kCorruption, "the row of " + std::string(what) + " is damaged"};
-}
-
-Status CheckVersion(ByteReader* reader, std::string_view what) {
-  if (reader->Byte() == kVersion) return {};
-  if (!reader->ok()) return Damaged(what);
-  return {ErrorCode::kNewerFormat, "the row of " + std::string(what) + " has an unknown version"};
 }
 
 void AppendAnswer(std::string* out, const PushAnswer& answer) {
@@ -96,7 +90,7 @@ std::string EncodePushProgress(const PushProgress& progress) {
 
 Result<PushProgress> DecodePushProgress(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader, "a device's pushes"));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kProgressName).status());
   PushProgress progress;
   progress.incarnation = reader.Bytes();
   progress.handled_through = reader.Varint();
@@ -106,7 +100,7 @@ Result<PushProgress> DecodePushProgress(std::string_view bytes) {
   for (uint64_t i = 0; i < count && reader.ok(); ++i) progress.pushes.emplace_back(reader.Bytes());
   const uint64_t former = reader.Varint();
   for (uint64_t i = 0; i < former && reader.ok(); ++i) progress.former.emplace_back(reader.Bytes());
-  if (!reader.Finished()) return Damaged("a device's pushes");
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kProgressName));
   return progress;
 }
 
@@ -119,11 +113,11 @@ std::string EncodeKeptAnswer(const KeptAnswer& kept) {
 
 Result<KeptAnswer> DecodeKeptAnswer(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader, "an answer to a push"));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kAnswerName).status());
   KeptAnswer kept;
   kept.operation_hash = reader.BigEndian64();
   kept.answer = ReadAnswer(&reader);
-  if (!reader.Finished() || !IsSound(kept.answer)) return Damaged("an answer to a push");
+  if (!reader.Finished() || !IsSound(kept.answer)) return DamagedRow(kAnswerName);
   return kept;
 }
 
@@ -144,7 +138,7 @@ std::string EncodePush(const PushResult& push) {
 
 Result<PushResult> DecodePush(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(CheckVersion(&reader, "a push"));
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kPushName).status());
   PushResult push;
   push.id = reader.Bytes();
   push.device = reader.Bytes();
@@ -153,9 +147,9 @@ Result<PushResult> DecodePush(std::string_view bytes) {
   const uint64_t listed = reader.Varint();
   for (uint64_t i = 0; i < listed && reader.ok(); ++i) {
     push.answers.push_back(ReadAnswer(&reader));
-    if (!IsSound(push.answers.back())) return Damaged("a push");
+    if (!IsSound(push.answers.back())) return DamagedRow(kPushName);
   }
-  if (!reader.Finished()) return Damaged("a push");
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kPushName));
   return push;
 }
 

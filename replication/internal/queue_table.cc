@@ -6,11 +6,13 @@
 
 #include "format/coding.h"
 #include "format/record.h"
+#include "format/stored_row.h"
 
 namespace tidemark {
 namespace {
 
 constexpr uint8_t kRowVersion = 1;
+constexpr std::string_view kRowName = "the row of a queue";
 
 std::string QueueKey(std::string_view name) {
   return std::string(kQueuePrefix) + std::string(name);
@@ -25,15 +27,11 @@ std::string EncodeRow(const QueueDeclaration& queue) {
 
 Result<QueueDeclaration> DecodeRow(std::string_view bytes) {
   ByteReader reader(bytes);
-  if (reader.Byte() != kRowVersion) {
-    return {ErrorCode::kNewerFormat, "the row of a queue has an unknown version"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kRowVersion, kRowName).status());
   const std::string name(reader.Bytes());
   const std::string json(reader.Bytes());
   auto queue = QueueFromJson(name, json);
-  if (!reader.Finished() || !queue.ok()) {
-    return {ErrorCode::kCorruption, "the row of a queue is damaged"};
-  }
+  if (!reader.Finished() || !queue.ok()) return DamagedRow(kRowName);
   return queue;
 }
 

@@ -94,9 +94,9 @@ Status Replica::Impl::Sync(Transport& transport,
 }
 
 void Replica::Impl::Wait(std::chrono::milliseconds longest) const {
-  std::array<uint8_t, 2> bytes{};
-  store->runtime().random().Fill(bytes);
-  const int64_t share = 128 + bytes[0] % 128;  // of 256
+  std::array<uint8_t, 1> byte{};
+  store->runtime().random().Fill(byte);
+  const int64_t share = 128 + byte[0] % 128;  // of 256
   std::this_thread::sleep_for(longest * share / 256);
 }
 

@@ -1,12 +1,14 @@
 #include "replication/internal/replica_state.h"
 
 #include "format/coding.h"
+#include "format/stored_row.h"
 
 namespace tidemark {
 namespace {
 
 constexpr uint8_t kVersion = 2;
 constexpr uint8_t kVersionWithoutResetCut = 1;
+constexpr std::string_view kRowName = "the replica's state";
 
 }  // namespace
 
@@ -27,10 +29,7 @@ std::string EncodeReplicaState(const ReplicaState& state) {
 
 Result<ReplicaState> DecodeReplicaState(std::string_view bytes) {
   ByteReader reader(bytes);
-  const uint8_t version = reader.Byte();
-  if (version != kVersion && version != kVersionWithoutResetCut) {
-    return {ErrorCode::kNewerFormat, "the replica's state has an unknown version"};
-  }
+  TIDEMARK_ASSIGN_OR_RETURN(const uint8_t version, ReadRowVersion(&reader, kVersion, kRowName));
   ReplicaState state;
   state.device = reader.Bytes();
   state.incarnation = reader.Bytes();
@@ -42,8 +41,8 @@ Result<ReplicaState> DecodeReplicaState(std::string_view bytes) {
   const bool sweeping = reader.Varint() != 0;
   const SequenceNumber through = reader.Sequence();
   if (sweeping) state.sweep_through = through;
-  if (version == kVersion) state.reset_cut = reader.Sequence();
-  if (!reader.Finished()) return {ErrorCode::kCorruption, "the replica's state is damaged"};
+  if (version != kVersionWithoutResetCut) state.reset_cut = reader.Sequence();
+  TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return state;
 }
 

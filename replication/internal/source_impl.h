@@ -123,6 +123,7 @@ class Source::Impl {
   // Of a push; all require the device's mutex.
   struct PushRun;
   Result<internal::PushProgress> LoadPushProgress(const Device& device) const;
+  Status ForgetAnswers(const Device& device, uint64_t first, WriteBatch* batch) const;
   Status ForgetTakenAnswers(Device& device, PushRun* run);
   Status DeclareUnknown(const Device& device, const PushRun& run);
   Status PushRange(Device& device, PushRun* run, size_t begin, size_t end);

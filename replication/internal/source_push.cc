@@ -180,6 +180,16 @@ Result<PushResult> Source::Impl::Push(std::string_view bytes, const SelectionRul
   return std::move(run.result);
 }
 
+/// Adds to *batch what forgets the kept answers to operations below `first`.
+Status Source::Impl::ForgetAnswers(const Device& device, uint64_t first, WriteBatch* batch) const {
+  return store_.ScanRows(internal::PushAnswersPrefix(device.descriptor.number),
+                         [&](std::string_view key, std::string_view) {
+                           if (internal::OperationOfKey(key) >= first) return false;
+                           batch->DeleteRow(key);
+                           return true;
+                         });
+}
+
 /// Answers below the push's first operation have arrived; those of another incarnation are void.
 Status Source::Impl::ForgetTakenAnswers(Device& device, PushRun* run) {
   internal::PushProgress& progress = run->progress;
@@ -187,13 +197,7 @@ Status Source::Impl::ForgetTakenAnswers(Device& device, PushRun* run) {
   const uint64_t first = run->rows.sequence(0).value();
   if (!other && first <= progress.taken_through) return StaleReplica();
   WriteBatch batch;
-  TIDEMARK_RETURN_IF_ERROR(store_.ScanRows(internal::PushAnswersPrefix(device.descriptor.number),
-                                           [&](std::string_view key, std::string_view) {
-                                             if (!other && internal::OperationOfKey(key) >= first)
-                                               return false;
-                                             batch.DeleteRow(key);
-                                             return true;
-                                           }));
+  TIDEMARK_RETURN_IF_ERROR(ForgetAnswers(device, other ? kAnyOperation : first, &batch));
   if (other) {
     Succeed(&progress, run->incarnation);
     progress.handled_through = 0;
@@ -267,10 +271,6 @@ Result<std::vector<PushAnswer>> Source::Impl::FindKeptAnswers(const Device& devi
     if (answer.answer.outcome == PushOutcome::kApplied) {
       answer.answer.outcome = PushOutcome::kDuplicate;
     }
-    // Whoever was answered first may have been granted more.
-    if (run.limit != nullptr && answer.answer.current.has_value()) {
-      answer.answer.current->value.reset();
-    }
     kept.push_back(std::move(answer.answer));
   }
   return kept;
@@ -342,13 +342,7 @@ Status Source::Impl::TryPush(Device& device, PushRun* run, size_t begin, size_t 
     if (!run->is_kept) KeepPush(result, &progress, &rows);
     rows.SetRow(internal::PushProgressKey(device.descriptor.number),
                 internal::EncodePushProgress(progress));
-    for (const WriteBatch::Row& row : rows.rows()) {
-      if (row.value.has_value()) {
-        context.SetRow(row.key, *row.value);
-      } else {
-        context.DeleteRow(row.key);
-      }
-    }
+    context.AddRows(rows);
     return {};
   };
   const auto committed = store_.Commit(evaluation.batch(), options);
@@ -359,7 +353,7 @@ Status Source::Impl::TryPush(Device& device, PushRun* run, size_t begin, size_t 
   run->progress = std::move(progress);
   run->result = std::move(result);
   NoteWritten(device, evaluation.records());
-  TrimConflicts();
+  if (evaluation.has_overridden()) TrimConflicts();
   return {};
 }
 
@@ -414,6 +408,7 @@ Status Source::Impl::CheckWrites(Device& device, const Hello& hello) {
           ? answered <= progress.handled_through && progress.handled_through <= *hello.sent_through
           : answered == 0;
   if (known) return {};
+  CloseSession(device);
   device.marks.Reset();
   device.descriptor.acked_session = 0;
   device.descriptor.acked_page = 0;
@@ -423,11 +418,7 @@ Status Source::Impl::CheckWrites(Device& device, const Hello& hello) {
   progress.answers = 0;
   WriteBatch batch;
   device.SaveTo(&batch, /*with_descriptor=*/true);
-  TIDEMARK_RETURN_IF_ERROR(store_.ScanRows(internal::PushAnswersPrefix(device.descriptor.number),
-                                           [&](std::string_view key, std::string_view) {
-                                             batch.DeleteRow(key);
-                                             return true;
-                                           }));
+  TIDEMARK_RETURN_IF_ERROR(ForgetAnswers(device, kAnyOperation, &batch));
   batch.SetRow(internal::PushProgressKey(device.descriptor.number),
                internal::EncodePushProgress(progress));
   const auto committed = store_.Commit(batch);

@@ -150,13 +150,7 @@ Result<SessionInfo> Source::Impl::Begin(Device& device, const Epochs& epoch, boo
     device.marks.StartSession(context.sequence());
     WriteBatch rows;
     device.SaveTo(&rows, with_descriptor);
-    for (const WriteBatch::Row& row : rows.rows()) {
-      if (row.value.has_value()) {
-        context.SetRow(row.key, *row.value);
-      } else {
-        context.DeleteRow(row.key);
-      }
-    }
+    context.AddRows(rows);
     return {};
   };
   auto committed = store_.Commit(WriteBatch(), options);

@@ -5,14 +5,15 @@
 #include <utility>
 
 #include "format/coding.h"
+#include "format/stored_row.h"
 
 namespace tidemark::internal {
 namespace {
 
-constexpr uint64_t kVersion = 1;
+constexpr uint8_t kVersion = 1;
 
 Status Damaged(std::string_view what) {
-  return {ErrorCode::kCorruption, "upload state: damaged " + std::string(what)};
+  return DamagedRow("upload state: " + std::string(what));
 }
 
 std::string BeginValue() {
@@ -22,13 +23,7 @@ std::string BeginValue() {
 }
 
 Status CheckVersion(ByteReader& reader, std::string_view what) {
-  const uint64_t version = reader.Varint();
-  if (!reader.ok() || version == 0) return Damaged(what);
-  if (version > kVersion) {
-    return {ErrorCode::kNewerFormat,
-            "upload state: " + std::string(what) + " of version " + std::to_string(version)};
-  }
-  return {};
+  return ReadRowVersion(&reader, kVersion, "upload state: " + std::string(what)).status();
 }
 
 // Times are after 1970; one that is not is kept all the same.

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "server/record_json.h"
+#include "format/record_json.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_directory.h"
 

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "format/base64.h"
-#include "server/record_json.h"
+#include "format/record_json.h"
 #include "tests/support/status_matchers.h"
 #include "tools/text_table.h"
 #include "tools/units.h"
@@ -67,29 +67,29 @@ TEST(UnitsTest, ByteCounts) {
 }
 
 TEST(IdTest, CanonicalIntegersAreIntegers) {
-  EXPECT_EQ(server::IdFromArgument("1001", false).form(), IdForm::kInteger);
-  EXPECT_EQ(server::IdFromArgument("-9223372036854775808", false).form(), IdForm::kInteger);
+  EXPECT_EQ(IdFromArgument("1001", false).form(), IdForm::kInteger);
+  EXPECT_EQ(IdFromArgument("-9223372036854775808", false).form(), IdForm::kInteger);
   for (const char* text : {"007", "+7", "9223372036854775808", "1.0", "", "a"}) {
-    EXPECT_EQ(server::IdFromArgument(text, false).form(), IdForm::kText) << text;
+    EXPECT_EQ(IdFromArgument(text, false).form(), IdForm::kText) << text;
   }
-  EXPECT_EQ(server::IdFromArgument("1001", true).form(), IdForm::kText);
+  EXPECT_EQ(IdFromArgument("1001", true).form(), IdForm::kText);
 }
 
 TEST(IdTest, IdOfObject) {
-  const auto single = server::IdOfObject(R"({"id":7,"name":"x"})", {"id"});
+  const auto single = IdOfObject(R"({"id":7,"name":"x"})", {"id"});
   ASSERT_TRUE(single.ok());
   EXPECT_EQ((*single)->text(), "7");
   EXPECT_EQ((*single)->form(), IdForm::kInteger);
 
   const auto composite =
-      server::IdOfObject(R"({"user_id":"E1","group_id":"G\"1"})", {"group_id", "user_id"});
+      IdOfObject(R"({"user_id":"E1","group_id":"G\"1"})", {"group_id", "user_id"});
   ASSERT_TRUE(composite.ok());
   EXPECT_EQ((*composite)->text(), R"(["G\"1","E1"])");
 
-  EXPECT_FALSE(server::IdOfObject(R"({"name":"x"})", {"id"})->has_value());
-  EXPECT_FALSE(server::IdOfObject(R"({"id":null})", {"id"})->has_value());
-  EXPECT_THAT(server::IdOfObject(R"({"id":1.5})", {"id"}), StatusIs(ErrorCode::kInvalidArgument));
-  EXPECT_THAT(server::IdOfObject(R"({"id":""})", {"id"}), StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_FALSE(IdOfObject(R"({"name":"x"})", {"id"})->has_value());
+  EXPECT_FALSE(IdOfObject(R"({"id":null})", {"id"})->has_value());
+  EXPECT_THAT(IdOfObject(R"({"id":1.5})", {"id"}), StatusIs(ErrorCode::kInvalidArgument));
+  EXPECT_THAT(IdOfObject(R"({"id":""})", {"id"}), StatusIs(ErrorCode::kInvalidArgument));
 }
 
 class TableTest : public ::testing::Test {
