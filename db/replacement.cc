@@ -19,6 +19,7 @@ Status Stage::PutPage(std::string_view entity,
                       const CommitOptions& options) {
   internal::StoreState& state = store_.impl().state;
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  TIDEMARK_RETURN_IF_ERROR(internal::CheckNoReplica(state));
   lookups_.clear();
   TIDEMARK_ASSIGN_OR_RETURN(const std::vector<internal::JoinedRow> staged,
                             internal::EncodePage(state, stage_, entity, page, rows));
@@ -86,7 +87,6 @@ std::vector<std::string> Stage::Entities() const {
 
 Result<std::map<std::string, ReplaceCounts>> Stage::DryRun(
     const std::vector<ReplacePlan>& plans) const {
-  TIDEMARK_RETURN_IF_ERROR(internal::CheckNoReplica(store_.impl().state));
   internal::ReplaceRequest request;
   request.stage = stage_;
   request.plans = plans;

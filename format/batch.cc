@@ -621,17 +621,6 @@ BatchRow BatchView::row(size_t index) const {
   return row;
 }
 
-SequenceNumber BatchView::sequence(size_t index) const {
-  assert(index < size_);
-  return SequenceNumber(sequence_column_ == nullptr ? first_ + index
-                                                    : Load<uint64_t>(sequence_column_, index));
-}
-
-SequenceNumber BatchView::birth(size_t index) const {
-  return birth_column_ == nullptr ? sequence(index)
-                                  : SequenceNumber(Load<uint64_t>(birth_column_, index));
-}
-
 std::optional<int64_t> BatchView::writer_time(size_t index) const {
   const bool has_time = time_column_ != nullptr &&
                         (time_present_ == nullptr || (time_present_[index / 8] >> index % 8 & 1));
@@ -639,9 +628,23 @@ std::optional<int64_t> BatchView::writer_time(size_t index) const {
   return Load<int64_t>(time_column_, index);
 }
 
-size_t BatchView::payload_bytes(size_t index) const {
-  return Piece(ids_, id_end_column_, index).size() +
-         Piece(values_, value_end_column_, index).size();
+void BatchView::Outline(std::span<const uint16_t> indexes,
+                        std::vector<RowOutline>* outlines) const {
+  const auto bytes_of = [](const uint8_t* ends, size_t index) {
+    const uint32_t begin = index == 0 ? 0 : Load<uint32_t>(ends, index - 1);
+    return Load<uint32_t>(ends, index) - begin;
+  };
+  outlines->resize(indexes.size());
+  for (size_t i = 0; i < indexes.size(); ++i) {
+    const size_t index = indexes[i];
+    assert(index < size_);
+    RowOutline& outline = (*outlines)[i];
+    outline.sequence = sequence(index);
+    outline.birth = birth(index);
+    outline.id_bytes = bytes_of(id_end_column_, index);
+    outline.value_bytes = bytes_of(value_end_column_, index);
+    outline.op = internal::UnpackOp(op_column_[index]);
+  }
 }
 
 std::string_view BatchView::id(size_t index) const {

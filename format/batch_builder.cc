@@ -119,7 +119,7 @@ struct BatchBuilder::Columns {
 
   void Grow();
   void Clear();
-  void AddTime(int64_t writer_time);
+  void AddTime(size_t row, int64_t writer_time);
   void NoteSequence(uint64_t number, uint64_t born);
   void AddEnded(const BatchRow& row);
   void AddStays(const BatchRow& row);
@@ -181,9 +181,9 @@ void BatchBuilder::Columns::Clear() {
   flat.Clear();
 }
 
-void BatchBuilder::Columns::AddTime(int64_t writer_time) {
-  time[rows] = writer_time;
-  time_present[rows / 8] |= static_cast<uint8_t>(1U << rows % 8);
+void BatchBuilder::Columns::AddTime(size_t row, int64_t writer_time) {
+  time[row] = writer_time;
+  time_present[row / 8] |= static_cast<uint8_t>(1U << row % 8);
   ++times;
 }
 
@@ -335,7 +335,7 @@ void BatchBuilder::Add(const BatchRow& row) {
     columns.origin_head[at] = row.origin_head.value();
     columns.any_origin = true;
   }
-  if (row.writer_time.has_value()) columns.AddTime(*row.writer_time);
+  if (row.writer_time.has_value()) columns.AddTime(at, *row.writer_time);
   if (!row.ended.empty()) columns.AddEnded(row);
   if (!row.stays.empty()) columns.AddStays(row);
   columns.ids.append(row.id);
@@ -353,22 +353,27 @@ void BatchBuilder::AddPicked(const BatchView& from,
                              std::span<const PickedRow> picked,
                              uint16_t entity) {
   Columns& columns = *columns_;
-  const bool timed = from.time_column_ != nullptr;
-  for (const PickedRow& one : picked) {
-    const size_t at = columns.rows;
-    assert(at < kBatchRecordsMax && one.row < from.size());
-    if (at == columns.op.size()) columns.Grow();
-    const uint64_t sequence = from.sequence(one.row).value();
-    const uint64_t birth = from.birth(one.row).value();
-    columns.entity[at] = entity;
-    columns.op[at] = internal::WithOp(from.op_column_[one.row], one.op);
-    columns.sequence[at] = sequence;
-    columns.birth[at] = birth;
-    const auto time = timed ? from.writer_time(one.row) : std::nullopt;
-    if (time.has_value()) columns.AddTime(*time);
-    columns.NoteSequence(sequence, birth);
+  while (columns.op.size() < columns.rows + picked.size()) columns.Grow();
+  assert(columns.rows + picked.size() <= kBatchRecordsMax);
+  // The compiler must assume that a byte which is written may be part of any vector.
+  uint16_t* const entities = columns.entity.data() + columns.rows;
+  uint8_t* const ops = columns.op.data() + columns.rows;
+  uint64_t* const sequences = columns.sequence.data() + columns.rows;
+  uint64_t* const births = columns.birth.data() + columns.rows;
+  const uint8_t* const from_ops = from.op_column_;
+  for (size_t i = 0; i < picked.size(); ++i) {
+    const size_t row = picked[i].row;
+    assert(row < from.size());
+    entities[i] = entity;
+    sequences[i] = from.sequence(row).value();
+    births[i] = from.birth(row).value();
+    ops[i] = internal::WithOp(from_ops[row], picked[i].op);
+  }
+  for (size_t i = 0; i < picked.size(); ++i) {
+    columns.NoteSequence(sequences[i], births[i]);
     ++columns.rows;
   }
+  if (from.time_column_ != nullptr) AddPickedTimes(from, picked);
   columns.any_entity |= entity != 0 && !picked.empty();
 
   // Rows that stand side by side there stand side by side here.
@@ -383,6 +388,16 @@ void BatchBuilder::AddPicked(const BatchView& from,
         from.values_, from.value_end_column_, row, count, &columns.values, &columns.value_end[at]);
     at += count;
     begin = end;
+  }
+}
+
+// Of the rows that were picked last.
+void BatchBuilder::AddPickedTimes(const BatchView& from, std::span<const PickedRow> picked) {
+  Columns& columns = *columns_;
+  size_t at = columns.rows - picked.size();
+  for (const PickedRow& one : picked) {
+    if (const auto time = from.writer_time(one.row)) columns.AddTime(at, *time);
+    ++at;
   }
 }
 

@@ -44,15 +44,6 @@ constexpr std::array<uint8_t, 256> kBase64Values = MakeBase64Values();
 
 }  // namespace
 
-char* WriteVarint(char* at, uint64_t value) {
-  while (value >= 0x80) {
-    *at++ = static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  *at++ = static_cast<char>(value);
-  return at;
-}
-
 void AppendVarint(std::string* out, uint64_t value) {
   if (value < 0x80) return out->push_back(static_cast<char>(value));
   char bytes[kVarintBytesMax];

@@ -15,7 +15,14 @@ namespace tidemark {
 // Appending. Big-endian forms sort like the numbers they stand for.
 void AppendVarint(std::string* out, uint64_t value);
 /// Writes a varint where there is room for `kVarintBytesMax`, and returns where it ends.
-char* WriteVarint(char* at, uint64_t value);
+inline char* WriteVarint(char* at, uint64_t value) {
+  while (value >= 0x80) {
+    *at++ = static_cast<char>(value | 0x80);
+    value >>= 7;
+  }
+  *at++ = static_cast<char>(value);
+  return at;
+}
 inline constexpr size_t kVarintBytesMax = 10;
 void AppendBigEndian32(std::string* out, uint32_t value);
 void AppendBigEndian64(std::string* out, uint64_t value);

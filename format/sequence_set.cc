@@ -310,6 +310,23 @@ void SequenceSet::AddUnordered(std::span<const SequenceNumber> any) {
   }
 }
 
+void SequenceSet::AddSet(const SequenceSet& other) {
+  for (const Entry& from : other.entries_) {
+    Entry& entry = FindOrInsert(from.key);
+    if (entry.count == 0) {
+      entry.chunk = from.chunk;
+    } else {
+      Chunk* chunk = entry.chunk.Writable();
+      chunk->bitmap |= from.chunk->bitmap;
+      chunk->runs = chunk->runs || from.chunk->runs;
+    }
+    const uint32_t count = entry.chunk->Size();
+    if (count != entry.count) entry.dirty = true;
+    count_ += count - entry.count;
+    entry.count = count;
+  }
+}
+
 void SequenceSet::AddRange(SequenceRange range) {
   assert(range.limit <= kSequenceLimit);
   for (SequenceNumber at = range.first; at < range.limit;) {

@@ -41,6 +41,8 @@ class SequenceSet {
   void AddAll(std::span<const SequenceNumber> increasing);
   /// Adds all of `any`, in any order, repeats allowed.
   void AddUnordered(std::span<const SequenceNumber> any);
+  /// Adds all members of `other`, chunk by chunk.
+  void AddSet(const SequenceSet& other);
   /// Costs O(chunks in the range). Requires range.limit <= kSequenceLimit.
   void AddRange(SequenceRange range);
   /// True if `sequence` was a member before.

@@ -348,6 +348,7 @@ Result<ReplaceCountsMap> RunReplacement(StoreState& state,
                                         const ReplaceRequest& request,
                                         bool stage_nothing) {
   if (state.options.read_only) return {ErrorCode::kReadOnly, "the store was opened read-only"};
+  TIDEMARK_RETURN_IF_ERROR(CheckNoReplica(state));
   ReplaceProgress progress(request.progress);
   if (request.progress) TIDEMARK_RETURN_IF_ERROR(Announce(state, request, &progress));
   const std::lock_guard fold_lock(state.fold_mutex);

@@ -132,6 +132,7 @@ uint64_t DeviceMarks::StartSession(SequenceNumber cut) {
   MergeBacklog();
   ++session_;
   Open& open = Exceptions();
+  open.NoteAsked();
   assert(cut >= open.cut && cut >= floor_);
   open.seen = Selection::Union(open.seen, Selection::Difference(floor_selection_, selection_));
   if (open.WroteAboveCut()) {  // it is the new one that is above all of them
@@ -323,11 +324,12 @@ Verdict DeviceMarks::Examine(const EntryState& entry, Instruction* instruction) 
 }
 
 DeviceMarks::LiveExaminer::LiveExaminer(const DeviceMarks& marks, EntityNumber entity)
-    : marks_(marks),
-      open_(*marks.open_),
+    : open_(*marks.open_),
+      drained_through_(marks.drained_through_),
       floor_(marks.floor_selection_.Contains(entity) ? marks.floor_ : kSequenceZero),
-      last_head_(open_.heads.Last().value_or(kSequenceZero)),
-      last_birth_(open_.acknowledged.Last().value_or(kSequenceZero)),
+      last_head_(open_.asked_heads),
+      last_birth_(open_.asked_births),
+      floor_is_whole_(open_.served.empty() && open_.discharged.empty()),
       selected_now_(marks.selection_.Contains(entity)) {}
 
 bool DeviceMarks::LiveExaminer::IsAcknowledged(SequenceNumber birth) const {
@@ -335,14 +337,8 @@ bool DeviceMarks::LiveExaminer::IsAcknowledged(SequenceNumber birth) const {
          (birth <= floor_ && !open_.served.Contains(birth) && !open_.discharged.Contains(birth));
 }
 
-Verdict DeviceMarks::LiveExaminer::operator()(SequenceNumber head,
-                                              SequenceNumber birth,
-                                              RowOp* op) const {
-  const auto label =
-      marks_.LabelOf(IsAcknowledged(birth), head, head <= last_head_ && open_.heads.Contains(head));
-  if (!label.has_value()) return Verdict::kNothing;
-  *op = *label;
-  return selected_now_ ? Verdict::kHandOut : Verdict::kWithheld;
+bool DeviceMarks::LiveExaminer::IsHeadAcknowledged(SequenceNumber head) const {
+  return open_.heads.Contains(head);
 }
 
 std::optional<DeviceMarks::LiveExaminer> DeviceMarks::ExamineLive(EntityNumber entity) const {
@@ -537,6 +533,8 @@ void DeviceMarks::NoteOwnWrite(const OwnWrite& write) {
     open.served.Add(write.birth);
     open.acknowledged.Add(write.birth);
     open.heads.Add(write.head);
+    open.asked_births = std::max(open.asked_births, write.birth);
+    open.asked_heads = std::max(open.asked_heads, write.head);
     open.own_lives.Add(write.birth);
   } else {
     Discharge(write.birth);

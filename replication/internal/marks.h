@@ -185,18 +185,28 @@ class DeviceMarks {
   class LiveExaminer {
    public:
     /// `*op` is the label, and means something for `kHandOut` only.
-    Verdict operator()(SequenceNumber head, SequenceNumber birth, RowOp* op) const;
+    Verdict operator()(SequenceNumber head, SequenceNumber birth, RowOp* op) const {
+      const bool head_acknowledged = head <= last_head_ && IsHeadAcknowledged(head);
+      const bool acknowledged = birth <= floor_ ? floor_is_whole_ || IsAcknowledged(birth)
+                                                : birth <= last_birth_ && IsAcknowledged(birth);
+      const bool current = head_acknowledged || head <= drained_through_;
+      if (acknowledged ? current : head_acknowledged) return Verdict::kNothing;
+      *op = acknowledged ? RowOp::kUpdated : RowOp::kCreated;
+      return selected_now_ ? Verdict::kHandOut : Verdict::kWithheld;
+    }
 
    private:
     friend class DeviceMarks;
     LiveExaminer(const DeviceMarks& marks, EntityNumber entity);
     bool IsAcknowledged(SequenceNumber birth) const;
+    bool IsHeadAcknowledged(SequenceNumber head) const;
 
-    const DeviceMarks& marks_;
     const Open& open_;
+    SequenceNumber drained_through_;
     SequenceNumber floor_;       // zero where the floor says nothing
-    SequenceNumber last_head_;   // above it none is acknowledged
+    SequenceNumber last_head_;   // above it none is acknowledged but by this session's own pages
     SequenceNumber last_birth_;  // the same
+    bool floor_is_whole_;        // it speaks for every life at or below it
     bool selected_now_;
   };
   /// nullopt: the session does not show the whole entity, so that each entry has to be looked at.

@@ -13,7 +13,10 @@ class LifeList {
  public:
   explicit LifeList(size_t size) { unchanged_.reserve(size); }
   void Add(const Instruction& instruction) {
-    (instruction.birth == instruction.place ? unchanged_ : changed_).push_back(instruction.birth);
+    const SequenceNumber birth = instruction.birth;
+    // Pages of several queues are each in order, but not together.
+    const bool increases = unchanged_.empty() || birth > unchanged_.back();
+    (birth == instruction.place && increases ? unchanged_ : changed_).push_back(birth);
   }
   void AddTo(SequenceSet* set) const {
     set->AddAll(unchanged_);
@@ -50,20 +53,41 @@ void DeviceMarks::Open::AddAcknowledged(std::span<const Instruction> rows,
     // What is in no set any more: a newer life of the id was acknowledged.
     if (served_misses && !served.Contains(row.birth)) continue;
     lives.Add(row);
+    asked_births = std::max(asked_births, row.birth);
     if (row.place > drained_through) places.push_back(row.place);
   }
   lives.AddTo(&acknowledged);
   heads.AddAll(places);
+  if (!places.empty()) asked_heads = std::max(asked_heads, places.back());
 }
 
+void DeviceMarks::Open::NoteAsked() {
+  asked_births = acknowledged.Last().value_or(kSequenceZero);
+  asked_heads = heads.Last().value_or(kSequenceZero);
+}
+
+// Births of many pages are scattered over the same chunks: they are collected first, and then each
+// chunk is touched once.
 void DeviceMarks::Open::MergeBacklog(uint64_t session, SequenceNumber drained_through) {
+  if (backlog.empty()) return;
+  LifeList done_lives(backlog.size() * kBatchRecordsMax);
+  std::vector<SequenceNumber> places;
   for (const PendingPage& pending : std::exchange(backlog, {})) {
-    const bool done = !pending.rows.empty();
-    const std::vector<Instruction> rows =
-        done ? OutstandingPages::Unpacked(pending.rows) : pages.FindPage(session, pending.page);
-    AddServed(rows);
-    if (done) AddAcknowledged(rows, drained_through);
+    if (pending.rows.empty()) {
+      AddServed(pages.FindPage(session, pending.page));
+      continue;
+    }
+    places.clear();
+    for (const Instruction& row : OutstandingPages::Unpacked(pending.rows)) {
+      done_lives.Add(row);
+      if (row.place > drained_through) places.push_back(row.place);
+    }
+    heads.AddAll(places);
   }
+  SequenceSet done;
+  done_lives.AddTo(&done);
+  served.AddSet(done);
+  acknowledged.AddSet(done);
 }
 
 DeviceMarks::Open::PendingPage* DeviceMarks::Open::FindPending(uint64_t page) {

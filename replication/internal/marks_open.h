@@ -41,6 +41,11 @@ struct DeviceMarks::Open {
   std::vector<PendingPage> backlog;
   static constexpr size_t kBacklogPages = 32;  // about four bytes an instruction
 
+  // Above these, `acknowledged` and `heads` hold nothing but what the newest session handed out,
+  // which it does not come upon again.
+  SequenceNumber asked_births;
+  SequenceNumber asked_heads;
+
   // The newest session.
   SequenceNumber cut;
   Selection cut_selection;
@@ -70,6 +75,9 @@ struct DeviceMarks::Open {
   // Live records of a page that was handed out, or acknowledged; deletions are passed over.
   void AddServed(std::span<const Instruction> rows);
   void AddAcknowledged(std::span<const Instruction> rows, SequenceNumber drained_through);
+
+  // The session begins: what the sets hold now was not handed out by itself.
+  void NoteAsked();
 
   // `session` is the newest.
   void MergeBacklog(uint64_t session, SequenceNumber drained_through);

@@ -1,5 +1,6 @@
 #include "replication/internal/page_filler.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tidemark::internal {
@@ -9,17 +10,29 @@ Status PageFiller::Fill(LogCursor* cursor) {
   return cursor->status();
 }
 
-PageFiller::Finding PageFiller::Examine(const LogRun& run, const RunFacts& facts, uint16_t row) {
+PageFiller::RunFacts PageFiller::FactsOf(const LogRun& run) const {
+  RunFacts facts{.examine = {}, .queue = queues_.OfAll(run.entity), .asked_after = {}};
+  if (facts.queue.has_value()) facts.asked_after = AskedAfter(*facts.queue);
+  if (!run.rows->has_ended()) {
+    if (const auto examine = marks_.ExamineLive(run.entity)) facts.examine.emplace(*examine);
+  }
+  return facts;
+}
+
+PageFiller::Finding PageFiller::Examine(const LogRun& run,
+                                        const RunFacts& facts,
+                                        uint16_t row,
+                                        const RowOutline& outline) {
   const BatchView& rows = *run.rows;
-  const SequenceNumber head = rows.sequence(row);
-  const bool live = rows.op(row) != RowOp::kDelete;
+  const SequenceNumber head = outline.sequence;
+  const bool live = outline.op != RowOp::kDelete;
   Finding found;
   if (!written_.empty() && written_.contains({run.entity, std::string(rows.id(row))})) return found;
   if (facts.queue.has_value()) {
     found.queue = *facts.queue;
-    if (!MayHandOut(found.queue, head)) return found;
+    if (head <= facts.asked_after) return found;
     if (facts.examine.has_value() && live) {
-      found.verdict = (*facts.examine)(head, rows.birth(row), &found.op);
+      found.verdict = (*facts.examine)(head, outline.birth, &found.op);
       return found;
     }
   }
@@ -32,57 +45,101 @@ PageFiller::Finding PageFiller::Examine(const LogRun& run, const RunFacts& facts
                          .stays = run.keys->StaysOf(*found.whole, &stays_)};
   if (!facts.queue.has_value()) {
     found.queue = queues_.Of(entry, marks_.ShownAtCut(entry));
-    if (!MayHandOut(found.queue, head)) return found;
+    if (head <= AskedAfter(found.queue)) return found;
   }
   found.verdict = marks_.Examine(entry, &instruction_);
   found.op = instruction_.op;
   return found;
 }
 
-Status PageFiller::TakeRun(const LogRun& run) {
-  const BatchView& rows = *run.rows;
-  RunFacts facts{.examine = {}, .queue = queues_.OfAll(run.entity)};
-  if (!rows.has_ended()) {
-    if (const auto examine = marks_.ExamineLive(run.entity)) facts.examine.emplace(*examine);
-  }
-  for (const uint16_t row : run.picked) {
-    const Finding found = Examine(run, facts, row);
-    if (found.verdict == Verdict::kHandOut) {
-      if (IsFull() || !HasRoomFor(rows, row, found.op != RowOp::kDelete)) {
-        more_ = true;
-        break;
-      }
-      TIDEMARK_RETURN_IF_ERROR(Take(run, row, found));
-    } else if (found.verdict == Verdict::kWithheld) {
-      marks_.NoteWithheld();
-    }
-    position_ = rows.sequence(row);
-    if (IsFull() && workspace_.instructions.size() < queues_.left(queue_)) {
-      more_ = true;
+Result<size_t> PageFiller::TakePlain(const LogRun& run, const RunFacts& facts, size_t from) {
+  if (!facts.queue.has_value() || !facts.examine.has_value() || !written_.empty()) return from;
+  std::vector<Instruction>& instructions = workspace_.instructions;
+  const std::vector<RowOutline>& outlines = workspace_.outlines;
+  const size_t limit =
+      std::min(outlines.size(), from + (options_.records_max - instructions.size()));
+  size_t bytes = bytes_;
+  size_t at = from;
+  for (; at < limit; ++at) {
+    const RowOutline& row = outlines[at];
+    RowOp op = RowOp::kCreated;
+    if (row.op == RowOp::kDelete || row.sequence <= facts.asked_after ||
+        (*facts.examine)(row.sequence, row.birth, &op) != Verdict::kHandOut) {
       break;
     }
+    const size_t grown = bytes + row.id_bytes + row.value_bytes;
+    if (grown > options_.bytes_max && !instructions.empty()) break;
+    if (at == from) TIDEMARK_RETURN_IF_ERROR(NameEntity(run.entity));
+    bytes = grown;
+    workspace_.picked.push_back({.row = run.picked[at], .op = op});
+    Instruction& instruction = instructions.emplace_back();
+    instruction.op = op;
+    instruction.place = row.sequence;
+    instruction.birth = row.birth;
   }
-  Flush(rows);
+  if (at == from) return at;
+  taken_[*facts.queue] += at - from;
+  bytes_ = bytes;
+  position_ = outlines[at - 1].sequence;
+  return at;
+}
+
+Status PageFiller::TakeRun(const LogRun& run) {
+  const RunFacts facts = FactsOf(run);
+  const std::vector<RowOutline>& outlines = workspace_.outlines;
+  run.rows->Outline(run.picked, &workspace_.outlines);
+  for (size_t i = 0; i < outlines.size() && !more_;) {
+    TIDEMARK_ASSIGN_OR_RETURN(const size_t rest, TakePlain(run, facts, i));
+    if (rest == i) {
+      TIDEMARK_RETURN_IF_ERROR(TakeOne(run, facts, i));
+      ++i;
+    } else {
+      i = rest;
+    }
+    if (IsFull() && workspace_.instructions.size() < queues_.left(queue_)) more_ = true;
+  }
+  Flush(*run.rows);
   return {};
 }
 
-Status PageFiller::Take(const LogRun& run, uint16_t row, const Finding& found) {
-  const BatchView& rows = *run.rows;
+Status PageFiller::TakeOne(const LogRun& run, const RunFacts& facts, size_t index) {
+  const uint16_t row = run.picked[index];
+  const RowOutline& outline = workspace_.outlines[index];
+  const Finding found = Examine(run, facts, row, outline);
+  if (found.verdict == Verdict::kHandOut) {
+    if (IsFull() || !HasRoomFor(outline, found.op != RowOp::kDelete)) {
+      more_ = true;
+      return {};
+    }
+    TIDEMARK_RETURN_IF_ERROR(Take(run, row, outline, found));
+  } else if (found.verdict == Verdict::kWithheld) {
+    marks_.NoteWithheld();
+  }
+  position_ = outline.sequence;
+  return {};
+}
+
+Status PageFiller::Take(const LogRun& run,
+                        uint16_t row,
+                        const RowOutline& outline,
+                        const Finding& found) {
   TIDEMARK_RETURN_IF_ERROR(NameEntity(run.entity));
   ++taken_[found.queue];
   if (found.whole.has_value()) {
-    Flush(rows);
+    Flush(*run.rows);
     AddAny(*found.whole);
-  } else {
-    AddLive(rows.sequence(row), rows.birth(row), row, found.op);
-    bytes_ += rows.payload_bytes(row);
+    return {};
   }
+  workspace_.picked.push_back({.row = row, .op = found.op});
+  workspace_.instructions.push_back(
+      {.op = found.op, .place = outline.sequence, .birth = outline.birth, .older = {}});
+  bytes_ += outline.id_bytes + outline.value_bytes;
   return {};
 }
 
-bool PageFiller::HasRoomFor(const BatchView& rows, uint16_t row, bool with_value) const {
+bool PageFiller::HasRoomFor(const RowOutline& outline, bool with_value) const {
   if (workspace_.instructions.empty()) return true;
-  const size_t bytes = with_value ? rows.payload_bytes(row) : rows.id(row).size();
+  const size_t bytes = outline.id_bytes + (with_value ? outline.value_bytes : 0);
   return bytes_ + bytes <= options_.bytes_max;
 }
 
@@ -93,11 +150,6 @@ Status PageFiller::NameEntity(EntityNumber entity) {
   named_entity_ = entity;
   name_ = workspace_.builder.Entity(info->name, info->declaration.kind);
   return {};
-}
-
-void PageFiller::AddLive(SequenceNumber head, SequenceNumber birth, uint16_t row, RowOp op) {
-  workspace_.picked.push_back({.row = row, .op = op});
-  workspace_.instructions.push_back({.op = op, .place = head, .birth = birth, .older = {}});
 }
 
 void PageFiller::AddAny(const BatchRow& row) {

@@ -63,20 +63,29 @@ class PageFiller {
   struct RunFacts {
     std::optional<DeviceMarks::LiveExaminer> examine;  ///< of live rows, when they are plain
     std::optional<size_t> queue;                       ///< of all of them
+    SequenceNumber asked_after;  ///< of all of them: heads that may be handed out are above it
   };
-  Finding Examine(const LogRun& run, const RunFacts& facts, uint16_t row);
-  /// The queue that is asked may hand out an entry of that queue which has this head.
-  bool MayHandOut(size_t queue, SequenceNumber head) const {
-    return (queue_ == queues_.main() || queue_ == queue) && !queues_.IsBehind(queue, head);
+  RunFacts FactsOf(const LogRun& run) const;
+  /// Takes the rows from `from` on that are to be handed out as they are, as most rows of a drain
+  /// are, as long as the page has room. Returns the first row that it did not take.
+  Result<size_t> TakePlain(const LogRun& run, const RunFacts& facts, size_t from);
+  Finding Examine(const LogRun& run,
+                  const RunFacts& facts,
+                  uint16_t row,
+                  const RowOutline& outline);
+  /// Heads of entries of `queue` that the queue which is asked may hand out are above this.
+  SequenceNumber AskedAfter(size_t queue) const {
+    return queue_ == queues_.main() || queue_ == queue ? queues_.position(queue) : kSequenceLimit;
   }
   Status TakeRun(const LogRun& run);
+  /// Any row of the run.
+  Status TakeOne(const LogRun& run, const RunFacts& facts, size_t index);
   /// Takes a row that is to be handed out and has room.
-  Status Take(const LogRun& run, uint16_t row, const Finding& found);
+  Status Take(const LogRun& run, uint16_t row, const RowOutline& outline, const Finding& found);
   bool IsFull() const { return workspace_.instructions.size() == options_.records_max; }
   /// True when the page has room; else the entry begins the next page.
-  bool HasRoomFor(const BatchView& rows, uint16_t row, bool with_value) const;
+  bool HasRoomFor(const RowOutline& outline, bool with_value) const;
   Status NameEntity(EntityNumber entity);
-  void AddLive(SequenceNumber head, SequenceNumber birth, uint16_t row, RowOp op);
   void AddAny(const BatchRow& row);
   /// Encodes the rows that were picked and not encoded yet.
   void Flush(const BatchView& rows);

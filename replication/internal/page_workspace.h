@@ -16,7 +16,8 @@ namespace tidemark {
 struct PageWorkspace {
   BatchBuilder builder;
   std::vector<Instruction> instructions;
-  std::vector<PickedRow> picked;  // rows of one segment, on their way into the builder
+  std::vector<RowOutline> outlines;  // of the rows of one run
+  std::vector<PickedRow> picked;     // rows of one segment, on their way into the builder
 };
 
 /// Lends workspaces. Thread-safe. What is not in use is at most `kKept` of them.

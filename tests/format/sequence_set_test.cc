@@ -266,8 +266,17 @@ TEST(SequenceSetTest, AgreesWithAModel) {
             members.push_back(Seq(i));
             model.insert(i);
           }
-          if (random() % 2 == 0) {
+          const uint64_t way = random() % 3;
+          if (way == 0) {
             set.AddAll(members);
+          } else if (way == 1) {
+            SequenceSet other;
+            other.AddAll(members);
+            const uint64_t run = random() % 500;
+            other.AddRange({Seq(value), Seq(value + run)});
+            for (uint64_t i = value; i < value + run; ++i) model.insert(i);
+            set.AddSet(other);
+            other.Add(Seq(random() % span));  // the set has its members for itself
           } else {
             std::vector<SequenceNumber> any(members);
             std::shuffle(any.begin(), any.end(), random);

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "db/replacement.h"
 #include "tests/replication/source_fixture.h"
 
 namespace tidemark {
@@ -132,6 +133,10 @@ TEST_F(ReplicaTest, OnlyPullsChangeRecords) {
     EXPECT_THAT(store.Commit(WriteBatch().Append("own", RecordId("e"), "x")), refused);
     EXPECT_THAT(store.Empty("users"), refused);
     EXPECT_THAT(store.Drop("users"), refused);
+    Stage stage(store, 1);
+    EXPECT_THAT(stage.PutPage("users", 0, {{.id = "1", .value = "mine"}}, WriteBatch()), refused);
+    EXPECT_THAT(stage.Apply({{.entity = "users"}}, {}), refused);
+    EXPECT_THAT(stage.DryRun({{.entity = "users"}}), refused);
     EXPECT_OK(store.Commit(WriteBatch().SetRow("A/row", "rows of upper layers are no records")));
   };
   expect_refused(replica_->store());
