@@ -17,6 +17,8 @@ find_path(TIDEMARK_FLATBUFFERS_INCLUDE flatbuffers/flatbuffers.h REQUIRED)
 mark_as_advanced(TIDEMARK_FLATC TIDEMARK_FLATBUFFERS_INCLUDE)
 
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+# Not by the name `zstd`: the variables of that are the find module's that RocksDB brings.
+pkg_check_modules(libzstd REQUIRED IMPORTED_TARGET libzstd)
 find_package(Roaring MODULE REQUIRED)
 find_package(simdjson CONFIG REQUIRED)
 

@@ -78,6 +78,15 @@ OutboxStatus Replica::outbox() const {
   return impl_->Outbox();
 }
 
+Result<BundleApplied> Replica::ApplyBundle(
+    const std::filesystem::path& path, const std::function<void(const PullProgress&)>& progress) {
+  return impl_->ApplyBundle(path, progress);
+}
+Result<BundlePacked> Replica::PackBundle(const std::filesystem::path& path,
+                                         const BundleProgress& progress) {
+  return impl_->PackBundle(path, progress);
+}
+
 SyncTracker& Replica::tracker() {
   return *impl_->tracker;
 }

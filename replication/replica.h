@@ -18,6 +18,7 @@
 
 #include "db/store.h"
 #include "format/status.h"
+#include "replication/bundle.h"
 #include "replication/outbox.h"
 #include "replication/push.h"
 #include "replication/sync_tracker.h"
@@ -103,6 +104,13 @@ struct SyncResult {
   PullResult pull;
 };
 
+/// What a replica made of a bundle.
+struct BundleApplied {
+  BundleHeader header;
+  PullResult pull;  ///< of a bundle of pages
+  PushTotals push;  ///< of answers; `bytes` and `pushes` are zero
+};
+
 /// Thread-safe. One pull and one push at a time, which may overlap; neither holds up writes while
 /// it waits for the source. Reads go to `store()`, at any time.
 class Replica {
@@ -160,6 +168,22 @@ class Replica {
   /// answered.
   Status ReplaceId(const IdReplacement& what);
   OutboxStatus outbox() const;
+
+  // Bundles: syncs as files. Each waits for a pull and a push that are under way.
+
+  /// Applies what the source packed for this device, a session's pages or answers. A bundle that is
+  /// not sound to its end changes nothing; one whose applying was interrupted is gone on with where
+  /// it stopped, and one that was applied changes nothing. Pages are acknowledged by the next pull,
+  /// or in the next bundle that is packed here. Errors: `kMalformedBatch`, `kNewerFormat`;
+  /// `kWrongDevice` for another device's, replica's or store's, `kWrongEpoch` for another history's
+  /// unless it is a reset; `kStalePage` for an older one than the replica went on from;
+  /// `kConflict` when the replica is an older copy of itself.
+  Result<BundleApplied> ApplyBundle(const std::filesystem::path& path,
+                                    const std::function<void(const PullProgress&)>& progress = {});
+  /// Packs the operations that are pending, and what is to be acknowledged, for the source. The
+  /// operations count as sent. `kIoError`, `kDiskFull`: there is no file, and nothing is lost.
+  Result<BundlePacked> PackBundle(const std::filesystem::path& path,
+                                  const BundleProgress& progress = {});
 
   Store& store();
   const std::string& device() const;

@@ -43,6 +43,21 @@ Result<PushResult> Source::FindPush(std::string_view id) const {
   return impl_->FindPush(id);
 }
 
+Result<BundlePacked> Source::PackBundle(std::string_view device,
+                                        const std::filesystem::path& path,
+                                        const BundlePackOptions& options,
+                                        const BundleProgress& progress) {
+  return impl_->PackBundle(device, path, options, progress);
+}
+
+Result<BundleTaken> Source::ApplyBundle(const std::filesystem::path& path,
+                                        const std::filesystem::path& answers,
+                                        const BundleProgress& progress) {
+  auto taken = impl_->ApplyBundle(path, answers, progress);
+  impl_->ForgetIfDue();
+  return taken;
+}
+
 std::vector<DeviceInfo> Source::ListDevices() const {
   return impl_->ListDevices();
 }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,10 +15,12 @@
 #include "db/store.h"
 #include "format/batch.h"
 #include "format/status.h"
+#include "replication/bundle.h"
 #include "replication/push.h"
 #include "replication/queue.h"
 #include "replication/selection.h"
 #include "replication/selection_rule.h"
+#include "replication/session.h"
 #include "replication/why.h"
 
 namespace tidemark {
@@ -51,33 +54,6 @@ struct Hello {
   /// was answered. What the source knows lies in between, or one of them is not what it was.
   std::optional<uint64_t> sent_through = {};
   std::optional<uint64_t> answered_through = {};
-};
-
-/// Events of a trimmed incremental entity that the device was owed and cannot get (contract 18).
-/// Told by every start until a call of the session it began shows that the answer arrived.
-struct Gap {
-  std::string entity;
-  SequenceRange range;
-  uint64_t count = 0;
-};
-
-/// What a session owes of one declared queue.
-struct QueueInfo {
-  std::string name;
-  uint64_t owed = 0;   ///< instructions, exactly
-  uint64_t pages = 0;  ///< at the default page size; a lower bound
-};
-
-struct SessionInfo {
-  std::string id;       ///< sealed; names the session to every later call
-  uint64_t number = 0;  ///< increases for each device within a history
-  std::string epoch;    ///< 16 bytes, identity of that history; empty: the wire does not say
-  SequenceNumber cut;
-  uint64_t owed = 0;   ///< instructions, exactly: all of them, which is what `main` has
-  uint64_t pages = 0;  ///< at the default page size; a lower bound
-  std::vector<QueueInfo> queues = {};  ///< beside `main`, in order of importance; each once
-  bool reset = false;                  ///< drop what this session does not list
-  std::vector<Gap> gaps;
 };
 
 struct PageOptions {
@@ -169,6 +145,26 @@ class Source {
   Result<PushResult> Push(std::string_view batch, const SelectionRule* limit = nullptr);
   /// How a push went, one of the device's last 100. `kNotFound`.
   Result<PushResult> FindPush(std::string_view id) const;
+
+  // Bundles: syncs as files.
+
+  /// Packs what the device is owed into a file, which appears under its name when it is complete.
+  /// Begins a session, which fences an open one. The pages count as handed out; they come again
+  /// until the device acknowledges them, in a bundle of its own or when it is online. Gaps are told
+  /// by every bundle until the device is online. Errors: those of a start and of pages;
+  /// `kTooLarge`, `kIoError`, `kDiskFull`: there is no file, and nothing is lost.
+  Result<BundlePacked> PackBundle(std::string_view device,
+                                  const std::filesystem::path& path,
+                                  const BundlePackOptions& options = {},
+                                  const BundleProgress& progress = {});
+  /// Takes what a device packed: acknowledgements, and operations, each of which is answered as by
+  /// `Push`. `answers`, if not empty, is where the answers are packed for the device; without them
+  /// it asks again, which is harmless, as is applying a bundle again. A bundle that is not sound to
+  /// its end changes nothing. Errors: `kMalformedBatch`, `kNewerFormat`; `kWrongDevice` for another
+  /// store's; `kStalePage` for an older one than the device went on from; those of `Push`.
+  Result<BundleTaken> ApplyBundle(const std::filesystem::path& path,
+                                  const std::filesystem::path& answers = {},
+                                  const BundleProgress& progress = {});
 
   // Devices, for operators.
 

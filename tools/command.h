@@ -148,6 +148,7 @@ void AddLogCommands(CommandTable& table);
 void AddDeviceCommands(CommandTable& table);
 void AddReplicaCommands(CommandTable& table);
 void AddOutboxCommands(CommandTable& table);
+void AddBundleCommands(CommandTable& table);
 void AddQueueCommands(CommandTable& table);
 void AddSyncStatusCommands(CommandTable& table);
 void AddIdPoolCommands(CommandTable& table);

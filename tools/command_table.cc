@@ -17,6 +17,7 @@ CommandTable AllCommands() {
   AddWhyCommand(table);
   AddReplicaCommands(table);
   AddOutboxCommands(table);
+  AddBundleCommands(table);
   AddQueueCommands(table);
   AddSyncStatusCommands(table);
   AddBackupCommands(table);

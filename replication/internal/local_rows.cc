@@ -7,6 +7,8 @@ namespace tidemark::internal {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kOutboxVersion = 2;
+constexpr uint8_t kOutboxWithoutAnsweredVersion = 1;
 constexpr std::string_view kRowName = "a row of a replica's own writes";
 // Flags of an image.
 constexpr uint64_t kPresent = 1;
@@ -21,7 +23,7 @@ std::string LocalKey(std::string_view prefix, std::string_view entity, std::stri
 }
 
 std::string EncodeOutboxState(const OutboxState& state) {
-  std::string out(1, static_cast<char>(kVersion));
+  std::string out(1, static_cast<char>(kOutboxVersion));
   for (const uint64_t number : {state.next_number,
                                 state.sent_through,
                                 state.pending,
@@ -29,7 +31,8 @@ std::string EncodeOutboxState(const OutboxState& state) {
                                 state.records,
                                 state.fences,
                                 state.sent,
-                                state.answered_through}) {
+                                state.answered_through,
+                                state.answered_version.value()}) {
     AppendVarint(&out, number);
   }
   return out;
@@ -37,7 +40,8 @@ std::string EncodeOutboxState(const OutboxState& state) {
 
 Result<OutboxState> DecodeOutboxState(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kRowName).status());
+  TIDEMARK_ASSIGN_OR_RETURN(const uint8_t version,
+                            ReadRowVersion(&reader, kOutboxVersion, kRowName));
   OutboxState state;
   state.next_number = reader.Varint();
   state.sent_through = reader.Varint();
@@ -47,6 +51,7 @@ Result<OutboxState> DecodeOutboxState(std::string_view bytes) {
   state.fences = reader.Varint();
   state.sent = reader.Varint();
   state.answered_through = reader.Varint();
+  if (version != kOutboxWithoutAnsweredVersion) state.answered_version = reader.Sequence();
   TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return state;
 }

@@ -28,6 +28,9 @@ struct OutboxState {
   uint64_t fences = 0;            ///< at most
   uint64_t sent = 0;              ///< of the pending ones
   uint64_t answered_through = 0;  ///< the highest operation that was answered
+  /// The newest version at the source that an answer told of. What was packed before it lies: it
+  /// knows nothing of what this replica has pushed since.
+  SequenceNumber answered_version;
 };
 
 /// A record with pending operations.

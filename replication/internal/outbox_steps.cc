@@ -7,6 +7,7 @@
 #include "format/coding.h"
 #include "format/hex.h"
 #include "format/json.h"
+#include "replication/internal/carried_answers.h"
 #include "replication/internal/outbox_entry.h"
 #include "replication/uuid.h"
 
@@ -276,6 +277,22 @@ Status OutboxSteps::Drop(uint64_t number) {
 
 // Pushing.
 
+/// The operation as a push tells it, without the version that it builds on.
+BatchRow OutboxSteps::RowOf(const OutboxOperation& operation) {
+  return {.op = RowOpOf(operation.op),
+          .id_form = operation.id.form(),
+          .value_kind = operation.value_kind,
+          .sequence = SequenceNumber(operation.number),
+          .birth = {},
+          .superseded = {},
+          .id = operation.id.text(),
+          .value = operation.value,
+          .writer_time = operation.if_newer,
+          .ended = {},
+          .origin_birth = {},
+          .origin_head = {}};
+}
+
 /// The version at the source that the first pending operation of the record builds on.
 Result<SequenceNumber> OutboxSteps::BaseOf(const OutboxOperation& operation) const {
   TIDEMARK_ASSIGN_OR_RETURN(
@@ -286,67 +303,75 @@ Result<SequenceNumber> OutboxSteps::BaseOf(const OutboxOperation& operation) con
   return record.base;
 }
 
-Result<std::optional<std::string>> OutboxSteps::NextPush(std::string_view device, uint64_t last) {
+Result<std::optional<OutgoingPush>> OutboxSteps::NextPush(std::string_view device,
+                                                          const PushRange& which) {
   BatchBuilder builder;
   uint64_t through = 0;
   uint64_t unsent = 0;
-  RecordIterator rows = store_.GetView().Scan(kOutboxEntity, ScanOptions{});
-  while (builder.size() < kPushOperationsMax && rows.Next()) {
+  ScanOptions later;
+  if (which.after > 0) later.after = OperationId(which.after);
+  RecordIterator rows = store_.GetView().Scan(kOutboxEntity, later);
+  while (builder.size() < std::min(which.operations_max, kPushOperationsMax) && rows.Next()) {
     TIDEMARK_ASSIGN_OR_RETURN(const OutboxOperation operation, DecodeOperation(rows.value()));
-    if (operation.number > last) break;
+    if (operation.number > which.last) break;
     if (operation.state != OperationState::kPending) continue;
     const size_t bytes = operation.value.size() + operation.id.text().size();
     if (!builder.empty() && builder.payload_bytes() + bytes > kPushBytesMax) break;
-    TIDEMARK_ASSIGN_OR_RETURN(const SequenceNumber base, BaseOf(operation));
     const auto info = store_.FindEntity(operation.entity);
-    builder.Add({.entity = builder.Entity(
-                     operation.entity,
-                     info.has_value() ? std::optional(info->declaration.kind) : std::nullopt),
-                 .op = RowOpOf(operation.op),
-                 .id_form = operation.id.form(),
-                 .value_kind = operation.value_kind,
-                 .sequence = SequenceNumber(operation.number),
-                 .birth = {},
-                 .superseded = base,
-                 .id = operation.id.text(),
-                 .value = operation.value,
-                 .writer_time = operation.if_newer,
-                 .ended = {},
-                 .origin_birth = {},
-                 .origin_head = {}});
+    BatchRow row = RowOf(operation);
+    TIDEMARK_ASSIGN_OR_RETURN(row.superseded, BaseOf(operation));
+    row.entity = builder.Entity(
+        operation.entity, info.has_value() ? std::optional(info->declaration.kind) : std::nullopt);
+    builder.Add(row);
     through = operation.number;
     if (through > state_.sent_through) ++unsent;
   }
   TIDEMARK_RETURN_IF_ERROR(rows.status());
-  if (builder.empty()) return std::optional<std::string>{};
+  if (builder.empty()) return std::optional<OutgoingPush>{};
   if (through > state_.sent_through) {
     LocalChanges sending(store_, &state_);
     sending.state().sent_through = through;
     sending.state().sent += unsent;
     TIDEMARK_RETURN_IF_ERROR(sending.Commit());
   }
-  return std::optional<std::string>(builder.Finish({.kind = BatchKind::kPush,
-                                                    .store = replica_.source,
-                                                    .epoch = replica_.epoch,
-                                                    .device = std::string(device),
-                                                    .page = state_.answered_through,
-                                                    .origin = EncodeHex(replica_.incarnation)}));
+  OutgoingPush push{.operations = builder.size(), .through = through};
+  push.bytes = builder.Finish({.kind = BatchKind::kPush,
+                               .store = replica_.source,
+                               .epoch = replica_.epoch,
+                               .device = std::string(device),
+                               .page = state_.answered_through,
+                               .origin = EncodeHex(replica_.incarnation)});
+  return std::optional<OutgoingPush>(std::move(push));
 }
 
-Status OutboxSteps::TakeAnswers(const PushResult& result, PushTotals* totals) {
-  for (size_t first = 0; first < result.answers.size();) {
+Status OutboxSteps::TakeAnswers(const std::vector<PushAnswer>& answers, PushTotals* totals) {
+  for (size_t first = 0; first < answers.size();) {
     LocalChanges changes(store_, &state_);
     PushTotals sofar = *totals;
     size_t next = first;
-    while (next < result.answers.size() && next - first < kRecordsInOneStep &&
+    while (next < answers.size() && next - first < kRecordsInOneStep &&
            changes.batch().payload_bytes() < kBytesInOneStep) {
-      TIDEMARK_RETURN_IF_ERROR(TakeAnswer(result.answers[next++], &changes, &sofar));
+      TIDEMARK_RETURN_IF_ERROR(TakeAnswer(answers[next++], &changes, &sofar));
     }
     TIDEMARK_RETURN_IF_ERROR(changes.Commit());
     *totals = sofar;
     first = next;
   }
   return {};
+}
+
+Result<std::vector<PushAnswer>> OutboxSteps::Recognise(
+    const std::vector<KeptAnswer>& answers) const {
+  std::vector<PushAnswer> recognised;
+  for (const KeptAnswer& kept : answers) {
+    const RecordId row(OperationId(kept.answer.operation));
+    TIDEMARK_ASSIGN_OR_RETURN(const auto found, store_.Get(kOutboxEntity, row));
+    if (!found.has_value()) continue;
+    TIDEMARK_ASSIGN_OR_RETURN(const OutboxOperation operation, DecodeOperation(found->value));
+    if (OperationHash(RowOf(operation), operation.entity) != kept.operation_hash) continue;
+    recognised.push_back(kept.answer);
+  }
+  return recognised;
 }
 
 void OutboxSteps::TakeOffQueue(uint64_t number, LocalChanges* changes, LocalState* local) {
@@ -399,6 +424,7 @@ Status OutboxSteps::TakeAnswer(const PushAnswer& answer,
   }
   OutboxState& state = changes->state();
   state.answered_through = std::max(state.answered_through, answer.operation);
+  if (WasApplied(answer)) state.answered_version = std::max(state.answered_version, answer.version);
   TakeOffQueue(answer.operation, changes, local);
   if (WasApplied(answer)) {
     Apply(*operation, answer, changes, local);

@@ -8,17 +8,32 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "db/store.h"
 #include "format/batch.h"
 #include "format/status.h"
 #include "replication/internal/local_changes.h"
+#include "replication/internal/push_rows.h"
 #include "replication/internal/replica_state.h"
 #include "replication/outbox.h"
 #include "replication/push.h"
 #include "replication/replica.h"
 
 namespace tidemark::internal {
+
+/// Which pending operations to send.
+struct PushRange {
+  uint64_t after = 0;  ///< only with higher numbers
+  uint64_t last = 0;   ///< and none above it
+  size_t operations_max = kPushOperationsMax;
+};
+
+struct OutgoingPush {
+  std::string bytes;
+  size_t operations = 0;
+  uint64_t through = 0;  ///< number of the last of them
+};
 
 /// Thread-compatible: the replica's lock is held over every call.
 class OutboxSteps {
@@ -38,11 +53,13 @@ class OutboxSteps {
 
   // Pushing.
 
-  /// The first pending operations up to `last`, as the batch to send; nullopt: there are none. From
-  /// here on they may have reached the source.
-  Result<std::optional<std::string>> NextPush(std::string_view device, uint64_t last);
+  /// The first pending operations after `which.after`, as the batch to send; nullopt: there are
+  /// none. From here on they may have reached the source.
+  Result<std::optional<OutgoingPush>> NextPush(std::string_view device, const PushRange& which);
   /// One step for all answers of a push.
-  Status TakeAnswers(const PushResult& result, PushTotals* totals);
+  Status TakeAnswers(const std::vector<PushAnswer>& answers, PushTotals* totals);
+  /// Those of the answers that are to operations which are in the outbox, as they are there.
+  Result<std::vector<PushAnswer>> Recognise(const std::vector<KeptAnswer>& answers) const;
 
   // Pulling.
 
@@ -74,6 +91,7 @@ class OutboxSteps {
                        LocalChanges* changes,
                        LocalState* local,
                        uint64_t* number);
+  static BatchRow RowOf(const OutboxOperation& operation);
   Image ImageOf(const std::optional<Record>& visible) const;
   Result<SequenceNumber> BaseOf(const OutboxOperation& operation) const;
   /// A pending operation is none any more.

@@ -202,6 +202,15 @@ bool PushEvaluation::RefuseConflict(const Operation& operation, State* state, Pu
                     : "the record was deleted by somebody else");
 }
 
+const AnsweredRecord* PushEvaluation::FindAnswered(const std::string& entity,
+                                                   const std::string& id) const {
+  const auto here = answered_.find({entity, id});
+  if (here != answered_.end()) return &here->second;
+  if (earlier_ == nullptr) return nullptr;
+  const auto before = earlier_->find({entity, id});
+  return before == earlier_->end() ? nullptr : &before->second;
+}
+
 Result<PushEvaluation::State*> PushEvaluation::Load(const Operation& operation) {
   const auto key = std::pair(operation.info.number, std::string(operation.row.id));
   const auto known = by_id_.find(key);
@@ -217,9 +226,9 @@ Result<PushEvaluation::State*> PushEvaluation::Load(const Operation& operation) 
     state.hash_before = HashOf(state.value_kind, state.value);
     state.writer_time = state.before->writer_time;
   }
-  const auto answered = answered_.find({operation.info.name, state.id.text()});
-  if (answered != answered_.end()) {
-    const auto& [answer, deleted] = answered->second;
+  const AnsweredRecord* const answered = FindAnswered(operation.info.name, state.id.text());
+  if (answered != nullptr) {
+    const auto& [answer, deleted] = *answered;
     const bool applied =
         answer.outcome == PushOutcome::kDuplicate || answer.outcome == PushOutcome::kApplied;
     if (!applied) {

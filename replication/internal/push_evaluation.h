@@ -40,12 +40,28 @@ struct PushedRecord {
   std::vector<size_t> answers;        ///< those that its version and birth belong into
 };
 
+/// The last answer to an operation of a record that was answered before.
+struct AnsweredRecord {
+  PushAnswer answer;
+  bool deleted = false;  ///< the operation was a deletion
+};
+using AnsweredRecords =
+    std::map<std::pair<std::string, std::string>, AnsweredRecord>;  ///< by entity and id
+
 /// Used by one thread that holds the device's lock, for one push.
 class PushEvaluation {
  public:
-  /// `device` and `selection` must outlive it.
-  PushEvaluation(const Store& store, const std::string& device, const Selection& selection)
-      : store_(store), device_(device), selection_(selection), secret_(store.identity().secret) {}
+  /// All must outlive it. `earlier` are records of pushes that were sent before this one without
+  /// waiting for their answers; null: there are none.
+  PushEvaluation(const Store& store,
+                 const std::string& device,
+                 const Selection& selection,
+                 const AnsweredRecords* earlier = nullptr)
+      : store_(store),
+        device_(device),
+        selection_(selection),
+        earlier_(earlier),
+        secret_(store.identity().secret) {}
 
   /// Takes the next operation; an error is the store's, not the operation's.
   Status Add(const BatchView& rows, size_t index);
@@ -88,12 +104,8 @@ class PushEvaluation {
     std::vector<size_t> answers;
   };
 
-  /// The last answer to an operation of a record that was answered before.
-  struct Answered {
-    PushAnswer answer;
-    bool deleted = false;  // the operation was a deletion
-  };
-
+  /// null: no operation of the record was answered before.
+  const AnsweredRecord* FindAnswered(const std::string& entity, const std::string& id) const;
   Result<State*> Load(const Operation& operation);
   /// Fills what is wrong with the operation itself; false: nothing is.
   bool RefuseMalformed(const Operation& operation, PushAnswer* answer);
@@ -114,9 +126,10 @@ class PushEvaluation {
   const Store& store_;
   const std::string& device_;
   const Selection& selection_;
+  const AnsweredRecords* const earlier_;
   const HashSecret secret_;
   std::map<std::pair<EntityNumber, std::string>, State*> by_id_;
-  std::map<std::pair<std::string, std::string>, Answered> answered_;  // by entity and id
+  AnsweredRecords answered_;
   std::deque<State> states_;  // in the order of their first operations
   std::map<EntityNumber, RowChecker> checkers_;
   std::vector<PushAnswer> answers_;

@@ -21,6 +21,8 @@ std::string DeviceKey(char row, uint32_t device) {
   return key;
 }
 
+}  // namespace
+
 void AppendAnswer(std::string* out, const PushAnswer& answer) {
   AppendVarint(out, answer.operation);
   AppendVarint(out, static_cast<uint64_t>(answer.outcome));
@@ -48,8 +50,6 @@ PushAnswer ReadAnswer(ByteReader* reader) {
 bool IsSound(const PushAnswer& answer) {
   return static_cast<int>(answer.outcome) < kPushOutcomeCount;
 }
-
-}  // namespace
 
 std::string PushProgressKey(uint32_t device) {
   return DeviceKey(kProgressRow, device);

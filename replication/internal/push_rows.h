@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "format/coding.h"
 #include "format/status.h"
 #include "replication/push.h"
 
@@ -28,6 +29,12 @@ struct KeptAnswer {
   uint64_t operation_hash = 0;
   PushAnswer answer;  ///< without `current`
 };
+
+/// An answer as it stands in rows and files, without `current`.
+void AppendAnswer(std::string* out, const PushAnswer& answer);
+PushAnswer ReadAnswer(ByteReader* reader);
+/// False for what was never an answer.
+bool IsSound(const PushAnswer& answer);
 
 std::string PushProgressKey(uint32_t device);
 std::string PushAnswerKey(uint32_t device, uint64_t operation);

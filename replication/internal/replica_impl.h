@@ -1,6 +1,7 @@
 // The parts of a replica.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "format/batch.h"
+#include "replication/internal/bundle_file.h"
 #include "replication/internal/outbox_steps.h"
 #include "replication/internal/replica_state.h"
 #include "replication/internal/tracked_transfer.h"
@@ -46,6 +48,10 @@ class Replica::Impl {
   Status DropOperation(uint64_t number);
   Status ReplaceId(const IdReplacement& what);
   OutboxStatus Outbox() const;
+  Result<BundleApplied> ApplyBundle(const std::filesystem::path& path,
+                                    const std::function<void(const PullProgress&)>& progress);
+  Result<BundlePacked> PackBundle(const std::filesystem::path& path,
+                                  const BundleProgress& progress);
 
   std::unique_ptr<Store> store;
   std::unique_ptr<SyncTracker> tracker;
@@ -54,8 +60,16 @@ class Replica::Impl {
  private:
   // All but the drains require `mutex_`.
   Status CheckPage(const BatchHeader& header) const;
+  /// Whether the pages of a bundle can be begun with, or gone on with, by what is here.
+  Status CheckBundle(const BundleHeader& header) const;
+  bool HoldsNothing() const;
+  /// The replica goes on as `incarnation`.
+  Status Begin(const SessionInfo& session, const std::string& incarnation);
   Status FollowKinds(const BatchView& rows) const;
-  Result<ApplyResult> ApplyRows(const BatchView& rows, const BatchHeader& header);
+  /// `keeps_token`: there is nobody to be told now that the page is durable here.
+  Result<ApplyResult> ApplyRows(const BatchView& rows,
+                                const BatchHeader& header,
+                                bool keeps_token = false);
   Status Save(ReplicaState next);
   Result<uint64_t> Sweep();
   /// A pull that is under way.
@@ -72,6 +86,18 @@ class Replica::Impl {
   Status DrainQueue(const SessionInfo& session, std::string_view queue, Pulling* pull);
   Status Take(const Page& page, Pulling* pull);
   Status Acknowledge(Pulling* pull) const;
+  /// A bundle that is being applied.
+  struct Applying;
+  Status BeginBundle(const BundleHeader& header, uint64_t pages);
+  Status ApplyPages(Applying* applying);
+  Status ApplyCarried(const internal::BundleFrame& frame, Applying* applying);
+  Status ApplyAnswers(Applying* applying);
+  Status PackKeys(internal::BundleWriter* writer) const;
+  Status PackOperations(internal::BundleWriter* writer, const BundleProgress& progress);
+  /// Acknowledges the pages of bundles.
+  Status AcknowledgeCarried(Transport& transport);
+  /// Forgets keys that the source took, up to those of a page.
+  Status ForgetKeys(uint64_t session, uint64_t page);
   Result<PullResult> PullTracked(Transport& transport,
                                  const std::function<void(const PullProgress&)>& progress,
                                  internal::TrackedTransfer* tracked);

@@ -79,6 +79,10 @@ Hello Replica::Impl::MakeHello() const {
 
 Status Replica::Impl::BeginSession(const SessionInfo& session) {
   const std::lock_guard lock(mutex_);
+  return Begin(session, state_.incarnation);
+}
+
+Status Replica::Impl::Begin(const SessionInfo& session, const std::string& incarnation) {
   // Histories that branched from one backup may number their sessions alike.
   const bool other_history =
       !session.epoch.empty() && !state_.epoch.empty() && session.epoch != state_.epoch;
@@ -92,6 +96,7 @@ Status Replica::Impl::BeginSession(const SessionInfo& session) {
   next.epoch = session.epoch;
   next.session = session.number;
   next.page = 0;
+  next.incarnation = incarnation;
   if (session.reset) {
     next.sweep_through = store->last_sequence();
     next.reset_cut = session.cut;
@@ -140,7 +145,9 @@ Status Replica::Impl::FollowKinds(const BatchView& rows) const {
   return {};
 }
 
-Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows, const BatchHeader& header) {
+Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows,
+                                             const BatchHeader& header,
+                                             bool keeps_token) {
   TIDEMARK_RETURN_IF_ERROR(FollowKinds(rows));
   ApplyResult result;
   WriteBatch batch;
@@ -183,6 +190,7 @@ Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows, const BatchH
     next.position = header.token;
   }
   batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
+  if (keeps_token) batch.SetRow(CarriedKeyRow(header.session, header.page), header.token);
   TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat()).status());
   state_ = std::move(next);
   result.token = header.token;
@@ -306,6 +314,7 @@ Result<PullResult> Replica::Impl::PullTracked(
     const std::function<void(const PullProgress&)>& progress,
     internal::TrackedTransfer* tracked) {
   PullResult result;
+  TIDEMARK_RETURN_IF_ERROR(AcknowledgeCarried(transport));
   for (int attempt = 1;; ++attempt) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto session, transport.Start(MakeHello()));
     if (!session.has_value()) {

@@ -57,20 +57,20 @@ Result<PushTotals> Replica::Impl::PushTracked(
   // What has to wait for something is queued again behind it, and comes with the next push.
   const uint64_t last = outbox_.state().next_number - 1;
   while (true) {
-    TIDEMARK_ASSIGN_OR_RETURN(const auto batch, outbox_.NextPush(device_id, last));
+    TIDEMARK_ASSIGN_OR_RETURN(const auto batch, outbox_.NextPush(device_id, {.last = last}));
     if (!batch.has_value()) return totals;
     lock.unlock();
     if (!tracked->has_value()) {
       tracked->emplace(*tracker, kPushMember, BatchKind::kPush, std::vector<std::string>{});
     }
-    TIDEMARK_ASSIGN_OR_RETURN(const PushResult result, SendPush(transport, *batch));
-    (*tracked)->Note(*batch);
+    TIDEMARK_ASSIGN_OR_RETURN(const PushResult result, SendPush(transport, batch->bytes));
+    (*tracked)->Note(batch->bytes);
     lock.lock();
     const uint64_t pending = outbox_.state().pending;
     const uint64_t next = outbox_.state().next_number;
-    TIDEMARK_RETURN_IF_ERROR(outbox_.TakeAnswers(result, &totals));
+    TIDEMARK_RETURN_IF_ERROR(outbox_.TakeAnswers(result.answers, &totals));
     ++totals.pushes;
-    totals.bytes += batch->size();
+    totals.bytes += batch->bytes.size();
     if (outbox_.state().pending == pending && outbox_.state().next_number == next) {
       return {ErrorCode::kUnavailable, "the source answered none of the operations"};
     }

@@ -12,6 +12,13 @@ constexpr std::string_view kRowName = "the replica's state";
 
 }  // namespace
 
+std::string CarriedKeyRow(uint64_t session, uint64_t page) {
+  std::string key(kCarriedKeysPrefix);
+  AppendBigEndian64(&key, session);
+  AppendBigEndian64(&key, page);
+  return key;
+}
+
 std::string EncodeReplicaState(const ReplicaState& state) {
   std::string out(1, static_cast<char>(kVersion));
   AppendBytes(&out, state.device);

@@ -13,6 +13,10 @@ namespace tidemark {
 
 inline constexpr std::string_view kReplicaStateKey = "R/state";
 
+/// Tokens of pages that came in bundles and were not acknowledged yet, in the order of the pages.
+inline constexpr std::string_view kCarriedKeysPrefix = "R/k/";
+std::string CarriedKeyRow(uint64_t session, uint64_t page);
+
 struct ReplicaState {
   std::string device;
   std::string incarnation;  ///< 16 random bytes, made with the replica

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <shared_mutex>
@@ -21,6 +22,18 @@
 #include "replication/source.h"
 
 namespace tidemark {
+
+namespace internal {
+class BundleWriter;
+struct BundleFrame;
+
+/// What the pushes of one bundle have in common: each was made before those before it were
+/// answered.
+struct CarriedPushes {
+  AnsweredRecords records;          ///< of all that were handled; at most `kPushAnswersKept`
+  std::vector<KeptAnswer> answers;  ///< to the newest one, in order
+};
+}  // namespace internal
 
 using DevicePtr = std::shared_ptr<Device>;
 
@@ -44,8 +57,19 @@ class Source::Impl {
                        std::string_view entity,
                        const BatchRow& row) const;
 
-  Result<PushResult> Push(std::string_view bytes, const SelectionRule* limit);
+  /// `carried` is what the pushes of one bundle have in common; null: it came alone.
+  Result<PushResult> Push(std::string_view bytes,
+                          const SelectionRule* limit,
+                          internal::CarriedPushes* carried = nullptr);
   Result<PushResult> FindPush(std::string_view id) const;
+
+  Result<BundlePacked> PackBundle(std::string_view id,
+                                  const std::filesystem::path& path,
+                                  const BundlePackOptions& options,
+                                  const BundleProgress& progress);
+  Result<BundleTaken> ApplyBundle(const std::filesystem::path& path,
+                                  const std::filesystem::path& answers,
+                                  const BundleProgress& progress);
 
   std::vector<DeviceInfo> ListDevices();
   std::vector<DeviceInfo> FarthestBehind(size_t limit);
@@ -94,6 +118,20 @@ class Source::Impl {
   static bool IsKnown(const Device& device, const Hello& hello, const Epochs& epoch);
   /// Resets the marks of a device that is not known. True: the descriptor changed.
   static bool CheckWitness(Device& device, const Hello& hello, const Epochs& epoch);
+  /// The part of `StartSession` that requires the device's mutex.
+  Result<std::optional<SessionInfo>> StartLocked(Device& device, const Hello& hello);
+  /// A session whose pages are carried to a device that cannot be asked who it is. Fills the header
+  /// of its bundle.
+  Result<std::optional<SessionInfo>> StartCarried(std::string_view id,
+                                                  bool fresh,
+                                                  BundleHeader* header);
+  Status PackPages(const SessionInfo& session,
+                   internal::BundleWriter* writer,
+                   const BundleProgress& progress);
+  Status ApplyFrame(const internal::BundleFrame& frame,
+                    internal::CarriedPushes* carried,
+                    internal::BundleWriter* answers,
+                    BundleTaken* taken);
   /// Takes what the caller of a start may be shown at most. True: the descriptor changed.
   Result<bool> LimitTo(Device& device, const SelectionRule* limit);
   Result<SessionInfo> Begin(Device& device, const Epochs& epoch, bool with_descriptor);
@@ -122,6 +160,7 @@ class Source::Impl {
 
   // Of a push; all require the device's mutex.
   struct PushRun;
+  static void NoteCarried(const PushRun& run);
   Result<internal::PushProgress> LoadPushProgress(const Device& device) const;
   Status ForgetAnswers(const Device& device, uint64_t first, WriteBatch* batch) const;
   Status ForgetTakenAnswers(Device& device, PushRun* run);

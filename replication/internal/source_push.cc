@@ -5,6 +5,7 @@
 
 #include "format/coding.h"
 #include "format/hex.h"
+#include "replication/internal/carried_answers.h"
 #include "replication/internal/push_evaluation.h"
 #include "replication/internal/push_rows.h"
 #include "replication/internal/source_impl.h"
@@ -24,18 +25,9 @@ constexpr size_t kFormerIncarnations = 8;
 /// expires.
 constexpr size_t kWrittenInSessionMax = 10'000;
 
-/// What an operation says, but for the version that it builds on: a resend may know a newer one.
-uint64_t OperationHash(const BatchView& rows, size_t index) {
+uint64_t HashOfOperation(const BatchView& rows, size_t index) {
   const BatchRow row = rows.row(index);
-  std::string text;
-  text.push_back(static_cast<char>(row.op));
-  text.push_back(static_cast<char>(row.value_kind));
-  text.push_back(static_cast<char>(row.id_form));
-  AppendVarint(&text, static_cast<uint64_t>(row.writer_time.value_or(0)));
-  AppendBytes(&text, rows.entity_name(row.entity));
-  AppendBytes(&text, row.id);
-  AppendBytes(&text, row.value);
-  return Hash64(text);
+  return internal::OperationHash(row, rows.entity_name(row.entity));
 }
 
 Status CheckOperations(const BatchView& rows) {
@@ -63,6 +55,12 @@ Status StaleReplica() {
       ErrorCode::kIdempotencyMismatch,
       "this device has used these numbers for other operations: the replica is an older copy of "
       "itself, and has to go on under a new incarnation"};
+}
+
+Status StaleBundle() {
+  return {ErrorCode::kStalePage,
+          "the device has taken answers to these operations since, or goes on as another replica: "
+          "the bundle is an older one, or of an older copy of the replica"};
 }
 
 /// Fills what is known only in the commit, and tells the marks. `sequence` is the last one before
@@ -103,6 +101,11 @@ void Succeed(internal::PushProgress* progress, const std::string& incarnation) {
   progress->incarnation = incarnation;
 }
 
+bool WasFormer(const internal::PushProgress& progress, const std::string& incarnation) {
+  return std::find(progress.former.begin(), progress.former.end(), incarnation) !=
+         progress.former.end();
+}
+
 /// The answer to one whose condition never held when it was committed.
 PushAnswer RefusalOf(const BatchRow& row) {
   if (row.writer_time.has_value()) {
@@ -126,7 +129,8 @@ struct Source::Impl::PushRun {
   std::string incarnation;               // in hex
   internal::PushProgress progress;
   PushResult result;
-  bool is_kept = false;  // asked for by name, it answers as the first time
+  bool is_kept = false;                        // asked for by name, it answers as the first time
+  internal::CarriedPushes* carried = nullptr;  // of a bundle; null: the device hears at once
 };
 
 Result<internal::PushProgress> Source::Impl::LoadPushProgress(const Device& device) const {
@@ -135,7 +139,9 @@ Result<internal::PushProgress> Source::Impl::LoadPushProgress(const Device& devi
   return row.has_value() ? internal::DecodePushProgress(*row) : internal::PushProgress{};
 }
 
-Result<PushResult> Source::Impl::Push(std::string_view bytes, const SelectionRule* limit) {
+Result<PushResult> Source::Impl::Push(std::string_view bytes,
+                                      const SelectionRule* limit,
+                                      internal::CarriedPushes* carried) {
   TIDEMARK_ASSIGN_OR_RETURN(BatchView rows, BatchView::Parse(bytes, BatchKind::kPush));
   const BatchHeader header = rows.header();
   TIDEMARK_RETURN_IF_ERROR(CheckDeviceId(header.device));
@@ -157,27 +163,50 @@ Result<PushResult> Source::Impl::Push(std::string_view bytes, const SelectionRul
               .limit = limit,
               .incarnation = header.origin,
               .progress = {},
-              .result = {}};
+              .result = {},
+              .carried = carried};
   run.result.id = PushId(bytes);
   run.result.device = header.device;
   run.result.time = store_.runtime().clock().WallMilliseconds();
   TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+  if (carried != nullptr) {
+    // It may have lain for long: what is refused here resets nothing.
+    TIDEMARK_ASSIGN_OR_RETURN(run.progress, LoadPushProgress(*device));
+    if (WasFormer(run.progress, run.incarnation)) return StaleBundle();
+  }
   TIDEMARK_RETURN_IF_ERROR(CheckWrites(*device,
                                        {.device = header.device,
                                         .incarnation = *incarnation,
                                         .sent_through = kAnyOperation,
                                         .answered_through = header.page}));
   TIDEMARK_ASSIGN_OR_RETURN(run.progress, LoadPushProgress(*device));
-  if (std::find(run.progress.former.begin(), run.progress.former.end(), run.incarnation) !=
-      run.progress.former.end()) {
-    return StaleReplica();
-  }
+  if (WasFormer(run.progress, run.incarnation)) return StaleReplica();
   run.is_kept = std::find(run.progress.pushes.begin(), run.progress.pushes.end(), run.result.id) !=
                 run.progress.pushes.end();
   TIDEMARK_RETURN_IF_ERROR(ForgetTakenAnswers(*device, &run));
   TIDEMARK_RETURN_IF_ERROR(DeclareUnknown(*device, run));
   TIDEMARK_RETURN_IF_ERROR(PushRange(*device, &run, 0, run.rows.size()));
+  if (carried != nullptr) NoteCarried(run);
   return std::move(run.result);
+}
+
+/// The device does not have these answers: later pushes of the bundle go by them.
+void Source::Impl::NoteCarried(const PushRun& run) {
+  internal::CarriedPushes& carried = *run.carried;
+  carried.answers.clear();
+  for (size_t i = 0; i < run.result.answers.size(); ++i) {
+    const PushAnswer& answer = run.result.answers[i];
+    carried.answers.push_back({HashOfOperation(run.rows, i), answer});
+    const BatchRow row = run.rows.row(i);
+    internal::AnsweredRecord& record =
+        carried.records[{std::string(run.rows.entity_name(row.entity)), std::string(row.id)}];
+    record = {.answer = {.operation = answer.operation,
+                         .outcome = answer.outcome,
+                         .version = answer.version,
+                         .birth = answer.birth,
+                         .code = answer.code},
+              .deleted = row.op == RowOp::kDelete};
+  }
 }
 
 /// Adds to *batch what forgets the kept answers to operations below `first`.
@@ -190,14 +219,19 @@ Status Source::Impl::ForgetAnswers(const Device& device, uint64_t first, WriteBa
                          });
 }
 
-/// Answers below the push's first operation have arrived; those of another incarnation are void.
+/// Answers below the push's first operation have arrived, or, of pushes that are carried together,
+/// those that it says; those of another incarnation are void.
 Status Source::Impl::ForgetTakenAnswers(Device& device, PushRun* run) {
   internal::PushProgress& progress = run->progress;
   const bool other = progress.incarnation != run->incarnation;
   const uint64_t first = run->rows.sequence(0).value();
-  if (!other && first <= progress.taken_through) return StaleReplica();
+  const bool is_carried = run->carried != nullptr;
+  if (!other && first <= progress.taken_through) {
+    return is_carried ? StaleBundle() : StaleReplica();
+  }
+  const uint64_t taken = is_carried ? std::min(run->rows.header().page, first - 1) : first - 1;
   WriteBatch batch;
-  TIDEMARK_RETURN_IF_ERROR(ForgetAnswers(device, other ? kAnyOperation : first, &batch));
+  TIDEMARK_RETURN_IF_ERROR(ForgetAnswers(device, other ? kAnyOperation : taken + 1, &batch));
   if (other) {
     Succeed(&progress, run->incarnation);
     progress.handled_through = 0;
@@ -205,7 +239,7 @@ Status Source::Impl::ForgetTakenAnswers(Device& device, PushRun* run) {
   } else {
     progress.answers -= std::min<uint64_t>(progress.answers, batch.rows().size());
   }
-  progress.taken_through = first - 1;
+  progress.taken_through = other ? taken : std::max(progress.taken_through, taken);
   if (batch.empty()) return {};
   batch.SetRow(internal::PushProgressKey(device.descriptor.number),
                internal::EncodePushProgress(progress));
@@ -267,7 +301,7 @@ Result<std::vector<PushAnswer>> Source::Impl::FindKeptAnswers(const Device& devi
         const auto row, store_.GetRow(internal::PushAnswerKey(device.descriptor.number, number)));
     if (!row.has_value()) return StaleReplica();
     TIDEMARK_ASSIGN_OR_RETURN(KeptAnswer answer, internal::DecodeKeptAnswer(*row));
-    if (answer.operation_hash != OperationHash(run.rows, i)) return StaleReplica();
+    if (answer.operation_hash != HashOfOperation(run.rows, i)) return StaleReplica();
     if (answer.answer.outcome == PushOutcome::kApplied) {
       answer.answer.outcome = PushOutcome::kDuplicate;
     }
@@ -299,7 +333,10 @@ Status Source::Impl::TryPush(Device& device, PushRun* run, size_t begin, size_t 
   device.marks.Select(selection);
   TIDEMARK_ASSIGN_OR_RETURN(const std::vector<PushAnswer> kept,
                             FindKeptAnswers(device, *run, begin, end));
-  PushEvaluation evaluation(store_, device.descriptor.id, selection);
+  PushEvaluation evaluation(store_,
+                            device.descriptor.id,
+                            selection,
+                            run->carried != nullptr ? &run->carried->records : nullptr);
   for (size_t i = 0; i < begin; ++i) {
     evaluation.NoteAnswered(run->rows, i, run->result.answers[i]);
   }
@@ -337,7 +374,7 @@ Status Source::Impl::TryPush(Device& device, PushRun* run, size_t begin, size_t 
     device.SaveTo(&rows, changed);
     for (size_t i = kept.size(); i < answers.size(); ++i) {
       rows.SetRow(internal::PushAnswerKey(device.descriptor.number, answers[i].operation),
-                  internal::EncodeKeptAnswer({OperationHash(run->rows, begin + i), answers[i]}));
+                  internal::EncodeKeptAnswer({HashOfOperation(run->rows, begin + i), answers[i]}));
     }
     if (!run->is_kept) KeepPush(result, &progress, &rows);
     rows.SetRow(internal::PushProgressKey(device.descriptor.number),

@@ -116,27 +116,31 @@ Result<std::optional<SessionInfo>> Source::Impl::StartSession(const Hello& hello
   TIDEMARK_ASSIGN_OR_RETURN(const DevicePtr device, FindOrMake(hello.device));
   const std::lock_guard lock(device->mutex);
   TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
+  return StartLocked(*device, hello);
+}
+
+Result<std::optional<SessionInfo>> Source::Impl::StartLocked(Device& device, const Hello& hello) {
   Epochs epoch = CurrentEpoch();
-  if (ShowsLostHistory(*device, hello, epoch)) {
+  if (ShowsLostHistory(device, hello, epoch)) {
     TIDEMARK_RETURN_IF_ERROR(store_.BeginEpoch("a position proves that history was lost"));
     epoch = CurrentEpoch();
   }
-  TIDEMARK_RETURN_IF_ERROR(CheckWrites(*device, hello));
-  TIDEMARK_ASSIGN_OR_RETURN(const bool limit_changed, LimitTo(*device, hello.limit.get()));
-  const bool descriptor_changed = CheckWitness(*device, hello, epoch) || limit_changed;
-  const Selection selection = device->Resolve(store_);
-  if (!descriptor_changed && device->gaps.empty() && !MayOwe(store_, device->marks, selection)) {
+  TIDEMARK_RETURN_IF_ERROR(CheckWrites(device, hello));
+  TIDEMARK_ASSIGN_OR_RETURN(const bool limit_changed, LimitTo(device, hello.limit.get()));
+  const bool descriptor_changed = CheckWitness(device, hello, epoch) || limit_changed;
+  const Selection selection = device.Resolve(store_);
+  if (!descriptor_changed && device.gaps.empty() && !MayOwe(store_, device.marks, selection)) {
     return std::optional<SessionInfo>{};
   }
-  device->marks.Select(selection);
-  TIDEMARK_ASSIGN_OR_RETURN(SessionInfo info, Begin(*device, epoch, descriptor_changed));
+  device.marks.Select(selection);
+  TIDEMARK_ASSIGN_OR_RETURN(SessionInfo info, Begin(device, epoch, descriptor_changed));
   if (info.owed > 0 || info.reset || !info.gaps.empty()) {
     return std::optional<SessionInfo>(std::move(info));
   }
   // Nothing is owed: the session settles at once, or stays as unsettled as the older ones left it.
-  device->marks.FinishDrain(info.number);
-  CloseSession(*device);
-  TIDEMARK_RETURN_IF_ERROR(Save(*device, /*with_descriptor=*/false, /*sync=*/false));
+  device.marks.FinishDrain(info.number);
+  CloseSession(device);
+  TIDEMARK_RETURN_IF_ERROR(Save(device, /*with_descriptor=*/false, /*sync=*/false));
   return std::optional<SessionInfo>{};
 }
 

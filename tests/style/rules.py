@@ -11,6 +11,7 @@ HOMES = {
     r"rocksdb/.*": ("db/", "tests/db/", "tests/support/", "bench/"),
     r"flatbuffers/.*": ("format/batch", "format/internal/batch"),
     r"xxh(ash|3|_x86dispatch)\.h": ("format/checksum",),
+    r"zstd\.h": ("format/compression.cc",),
     r"simdjson\.h": ("format/json", "format/internal/json"),
     r"roaring/.*": ("format/sequence_set",),
     r"CLI/.*": ("tools/",),
