@@ -51,6 +51,7 @@ struct BundledSession {
 /// What a bundle is, and for whom.
 struct BundleHeader {
   BundleDirection direction = BundleDirection::kPull;
+  std::string id;           ///< 16 random bytes
   std::string store;        ///< 16 bytes, identity of the source's store; push: empty if not known
   std::string epoch;        ///< 16 bytes, identity of its history; push: empty if not known
   std::string device;       ///< for whom, or of whom
@@ -87,6 +88,7 @@ struct BundlePackOptions {
   /// earlier replica, if there was one, is reset should it come back. A device that never told its
   /// source who it is gets this without being asked.
   bool fresh = false;
+  size_t page_records = 1000;  ///< of one frame; 1 to 1,000
 };
 
 /// Bundles grow while they are packed; `total` of the same, or zero where it is not known.

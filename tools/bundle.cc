@@ -19,6 +19,7 @@ namespace {
 void AddHeaderFields(const BundleHeader& header, Fields* fields) {
   fields->insert(fields->end(),
                  {{"direction", BundleDirectionName(header.direction)},
+                  {"id", EncodeHex(header.id)},
                   {"device", header.device},
                   {"store", EncodeHex(header.store)},
                   {"epoch", EncodeHex(header.epoch)},

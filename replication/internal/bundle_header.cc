@@ -1,5 +1,7 @@
 #include "replication/internal/bundle_header.h"
 
+#include <array>
+
 #include "format/coding.h"
 #include "format/record.h"
 #include "format/stored_row.h"
@@ -65,6 +67,7 @@ Status CheckIdentities(const BundleHeader& header) {
     if (identity->size() != kIdentityBytes && !lacks)
       return Malformed("an identity is not 16 bytes");
   }
+  if (header.id.size() != kIdentityBytes) return Malformed("its id is not 16 bytes");
   if (header.incarnation.size() != kIdentityBytes)
     return Malformed("the incarnation is not 16 bytes");
   if (!CheckDeviceId(header.device).ok()) return Malformed("this names no device");
@@ -73,9 +76,16 @@ Status CheckIdentities(const BundleHeader& header) {
 
 }  // namespace
 
+std::string MakeBundleId(Runtime& runtime) {
+  std::array<uint8_t, kIdentityBytes> bytes{};
+  runtime.random().Fill(bytes);
+  return {bytes.begin(), bytes.end()};
+}
+
 std::string EncodeBundleHeader(const BundleHeader& header) {
   std::string out(1, static_cast<char>(kVersion));
   AppendVarint(&out, static_cast<uint64_t>(header.direction));
+  AppendBytes(&out, header.id);
   AppendBytes(&out, header.store);
   AppendBytes(&out, header.epoch);
   AppendBytes(&out, header.device);
@@ -96,6 +106,7 @@ Result<BundleHeader> DecodeBundleHeader(std::string_view bytes) {
     return Malformed("this is no direction: " + std::to_string(direction));
   }
   header.direction = static_cast<BundleDirection>(direction);
+  header.id = reader.Bytes();
   header.store = reader.Bytes();
   header.epoch = reader.Bytes();
   header.device = reader.Bytes();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "replication/internal/bundle_file.h"
+#include "replication/internal/bundle_header.h"
 #include "replication/internal/carried_answers.h"
 #include "replication/internal/replica_impl.h"
 
@@ -45,43 +46,46 @@ Status Replica::Impl::CheckBundle(const BundleHeader& header) const {
   if (session.number < state_.session) {
     return {ErrorCode::kStalePage, "a newer session of this device was begun here"};
   }
-  if (session.reset || begins) return {};
-  if (!state_.epoch.empty() && header.epoch != state_.epoch) {
+  // What was pushed since the session began is in no page of it, and would be undone by some.
+  const internal::OutboxState& outbox = outbox_.state();
+  const bool other_history = !state_.epoch.empty() && header.epoch != state_.epoch;
+  const bool anew = session.reset || begins;
+  if (!other_history && (session.cut < outbox.answered_version ||
+                         (!anew && pull.handled_through < outbox.answered_through))) {
+    return {ErrorCode::kStalePage,
+            "the bundle was packed before the source answered this device's last operations; pack "
+            "another one"};
+  }
+  if (anew) return {};
+  if (other_history) {
     return {ErrorCode::kWrongEpoch, "the bundle belongs to another history of its store"};
   }
-  const internal::OutboxState& outbox = outbox_.state();
   if (std::pair(pull.acked_session, pull.acked_page) > std::pair(state_.session, state_.page) ||
       pull.handled_through > outbox.sent_through) {
     return {ErrorCode::kConflict,
             "this replica is an older copy of itself, as its source knows it: sync, or reset the "
             "device at its source and pack another bundle"};
   }
-  if (outbox.answered_through > pull.handled_through) {
-    return {ErrorCode::kWrongEpoch,
-            "the source that packed the bundle does not know operations that it answered"};
-  }
   return {};
 }
 
-Status Replica::Impl::BeginBundle(const BundleHeader& header, uint64_t pages) {
+Result<bool> Replica::Impl::BeginBundle(const BundleHeader& header, uint64_t pages) {
   const SessionInfo& session = header.pull->session;
   const std::lock_guard lock(mutex_);
   if (!state_.source.empty() && header.store != state_.source) {
     return {ErrorCode::kWrongDevice, "the bundle is from another store than the earlier pages"};
   }
-  const bool applied = session.number == state_.session && header.epoch == state_.epoch &&
-                       header.incarnation == state_.incarnation && state_.page >= pages;
-  if (applied) return {};
-  TIDEMARK_RETURN_IF_ERROR(CheckBundle(header));
-  // What was pushed since the session began is in no page of it, and would be undone by some.
-  const bool same_history = state_.epoch.empty() || header.epoch == state_.epoch;
-  if (same_history && session.cut < outbox_.state().answered_version) {
-    return {ErrorCode::kStalePage,
-            "the bundle was packed before the source answered this device's last operations; pack "
-            "another one"};
+  const bool begun = session.number == state_.session && header.epoch == state_.epoch;
+  if (begun && header.id != state_.bundle) {
+    return {ErrorCode::kWrongEpoch,
+            "the replica is in another session of this number: the history of its source was lost "
+            "unnoticed; sync, so that the source notices"};
   }
+  if (begun && state_.page >= pages) return false;
+  TIDEMARK_RETURN_IF_ERROR(CheckBundle(header));
   TIDEMARK_RETURN_IF_ERROR(ForgetKeys(header.pull->acked_session, header.pull->acked_page));
-  return Begin(session, header.incarnation);
+  TIDEMARK_RETURN_IF_ERROR(Begin(session, header.incarnation, header.id));
+  return true;
 }
 
 Status Replica::Impl::ApplyCarried(const BundleFrame& frame, Applying* applying) {
@@ -164,9 +168,15 @@ Result<BundleApplied> Replica::Impl::ApplyBundle(
     TIDEMARK_RETURN_IF_ERROR(ApplyAnswers(&applying));
     return result;
   }
-  TIDEMARK_RETURN_IF_ERROR(BeginBundle(header, totals.pages));
+  TIDEMARK_ASSIGN_OR_RETURN(const bool lacks_pages, BeginBundle(header, totals.pages));
   result.pull.reset = header.pull->session.reset;
   result.pull.gaps = header.pull->session.gaps;
+  if (!lacks_pages) {
+    result.pull.pages = totals.pages;
+    result.pull.unchanged = totals.records;
+    TIDEMARK_ASSIGN_OR_RETURN(result.pull.deleted, FinishSession());
+    return result;
+  }
   applying.sofar = {
       .queue = std::string(kMainQueue), .queue_owed = totals.records, .owed = totals.records};
   std::vector<std::string> entities;
@@ -256,6 +266,7 @@ Result<BundlePacked> Replica::Impl::PackBundle(const std::filesystem::path& path
   {
     const std::lock_guard lock(mutex_);
     packed.header = {.direction = BundleDirection::kPush,
+                     .id = internal::MakeBundleId(store->runtime()),
                      .store = state_.source,
                      .epoch = state_.epoch,
                      .device = device_id,

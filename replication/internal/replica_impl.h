@@ -63,8 +63,10 @@ class Replica::Impl {
   /// Whether the pages of a bundle can be begun with, or gone on with, by what is here.
   Status CheckBundle(const BundleHeader& header) const;
   bool HoldsNothing() const;
-  /// The replica goes on as `incarnation`.
-  Status Begin(const SessionInfo& session, const std::string& incarnation);
+  /// The replica goes on as `incarnation`. `bundle` is what the session came in, if it was one.
+  Status Begin(const SessionInfo& session,
+               const std::string& incarnation,
+               const std::string& bundle);
   Status FollowKinds(const BatchView& rows) const;
   /// `keeps_token`: there is nobody to be told now that the page is durable here.
   Result<ApplyResult> ApplyRows(const BatchView& rows,
@@ -88,7 +90,8 @@ class Replica::Impl {
   Status Acknowledge(Pulling* pull) const;
   /// A bundle that is being applied.
   struct Applying;
-  Status BeginBundle(const BundleHeader& header, uint64_t pages);
+  /// False if all of its pages were applied before.
+  Result<bool> BeginBundle(const BundleHeader& header, uint64_t pages);
   Status ApplyPages(Applying* applying);
   Status ApplyCarried(const internal::BundleFrame& frame, Applying* applying);
   Status ApplyAnswers(Applying* applying);

@@ -79,10 +79,12 @@ Hello Replica::Impl::MakeHello() const {
 
 Status Replica::Impl::BeginSession(const SessionInfo& session) {
   const std::lock_guard lock(mutex_);
-  return Begin(session, state_.incarnation);
+  return Begin(session, state_.incarnation, /*bundle=*/{});
 }
 
-Status Replica::Impl::Begin(const SessionInfo& session, const std::string& incarnation) {
+Status Replica::Impl::Begin(const SessionInfo& session,
+                            const std::string& incarnation,
+                            const std::string& bundle) {
   // Histories that branched from one backup may number their sessions alike.
   const bool other_history =
       !session.epoch.empty() && !state_.epoch.empty() && session.epoch != state_.epoch;
@@ -97,6 +99,7 @@ Status Replica::Impl::Begin(const SessionInfo& session, const std::string& incar
   next.session = session.number;
   next.page = 0;
   next.incarnation = incarnation;
+  next.bundle = bundle;
   if (session.reset) {
     next.sweep_through = store->last_sequence();
     next.reset_cut = session.cut;

@@ -6,7 +6,8 @@
 namespace tidemark {
 namespace {
 
-constexpr uint8_t kVersion = 2;
+constexpr uint8_t kVersion = 3;
+constexpr uint8_t kVersionWithoutBundle = 2;
 constexpr uint8_t kVersionWithoutResetCut = 1;
 constexpr std::string_view kRowName = "the replica's state";
 
@@ -31,6 +32,7 @@ std::string EncodeReplicaState(const ReplicaState& state) {
   AppendVarint(&out, state.sweep_through.has_value() ? 1 : 0);
   AppendVarint(&out, state.sweep_through.value_or(kSequenceZero).value());
   AppendVarint(&out, state.reset_cut.value());
+  AppendBytes(&out, state.bundle);
   return out;
 }
 
@@ -49,6 +51,7 @@ Result<ReplicaState> DecodeReplicaState(std::string_view bytes) {
   const SequenceNumber through = reader.Sequence();
   if (sweeping) state.sweep_through = through;
   if (version != kVersionWithoutResetCut) state.reset_cut = reader.Sequence();
+  if (version > kVersionWithoutBundle) state.bundle = reader.Bytes();
   TIDEMARK_RETURN_IF_ERROR(CheckRowRead(reader, kRowName));
   return state;
 }

@@ -30,6 +30,8 @@ struct ReplicaState {
   std::optional<SequenceNumber> sweep_through;
   /// Cut of the newest session that was a reset: what the source did at or below it, pages told.
   SequenceNumber reset_cut;
+  /// Id of the bundle that `session` came in; empty if it came otherwise.
+  std::string bundle;
 };
 
 std::string EncodeReplicaState(const ReplicaState& state);

@@ -1,8 +1,7 @@
 // Bundles at the source: a session packed for a device, and what a device packed.
-#include <array>
-
 #include "format/hex.h"
 #include "replication/internal/bundle_file.h"
+#include "replication/internal/bundle_header.h"
 #include "replication/internal/carried_answers.h"
 #include "replication/internal/source_impl.h"
 
@@ -26,9 +25,7 @@ Result<std::optional<SessionInfo>> Source::Impl::StartCarried(std::string_view i
   const DeviceDescriptor& descriptor = device->descriptor;
   Hello hello{.device = std::string(id), .incarnation = descriptor.incarnation};
   if (fresh || hello.incarnation.empty()) {
-    std::array<uint8_t, 16> incarnation{};
-    store_.runtime().random().Fill(incarnation);
-    hello.incarnation.assign(incarnation.begin(), incarnation.end());
+    hello.incarnation = internal::MakeBundleId(store_.runtime());
     hello.fresh = true;
   }
   // Nobody is there whose token says more, or less.
@@ -42,6 +39,7 @@ Result<std::optional<SessionInfo>> Source::Impl::StartCarried(std::string_view i
   TIDEMARK_ASSIGN_OR_RETURN(const internal::PushProgress pushed, LoadPushProgress(*device));
   const Epochs epoch = CurrentEpoch();
   *header = {.direction = BundleDirection::kPull,
+             .id = internal::MakeBundleId(store_.runtime()),
              .store = epoch.store,
              .epoch = session->epoch,
              .device = std::string(id),
@@ -58,6 +56,7 @@ Result<std::optional<SessionInfo>> Source::Impl::StartCarried(std::string_view i
 }
 
 Status Source::Impl::PackPages(const SessionInfo& session,
+                               size_t page_records,
                                BundleWriter* writer,
                                const BundleProgress& progress) {
   // A reset that lists nothing has no page whose acknowledgement shows that it arrived: it is not
@@ -69,7 +68,7 @@ Status Source::Impl::PackPages(const SessionInfo& session,
   for (const std::string& queue : queues) {
     while (true) {
       TIDEMARK_ASSIGN_OR_RETURN(
-          const auto page, NextPage(session.id, {.records_max = kBatchRecordsMax, .queue = queue}));
+          const auto page, NextPage(session.id, {.records_max = page_records, .queue = queue}));
       if (!page.has_value()) break;
       TIDEMARK_RETURN_IF_ERROR(writer->Add(BundleFrameType::kPage, page->bytes, page->records));
       if (progress) progress(writer->totals().records, session.owed);
@@ -91,7 +90,7 @@ Result<BundlePacked> Source::Impl::PackBundle(std::string_view id,
     return packed;
   }
   TIDEMARK_RETURN_IF_ERROR(writer->Begin(packed.header));
-  TIDEMARK_RETURN_IF_ERROR(PackPages(*session, writer.get(), progress));
+  TIDEMARK_RETURN_IF_ERROR(PackPages(*session, options.page_records, writer.get(), progress));
   TIDEMARK_RETURN_IF_ERROR(writer->Finish());
   packed.totals = writer->totals();
   return packed;
@@ -136,6 +135,7 @@ Result<BundleTaken> Source::Impl::ApplyBundle(const std::filesystem::path& path,
     TIDEMARK_ASSIGN_OR_RETURN(writer, BundleWriter::Create(answers));
     TIDEMARK_RETURN_IF_ERROR(
         writer->Begin({.direction = BundleDirection::kAnswers,
+                       .id = internal::MakeBundleId(store_.runtime()),
                        .store = epoch.store,
                        .epoch = epoch.epoch,
                        .device = header.device,

@@ -126,6 +126,7 @@ class Source::Impl {
                                                   bool fresh,
                                                   BundleHeader* header);
   Status PackPages(const SessionInfo& session,
+                   size_t page_records,
                    internal::BundleWriter* writer,
                    const BundleProgress& progress);
   Status ApplyFrame(const internal::BundleFrame& frame,
