@@ -44,9 +44,11 @@ constexpr std::array<Named<ReferencePolicy>, 3> kPolicyNames = {{
     {ReferencePolicy::kOff, "off"},
 }};
 
-constexpr std::array<Named<ConflictPolicy>, 2> kConflictNames = {{
+constexpr std::array<Named<ConflictPolicy>, 4> kConflictNames = {{
     {ConflictPolicy::kReject, "reject"},
     {ConflictPolicy::kLastWriter, "last_writer"},
+    {ConflictPolicy::kByField, "by_field"},
+    {ConflictPolicy::kCallback, "callback"},
 }};
 
 template <typename Table, typename Value>
@@ -369,6 +371,17 @@ void WriteRetention(const Retention& retention, JsonWriter* writer) {
 
 }  // namespace
 
+std::string_view ConflictPolicyName(ConflictPolicy policy) {
+  return NameIn(kConflictNames, policy);
+}
+
+std::optional<ConflictPolicy> ConflictPolicyNamed(std::string_view name) {
+  for (const auto& [policy, known] : kConflictNames) {
+    if (known == name) return policy;
+  }
+  return std::nullopt;
+}
+
 std::string DeclarationToJson(const EntityDeclaration& declaration) {
   JsonWriter writer;
   writer.BeginObject().Key("kind").String(NameIn(kKindNames, declaration.kind));
@@ -387,7 +400,7 @@ std::string DeclarationToJson(const EntityDeclaration& declaration) {
   writer.Key("time_field").String(declaration.time_field);
   WriteRetention(declaration.retention, &writer);
   if (declaration.conflicts != ConflictPolicy::kReject) {
-    writer.Key("conflicts").String(NameIn(kConflictNames, declaration.conflicts));
+    writer.Key("conflicts").String(ConflictPolicyName(declaration.conflicts));
   }
   WriteKeys(declaration.keys, &writer);
   writer.EndObject();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/record.h"
@@ -72,7 +73,15 @@ enum class ReferencePolicy : uint8_t { kWarn, kStrict, kOff };
 enum class ConflictPolicy : uint8_t {
   kReject,      ///< it is refused, and kept at the device as one that failed
   kLastWriter,  ///< it goes, and the version that it replaces is kept in `_conflicts`
+  kByField,   ///< the fields that it changed go, the others stay; the same is kept. Deletions, and
+              ///< values that are no JSON objects, are refused
+  kCallback,  ///< the application decides (`SourceOptions::conflict_resolver`); without: refused
 };
+
+/// "reject", "last_writer", "by_field", "callback".
+std::string_view ConflictPolicyName(ConflictPolicy policy);
+/// nullopt for a name that is none.
+std::optional<ConflictPolicy> ConflictPolicyNamed(std::string_view name);
 
 /// Events older or further back than any set bound are trimmed (contract 24).
 struct Retention {

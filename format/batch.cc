@@ -114,6 +114,8 @@ struct Columns {
         stay_key(ColumnOf(table.stay_key())),
         stay_value(ColumnOf(table.stay_value())),
         stay_from(ColumnOf(table.stay_from())),
+        changed_end(ColumnOf(table.changed_end())),
+        changed(ColumnOf(table.changed())),
         id_end(ColumnOf(table.id_end())),
         ids(ColumnOf(table.ids())),
         value_end(ColumnOf(table.value_end())),
@@ -142,6 +144,8 @@ struct Columns {
   Column stay_key;
   Column stay_value;
   Column stay_from;
+  Column changed_end;
+  Column changed;
   Column id_end;
   Column ids;
   Column value_end;
@@ -169,6 +173,7 @@ class ColumnChecker {
     const size_t value_max = kind_ == BatchKind::kSegment ? kLocalValueBytesMax : kValueBytesMax;
     TIDEMARK_RETURN_IF_ERROR(
         CheckEnds("value_end", columns_.value_end, rows_, columns_.values.size, 0, value_max));
+    TIDEMARK_RETURN_IF_ERROR(CheckChanged());
     return CheckIdText();
   }
 
@@ -203,7 +208,8 @@ class ColumnChecker {
     const size_t stays = columns_.stay_row.size;
     TIDEMARK_RETURN_IF_ERROR(CheckLength("stay_key", columns_.stay_key, stays));
     TIDEMARK_RETURN_IF_ERROR(CheckLength("stay_value", columns_.stay_value, stays));
-    return CheckLength("stay_from", columns_.stay_from, stays);
+    TIDEMARK_RETURN_IF_ERROR(CheckLength("stay_from", columns_.stay_from, stays));
+    return CheckOptionalLength("changed_end", columns_.changed_end, rows_);
   }
 
  private:
@@ -348,6 +354,16 @@ class ColumnChecker {
     });
   }
 
+  Status CheckChanged() const {
+    if (columns_.changed_end.absent()) {
+      if (columns_.changed.absent()) return {};
+      return MalformedBatch("changed without changed_end");
+    }
+    if (kind_ != BatchKind::kPush) return MalformedBatch("changed is of pushes only");
+    return CheckEnds(
+        "changed_end", columns_.changed_end, rows_, columns_.changed.size, 0, kChangedBytesMax);
+  }
+
   Status CheckEnded() const {
     TIDEMARK_RETURN_IF_ERROR(CheckAll(columns_.ended_row.size, "ended stay", [this](size_t i) {
       const uint16_t before =
@@ -471,6 +487,8 @@ Result<BatchView> BatchView::Parse(std::string_view bytes, BatchKind kind, Trust
   view.time_present_ = columns.time_present.bytes;
   view.origin_birth_column_ = columns.origin_birth.bytes;
   view.origin_head_column_ = columns.origin_head.bytes;
+  view.changed_end_column_ = columns.changed_end.bytes;
+  view.changed_ = columns.changed.text();
   view.ids_ = columns.ids.text();
   view.values_ = columns.values.text();
   view.first_ = columns.first;
@@ -610,6 +628,7 @@ BatchRow BatchView::row(size_t index) const {
     row.origin_birth = SequenceNumber(Load<uint64_t>(origin_birth_column_, index));
     row.origin_head = SequenceNumber(Load<uint64_t>(origin_head_column_, index));
   }
+  if (changed_end_column_ != nullptr) row.changed = Piece(changed_, changed_end_column_, index);
   if (!ended_.empty()) {
     row.ended = std::span(ended_).subspan(ended_begin_[index],
                                           ended_begin_[index + 1] - ended_begin_[index]);

@@ -59,6 +59,9 @@ struct BatchRow {
   std::span<const OpenStay> stays = {};  ///< log: values of declared keys that a live row has
   SequenceNumber origin_birth;           ///< log of a replica: the life at its source, or zero
   SequenceNumber origin_head;            ///< log of a replica: the version at its source, or zero
+  /// Push: the members of the value that the operation changed, as a JSON array of names; empty
+  /// where it is not said.
+  std::string_view changed = {};
 };
 
 /// What stands before the rows. Only the fields that a kind needs are set.
@@ -105,7 +108,8 @@ class BatchBuilder {
   void AddPicked(const BatchView& from, std::span<const PickedRow> picked, uint16_t entity);
 
   size_t size() const;
-  /// Bytes of ids and values so far; the encoded batch adds about 24 bytes a row.
+  /// Bytes of ids, values and names of changed members so far; the encoded batch adds about 24
+  /// bytes a row.
   size_t payload_bytes() const;
   bool empty() const { return size() == 0; }
 
@@ -195,8 +199,10 @@ class BatchView {
   const uint8_t* origin_birth_column_ = nullptr;
   const uint8_t* origin_head_column_ = nullptr;
   const uint8_t* entity_kind_column_ = nullptr;
+  const uint8_t* changed_end_column_ = nullptr;
   std::string_view ids_;
   std::string_view values_;
+  std::string_view changed_;
   uint64_t first_ = 0;
   std::vector<EndedStay> ended_;
   std::vector<uint32_t> ended_begin_;  // by row, size_ + 1 entries, or empty
@@ -209,6 +215,6 @@ Hash128 BatchChecksum(std::string_view batch);
 
 /// Batch format written by this build, as `major.minor`; any minor of the same major is read.
 inline constexpr int kBatchFormatMajor = 1;
-inline constexpr int kBatchFormatMinor = 2;
+inline constexpr int kBatchFormatMinor = 3;
 
 }  // namespace tidemark

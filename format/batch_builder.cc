@@ -97,6 +97,8 @@ struct BatchBuilder::Columns {
   std::vector<uint16_t> stay_key;
   std::vector<uint64_t> stay_value;
   std::vector<uint64_t> stay_from;
+  std::vector<uint32_t> changed_end;  // one element a row from the first that says something on
+  std::string changed;
   std::string ids;
   std::string values;
   std::string names;
@@ -123,6 +125,7 @@ struct BatchBuilder::Columns {
   void NoteSequence(uint64_t number, uint64_t born);
   void AddEnded(const BatchRow& row);
   void AddStays(const BatchRow& row);
+  void AddChanged(std::string_view members);
   bool IsSequenceImplied() const { return all_unnumbered || (contiguous && sequence[0] != 0); }
   void EncodeHead(const BatchHeader& header);
 };
@@ -163,6 +166,8 @@ void BatchBuilder::Columns::Clear() {
   stay_key.clear();
   stay_value.clear();
   stay_from.clear();
+  changed_end.clear();
+  changed.clear();
   ids.clear();
   values.clear();
   names.clear();
@@ -216,12 +221,23 @@ void BatchBuilder::Columns::AddStays(const BatchRow& row) {
   }
 }
 
+// Rows before this one that said nothing end where the ones before them do.
+void BatchBuilder::Columns::AddChanged(std::string_view members) {
+  changed_end.resize(rows, static_cast<uint32_t>(changed.size()));
+  changed.append(members);
+  changed_end.push_back(static_cast<uint32_t>(changed.size()));
+}
+
 // Encodes all but the bytes of the values, as a FlatBuffer that ends in an empty `values` vector:
 // what is created first stands last. Writing the true length over that vector's and appending the
 // bytes makes the same FlatBuffer as creating it whole, and saves one copy of all values.
 void BatchBuilder::Columns::EncodeHead(const BatchHeader& header) {
   const auto values_field = flat.CreateVector(static_cast<const uint8_t*>(nullptr), 0);
   const auto ids_field = EncodeBytes(&flat, ids);
+  const bool any_changed = !changed_end.empty();
+  if (any_changed) changed_end.resize(rows, static_cast<uint32_t>(changed.size()));
+  const auto changed_field = EncodeBytes(&flat, changed);
+  const auto changed_end_field = Encode(&flat, changed_end, any_changed);
   const auto value_end_field = EncodeRows(&flat, value_end, rows, true);
   const auto id_end_field = EncodeRows(&flat, id_end, rows, true);
   const bool any_stay = !stay_row.empty();
@@ -296,6 +312,8 @@ void BatchBuilder::Columns::EncodeHead(const BatchHeader& header) {
   table.add_stay_key(stay_key_field);
   table.add_stay_value(stay_value_field);
   table.add_stay_from(stay_from_field);
+  table.add_changed_end(changed_end_field);
+  table.add_changed(changed_field);
   flat.Finish(table.Finish());
 }
 
@@ -338,6 +356,7 @@ void BatchBuilder::Add(const BatchRow& row) {
   if (row.writer_time.has_value()) columns.AddTime(at, *row.writer_time);
   if (!row.ended.empty()) columns.AddEnded(row);
   if (!row.stays.empty()) columns.AddStays(row);
+  if (!row.changed.empty()) columns.AddChanged(row.changed);
   columns.ids.append(row.id);
   columns.values.append(row.value);
   columns.id_end[at] = static_cast<uint32_t>(columns.ids.size());
@@ -406,7 +425,7 @@ size_t BatchBuilder::size() const {
 }
 
 size_t BatchBuilder::payload_bytes() const {
-  return columns_->ids.size() + columns_->values.size();
+  return columns_->ids.size() + columns_->values.size() + columns_->changed.size();
 }
 
 std::string BatchBuilder::Finish(const BatchHeader& header) {

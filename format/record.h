@@ -19,7 +19,9 @@ inline constexpr size_t kValueBytesMax = 1024 * 1024;  ///< one value; larger on
 inline constexpr size_t kLocalValueBytesMax = 2 * kValueBytesMax;  ///< of the engine's own tables,
                                                                    ///< which wrap others' values
 inline constexpr size_t kDeviceIdBytesMax = 128;                   ///< device ids
-inline constexpr size_t kBatchRecordsMax = 1000;                   ///< records in one batch
+inline constexpr size_t kChangedBytesMax =
+    256 * 1024;                                   ///< names of the members that a device changed
+inline constexpr size_t kBatchRecordsMax = 1000;  ///< records in one batch
 inline constexpr size_t kBatchBytesMax = 4 * 1024 * 1024;  ///< a batch, encoded; one record may
                                                            ///< exceed it only by its own size
 

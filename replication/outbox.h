@@ -46,6 +46,9 @@ struct OutboxOperation {
   ValueKind value_kind = ValueKind::kBytes;
   std::string value;
   std::optional<int64_t> if_newer;  ///< the writer's timestamp, if it goes by that
+  /// Put: the members of the value that differ from what was here before, as a JSON array of names;
+  /// absent when one of the two was no JSON object, or the names take more than `kChangedBytesMax`.
+  std::optional<std::string> changed = {};
   OperationState state = OperationState::kPending;
   uint64_t attempts = 0;   ///< times that it was answered without being applied
   int64_t created_at = 0;  ///< milliseconds since 1970

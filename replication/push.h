@@ -54,6 +54,9 @@ struct PushAnswer {
   SequenceNumber birth;    ///< applied: of its life
   /// Applied, and the record is none that the device may see: it drops its copy.
   bool outside = false;
+  /// Applied, and the record is not as the device wrote it: what others changed meanwhile is in it,
+  /// too. The device gets it as an update.
+  bool merged = false;
   std::string code;   ///< why it was not applied: an error's name, or that of a row's fault
   std::string field;  ///< the field at fault, where there is one
   std::string message;

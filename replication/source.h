@@ -16,6 +16,7 @@
 #include "format/batch.h"
 #include "format/status.h"
 #include "replication/bundle.h"
+#include "replication/conflict.h"
 #include "replication/push.h"
 #include "replication/queue.h"
 #include "replication/selection.h"
@@ -37,6 +38,9 @@ struct SourceOptions {
   /// Bounds what absent devices hold back (contract 18); a device beyond is reset at its next
   /// start.
   std::optional<uint64_t> held_tombstones_max = {};
+  /// Decides conflicts of entities that are declared `ConflictPolicy::kCallback`; without it they
+  /// are refused.
+  ConflictResolver conflict_resolver = {};
 };
 
 /// Opens a session. A plain start carries only the device id; the native hello also carries the

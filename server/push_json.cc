@@ -30,6 +30,7 @@ void WriteAnswer(JsonWriter* writer, const PushAnswer& answer) {
     writer->Key("birth").Unsigned(answer.birth.value());
   }
   if (answer.outside) writer->Key("outside").Bool(true);
+  if (answer.merged) writer->Key("merged").Bool(true);
   if (!answer.code.empty()) writer->Key("code").String(answer.code);
   if (!answer.field.empty()) writer->Key("field").String(answer.field);
   if (!answer.message.empty()) writer->Key("message").String(answer.message);
@@ -84,6 +85,8 @@ Result<PushAnswer> ReadAnswer(const JsonField& element) {
       answer.birth = SequenceNumber(static_cast<uint64_t>(member.integer));
     } else if (name == "outside") {
       answer.outside = member.boolean;
+    } else if (name == "merged") {
+      answer.merged = member.boolean;
     } else if (name == "code") {
       answer.code = member.text;
     } else if (name == "field") {

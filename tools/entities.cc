@@ -112,7 +112,7 @@ void DeclareDeclare(Arguments& arguments, DeclareOptions& options) {
                  "A key that selections may go by: FIELD, or FIELD+FIELD; give it several times");
   arguments.Choice("--conflicts",
                    options.conflicts,
-                   {"reject", "last_writer"},
+                   {"reject", "last_writer", "by_field", "callback"},
                    "What becomes of a device's write whose record somebody else changed meanwhile");
   arguments.Share("--max-delete-share",
                   options.delete_share_max,
@@ -166,10 +166,7 @@ Status ApplyOptions(const DeclareOptions& options, EntityDeclaration& declaratio
   if (!options.id_fields.empty()) declaration.id_fields = options.id_fields;
   if (!options.keys.empty()) declaration.keys.clear();
   for (const std::string& key : options.keys) declaration.keys.push_back({SplitFields(key)});
-  if (!options.conflicts.empty()) {
-    declaration.conflicts =
-        options.conflicts == "reject" ? ConflictPolicy::kReject : ConflictPolicy::kLastWriter;
-  }
+  if (const auto policy = ConflictPolicyNamed(options.conflicts)) declaration.conflicts = *policy;
   if (options.delete_share_max) declaration.delete_share_max = options.delete_share_max;
   if (options.retain_age) {
     TIDEMARK_ASSIGN_OR_RETURN(declaration.retention.age_ms, ParseDuration(*options.retain_age));

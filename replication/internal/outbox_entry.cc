@@ -108,6 +108,8 @@ Status ReadMember(const JsonField& member, OutboxOperation* operation) {
     operation->created_at = member.integer;
   } else if (name == "ifNewer") {
     operation->if_newer = member.integer;
+  } else if (name == "changed") {
+    operation->changed = member.text;
   } else if (name == "bytes") {
     operation->value_kind = member.boolean ? ValueKind::kBytes : ValueKind::kJson;
   } else if (name == "error") {
@@ -136,6 +138,7 @@ std::string EncodeOperation(const OutboxOperation& operation) {
   writer.Key("attempts").Unsigned(operation.attempts);
   writer.Key("createdAt").Integer(operation.created_at);
   if (operation.if_newer.has_value()) writer.Key("ifNewer").Integer(*operation.if_newer);
+  if (operation.changed.has_value()) writer.Key("changed").Raw(*operation.changed);
   writer.Key("bytes").Bool(operation.value_kind != ValueKind::kJson);
   WriteError(&writer, operation.error);
   writer.Key("payloadBytes").Unsigned(payload.size());

@@ -8,6 +8,7 @@
 #include "format/hex.h"
 #include "format/json.h"
 #include "replication/internal/carried_answers.h"
+#include "replication/internal/field_merge.h"
 #include "replication/internal/outbox_entry.h"
 #include "replication/uuid.h"
 
@@ -35,6 +36,15 @@ RowOp RowOpOf(WriteOp op) {
   return op == WriteOp::kPut      ? RowOp::kPut
          : op == WriteOp::kDelete ? RowOp::kDelete
                                   : RowOp::kAppend;
+}
+
+/// What the operation changes of what is here; not said where members are not told apart.
+std::optional<std::string> ChangedBy(const OutboxOperation& operation,
+                                     const std::optional<Record>& before) {
+  const bool compares = operation.op == WriteOp::kPut && operation.value_kind == ValueKind::kJson &&
+                        before.has_value() && before->value_kind == ValueKind::kJson;
+  if (!compares) return std::nullopt;
+  return ChangedMembers(before->value, operation.value);
 }
 
 bool WasApplied(const PushAnswer& answer) {
@@ -173,15 +183,14 @@ Image OutboxSteps::ImageOf(const std::optional<Record>& visible) const {
 
 Status OutboxSteps::Enqueue(OutboxOperation operation, bool replace, LocalChanges* changes) {
   TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local, changes->Find(operation.entity, operation.id));
-  if (!local->record.has_value()) {
-    TIDEMARK_ASSIGN_OR_RETURN(const auto visible, changes->Visible(operation.entity, operation.id));
-    changes->Begin(local, ImageOf(visible));
-  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto visible, changes->Visible(operation.entity, operation.id));
+  if (!local->record.has_value()) changes->Begin(local, ImageOf(visible));
+  operation.changed = ChangedBy(operation, visible);
   OutboxState& state = changes->state();
   operation.number = state.next_number;
   bool is_needed = true;
   if (replace) {
-    TIDEMARK_ASSIGN_OR_RETURN(is_needed, Replace(operation, changes, local, &operation.number));
+    TIDEMARK_ASSIGN_OR_RETURN(is_needed, Replace(&operation, changes, local));
   }
   changes->Show(operation.entity, operation.id, operation);
   if (!is_needed) {
@@ -199,23 +208,25 @@ Status OutboxSteps::Enqueue(OutboxOperation operation, bool replace, LocalChange
 
 // The new operation takes the place of the first one that it replaces (decisions B19, B20): what
 // was written between them may build on it. What may have been sent stays.
-Result<bool> OutboxSteps::Replace(const OutboxOperation& operation,
+Result<bool> OutboxSteps::Replace(OutboxOperation* operation,
                                   LocalChanges* changes,
-                                  LocalState* local,
-                                  uint64_t* number) {
+                                  LocalState* local) {
   const std::vector<uint64_t>& numbers = local->record->operations;
   while (!numbers.empty()) {
     const uint64_t last = numbers.back();
     TIDEMARK_ASSIGN_OR_RETURN(const auto queued, changes->FindOperation(last));
     const bool sent = last <= changes->state().sent_through;
     const bool replaced = queued.has_value() && !sent &&
-                          (operation.op == WriteOp::kDelete || queued->op == operation.op);
+                          (operation->op == WriteOp::kDelete || queued->op == operation->op);
     if (!replaced) break;  // what stays keeps its place before the new one
-    *number = last;
+    operation->number = last;
+    operation->changed = queued->changed.has_value() && operation->changed.has_value()
+                             ? JoinedMembers(*queued->changed, *operation->changed)
+                             : std::nullopt;
     TakeOffQueue(last, changes, local);
   }
   // A record that the source never had, nor will, need not be deleted there.
-  const bool unknown = operation.op == WriteOp::kDelete && numbers.empty() &&
+  const bool unknown = operation->op == WriteOp::kDelete && numbers.empty() &&
                        local->record->base == kSequenceZero && !local->image.present;
   return !unknown;
 }
@@ -315,11 +326,13 @@ Result<std::optional<OutgoingPush>> OutboxSteps::NextPush(std::string_view devic
     TIDEMARK_ASSIGN_OR_RETURN(const OutboxOperation operation, DecodeOperation(rows.value()));
     if (operation.number > which.last) break;
     if (operation.state != OperationState::kPending) continue;
-    const size_t bytes = operation.value.size() + operation.id.text().size();
+    const std::string_view changed = operation.changed ? *operation.changed : std::string_view();
+    const size_t bytes = operation.value.size() + operation.id.text().size() + changed.size();
     if (!builder.empty() && builder.payload_bytes() + bytes > kPushBytesMax) break;
     const auto info = store_.FindEntity(operation.entity);
     BatchRow row = RowOf(operation);
     TIDEMARK_ASSIGN_OR_RETURN(row.superseded, BaseOf(operation));
+    row.changed = changed;
     row.entity = builder.Entity(
         operation.entity, info.has_value() ? std::optional(info->declaration.kind) : std::nullopt);
     builder.Add(row);
@@ -455,6 +468,7 @@ void OutboxSteps::Apply(const OutboxOperation& operation,
                         LocalChanges* changes,
                         LocalState* local) {
   const bool present = operation.op != WriteOp::kDelete && !answer.outside;
+  if (answer.merged && !answer.outside) return ApplyMerged(operation, answer, local);
   local->record->base = present ? answer.version : kSequenceZero;
   if (answer.version <= replica_.reset_cut) return;  // the reset's pages tell what became of it
   // A page that told of this version, or that it left, was made after it was written. Operations
@@ -474,6 +488,23 @@ void OutboxSteps::Apply(const OutboxOperation& operation,
   if (!present || replica_.sweep_through.has_value()) {
     changes->Fence(operation.entity, operation.id, answer.version);
   }
+}
+
+// The source has it otherwise than it was written here, and says how with a page. Until then what
+// was written is shown, under the version that it was written on: a later operation builds on that
+// one, as it does not know of the newer one either.
+void OutboxSteps::ApplyMerged(const OutboxOperation& operation,
+                              const PushAnswer& answer,
+                              LocalState* local) const {
+  Image& image = local->image;
+  const bool told = answer.version <= replica_.reset_cut || answer.version <= image.head;
+  if (told || operation.op == WriteOp::kDelete) return;
+  image.present = true;
+  image.id_form = operation.id.form();
+  image.value_kind = operation.value_kind;
+  image.value = operation.value;
+  image.session = replica_.session;
+  local->image_changed = true;
 }
 
 void OutboxSteps::Fail(OutboxOperation operation, const PushAnswer& answer, LocalChanges* changes) {

@@ -86,11 +86,8 @@ class OutboxSteps {
   Status CheckWrite(const WriteOperation& written) const;
   Status Enqueue(OutboxOperation operation, bool replace, LocalChanges* changes);
   /// Takes operations that the new one makes needless off the queue. Answers whether anything is
-  /// left to be sent, and the number that the new one may have.
-  Result<bool> Replace(const OutboxOperation& operation,
-                       LocalChanges* changes,
-                       LocalState* local,
-                       uint64_t* number);
+  /// left to be sent. The new one takes the number, and what they changed it changes, too.
+  Result<bool> Replace(OutboxOperation* operation, LocalChanges* changes, LocalState* local);
   static BatchRow RowOf(const OutboxOperation& operation);
   Image ImageOf(const std::optional<Record>& visible) const;
   Result<SequenceNumber> BaseOf(const OutboxOperation& operation) const;
@@ -105,6 +102,9 @@ class OutboxSteps {
              const PushAnswer& answer,
              LocalChanges* changes,
              LocalState* local);
+  void ApplyMerged(const OutboxOperation& operation,
+                   const PushAnswer& answer,
+                   LocalState* local) const;
   static void Fail(OutboxOperation operation, const PushAnswer& answer, LocalChanges* changes);
 
   Store& store_;

@@ -4,6 +4,8 @@
 
 #include "format/json.h"
 #include "format/record_json.h"
+#include "replication/internal/conflict_decision.h"
+#include "replication/internal/field_merge.h"
 #include "replication/internal/marks.h"
 
 namespace tidemark::internal {
@@ -12,11 +14,11 @@ namespace {
 /// The code of one that builds on what was refused.
 constexpr std::string_view kBuildsOnRefused = "skipped";
 
-bool Refuse(PushAnswer* answer,
-            PushOutcome outcome,
-            std::string_view code,
-            std::string message,
-            std::string_view field = {}) {
+bool RefuseWith(PushAnswer* answer,
+                PushOutcome outcome,
+                std::string_view code,
+                std::string message,
+                std::string_view field = {}) {
   answer->outcome = outcome;
   answer->code = code;
   answer->field = field;
@@ -25,7 +27,7 @@ bool Refuse(PushAnswer* answer,
 }
 
 bool RefuseInvalid(PushAnswer* answer, ErrorCode code, std::string message) {
-  return Refuse(answer, PushOutcome::kInvalid, GetErrorInfo(code).name, std::move(message));
+  return RefuseWith(answer, PushOutcome::kInvalid, GetErrorInfo(code).name, std::move(message));
 }
 
 bool IsSame(ValueKind kind, std::string_view value, ValueKind other_kind, std::string_view other) {
@@ -86,6 +88,10 @@ bool PushEvaluation::RefuseMalformed(const Operation& operation, PushAnswer* ans
   if (appends && row.writer_time.has_value()) {
     return RefuseInvalid(answer, ErrorCode::kUnsupported, "events are not newer than each other");
   }
+  if (!row.changed.empty() && !ReadMembers(row.changed).ok()) {
+    return RefuseInvalid(
+        answer, ErrorCode::kMalformedJson, "the changed members are a list of names");
+  }
   if (row.op == RowOp::kDelete || row.value_kind == ValueKind::kBytes) return false;
   if (row.value_kind != ValueKind::kJson) {
     return RefuseInvalid(answer, ErrorCode::kUnsupported, "values are JSON or bytes");
@@ -100,11 +106,11 @@ bool PushEvaluation::RefuseMalformed(const Operation& operation, PushAnswer* ans
   if (declared.fields.empty() && declared.references.empty()) return false;
   const CheckedRow checked = CheckerOf(operation.info).Check(row.value);
   if (!checked.fault.has_value()) return false;
-  return Refuse(answer,
-                PushOutcome::kInvalid,
-                checked.fault->code,
-                checked.fault->message,
-                checked.fault->field);
+  return RefuseWith(answer,
+                    PushOutcome::kInvalid,
+                    checked.fault->code,
+                    checked.fault->message,
+                    checked.fault->field);
 }
 
 Result<bool> PushEvaluation::HasParent(const Operation& operation,
@@ -121,34 +127,38 @@ Result<bool> PushEvaluation::HasParent(const Operation& operation,
   return record.has_value() && IsShown(info->number, record->value_kind, record->value);
 }
 
-Result<bool> PushEvaluation::RefuseOrphan(const Operation& operation, PushAnswer* answer) {
+Result<bool> PushEvaluation::RefuseOrphan(const Operation& operation,
+                                          const TypedView& value,
+                                          const std::optional<std::set<std::string>>& only,
+                                          PushAnswer* answer) const {
   const EntityDeclaration& declared = operation.info.declaration;
-  const BatchRow& row = operation.row;
   if (declared.reference_policy != ReferencePolicy::kStrict || declared.references.empty() ||
-      row.op == RowOp::kDelete || row.value_kind != ValueKind::kJson) {
+      value.kind != ValueKind::kJson) {
     return false;
   }
   std::vector<std::string> names;
   for (const EntityReference& reference : declared.references) names.push_back(reference.field);
-  TIDEMARK_ASSIGN_OR_RETURN(const auto fields, ReadJsonFields(row.value, names));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto fields, ReadJsonFields(value.bytes, names));
   for (size_t i = 0; i < names.size(); ++i) {
+    if (only.has_value() && !only->contains(names[i])) continue;
     if (!fields[i].has_value() || fields[i]->type == JsonType::kNull) continue;
     const std::string& parent = declared.references[i].entity;
     const std::optional<RecordId> id = IdOfField(*fields[i]);
     TIDEMARK_ASSIGN_OR_RETURN(const bool found, HasParent(operation, parent, id));
     if (found) continue;
-    return Refuse(answer,
-                  PushOutcome::kParentMissing,
-                  "reference",
-                  names[i] + " names a record of " + parent + " that is not there" +
-                      (id.has_value() ? ": " + id->text() : std::string()),
-                  names[i]);
+    return RefuseWith(answer,
+                      PushOutcome::kParentMissing,
+                      "reference",
+                      names[i] + " names a record of " + parent + " that is not there" +
+                          (id.has_value() ? ": " + id->text() : std::string()),
+                      names[i]);
   }
   return false;
 }
 
 void PushEvaluation::Tell(const State& state, PushAnswer* answer) {
-  if (!state.before.has_value()) return;
+  // What an earlier operation of the push makes of it has no version yet.
+  if (state.touched || !state.before.has_value()) return;
   const Record& record = *state.before;
   PushCurrent current{.version = record.version, .value_kind = record.value_kind, .value = {}};
   if (told_bytes_ + record.value.size() <= kPushValueBytesMax) {
@@ -158,48 +168,109 @@ void PushEvaluation::Tell(const State& state, PushAnswer* answer) {
   answer->current = std::move(current);
 }
 
-bool PushEvaluation::RefuseConflict(const Operation& operation, State* state, PushAnswer* answer) {
+bool PushEvaluation::IsSeen(const Operation& operation, const State& state) {
+  if (state.touched) return state.as_pushed;  // it builds on the operation before it
+  const SequenceNumber version = state.before.has_value() ? state.before->version : kSequenceZero;
+  return state.own.value_or(operation.row.superseded) == version;
+}
+
+bool PushEvaluation::RefuseConflict(const Operation& operation,
+                                    State* state,
+                                    std::optional<TypedValue>* made,
+                                    PushAnswer* answer) {
   const BatchRow& row = operation.row;
+  const bool deletes = row.op == RowOp::kDelete;
   if (!state->touched && state->before.has_value() &&
       !IsShown(state->info.number, state->before->value_kind, state->before->value)) {
     return RefuseInvalid(
         answer, ErrorCode::kNotAllowed, "the record is none that this device may see");
   }
+  const bool agrees =
+      deletes ? !state->live
+              : state->live && IsSame(row.value_kind, row.value, state->value_kind, state->value);
   if (row.op == RowOp::kAppend) {
-    if (!state->live || IsSame(row.value_kind, row.value, state->value_kind, state->value)) {
+    if (!state->live || agrees) return false;
+    return RefuseWith(
+        answer, PushOutcome::kConflict, kRefusedAsConflict, "there is another event of this id");
+  }
+  const bool goes_on = agrees || IsSeen(operation, *state);
+  if (row.writer_time.has_value()) {
+    if (!state->writer_time.has_value() || *row.writer_time > *state->writer_time) {
+      state->overrides = state->overrides || !goes_on;
       return false;
     }
-    return Refuse(answer, PushOutcome::kConflict, "conflict", "there is another event of this id");
-  }
-  if (row.writer_time.has_value()) {
-    if (!state->writer_time.has_value() || *row.writer_time > *state->writer_time) return false;
     Tell(*state, answer);
-    return Refuse(answer,
-                  PushOutcome::kConflict,
-                  "not_newer",
-                  "its timestamp is not newer than " + std::to_string(*state->writer_time));
+    return RefuseWith(answer,
+                      PushOutcome::kConflict,
+                      "not_newer",
+                      "its timestamp is not newer than " + std::to_string(*state->writer_time));
   }
-  if (state->touched) return false;  // it builds on the operation before it
-  const SequenceNumber version = state->before.has_value() ? state->before->version : kSequenceZero;
-  if (state->own.has_value() ? *state->own == version : row.superseded == version) return false;
-  if (row.op == RowOp::kDelete) {
-    if (!state->before.has_value()) return false;
-  } else if (state->before.has_value() &&
-             IsSame(row.value_kind, row.value, state->before->value_kind, state->before->value)) {
-    return false;
+  if (goes_on) return false;
+  Conflict conflict{.device = device_,
+                    .entity = state->info.name,
+                    .id = state->id,
+                    .base = row.superseded,
+                    .version = state->before.has_value() ? state->before->version : kSequenceZero,
+                    .current = {},
+                    .pushed = {}};
+  if (state->live) conflict.current = ConflictValue{state->value_kind, state->value};
+  if (!deletes) conflict.pushed = ConflictValue{row.value_kind, row.value};
+  ConflictDecision decision =
+      DecideConflict(conflict,
+                     {.policy = state->info.declaration.conflicts,
+                      .changed = row.changed,
+                      .birth = state->before.has_value() ? state->before->birth : kSequenceZero,
+                      .resolver = resolver_});
+  if (decision.outcome != PushOutcome::kApplied) {
+    if (decision.outcome == PushOutcome::kConflict) Tell(*state, answer);
+    return RefuseWith(answer, decision.outcome, decision.code, std::move(decision.message));
   }
-  if (state->info.declaration.conflicts == ConflictPolicy::kLastWriter) {
-    state->overrides = true;
-    return false;
+  state->overrides = true;
+  *made = std::move(decision.made);
+  return false;
+}
+
+/// A value that comes from no device alone is checked like one that does.
+Result<bool> PushEvaluation::RefuseMade(const Operation& operation,
+                                        const TypedValue& made,
+                                        PushAnswer* answer) {
+  const EntityDeclaration& declared = operation.info.declaration;
+  if (made.kind != ValueKind::kJson) return false;
+  if (!declared.fields.empty() || !declared.references.empty()) {
+    const CheckedRow checked = CheckerOf(operation.info).Check(made.bytes);
+    if (checked.fault.has_value()) {
+      const bool by_callback = declared.conflicts == ConflictPolicy::kCallback;
+      return RefuseWith(answer,
+                        by_callback ? PushOutcome::kConflict : PushOutcome::kInvalid,
+                        by_callback ? kResolverFailed : std::string_view(checked.fault->code),
+                        "what the conflict ends in: " + checked.fault->message,
+                        checked.fault->field);
+    }
   }
-  Tell(*state, answer);
-  return Refuse(answer,
-                PushOutcome::kConflict,
-                "conflict",
-                state->before.has_value()
-                    ? "the record is at version " + std::to_string(version.value()) + ", not " +
-                          std::to_string(row.superseded.value())
-                    : "the record was deleted by somebody else");
+  // By field, references that the device did not change are as the source had them.
+  if (declared.conflicts == ConflictPolicy::kByField) return false;
+  return RefuseOrphan(operation, {made.kind, made.bytes}, {}, answer);
+}
+
+Result<bool> PushEvaluation::Refuse(const Operation& operation,
+                                    State* state,
+                                    std::optional<TypedValue>* made,
+                                    PushAnswer* answer) {
+  const BatchRow& row = operation.row;
+  std::optional<std::set<std::string>> changed;
+  const bool merges = operation.info.declaration.conflicts == ConflictPolicy::kByField &&
+                      !row.changed.empty() && !IsSeen(operation, *state);
+  if (merges) {
+    TIDEMARK_ASSIGN_OR_RETURN(changed, ReadMembers(row.changed));
+  }
+  if (row.op != RowOp::kDelete) {
+    TIDEMARK_ASSIGN_OR_RETURN(
+        const bool orphan, RefuseOrphan(operation, {row.value_kind, row.value}, changed, answer));
+    if (orphan) return true;
+  }
+  if (RefuseConflict(operation, state, made, answer)) return true;
+  if (!made->has_value()) return false;
+  return RefuseMade(operation, **made, answer);
 }
 
 const AnsweredRecord* PushEvaluation::FindAnswered(const std::string& entity,
@@ -233,7 +304,7 @@ Result<PushEvaluation::State*> PushEvaluation::Load(const Operation& operation) 
         answer.outcome == PushOutcome::kDuplicate || answer.outcome == PushOutcome::kApplied;
     if (!applied) {
       state.refused = answer.code == kWaitsForParent ? PushOutcome::kParentMissing : answer.outcome;
-    } else {
+    } else if (!answer.merged) {  // else the device has not seen what it made of it
       state.own = deleted && !state.before.has_value() ? kSequenceZero : answer.version;
     }
   }
@@ -262,14 +333,15 @@ Status PushEvaluation::Add(const BatchView& rows, size_t index) {
   TIDEMARK_ASSIGN_OR_RETURN(State* const state, Load(operation));
   if (state->refused.has_value()) {
     const bool waits = *state->refused == PushOutcome::kParentMissing;
-    Refuse(&answer,
-           PushOutcome::kSkipped,
-           waits ? kWaitsForParent : kBuildsOnRefused,
-           "an operation before it, of the same record, was not applied");
+    RefuseWith(&answer,
+               PushOutcome::kSkipped,
+               waits ? kWaitsForParent : kBuildsOnRefused,
+               "an operation before it, of the same record, was not applied");
     return {};
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const bool orphan, RefuseOrphan(operation, &answer));
-  if (orphan || RefuseConflict(operation, state, &answer)) {
+  std::optional<TypedValue> made;
+  TIDEMARK_ASSIGN_OR_RETURN(const bool refused, Refuse(operation, state, &made, &answer));
+  if (refused) {
     state->refused = answer.outcome;
     if (!state->touched) state->before.reset();  // values of a whole push are too much to keep
     return {};
@@ -279,9 +351,11 @@ Status PushEvaluation::Add(const BatchView& rows, size_t index) {
     state->before->value = {};  // its hash tells whether anything has changed
   }
   state->touched = true;
-  state->live = row.op != RowOp::kDelete;
-  state->value_kind = row.value_kind;
-  state->value = row.value;
+  state->as_pushed = !made.has_value();
+  state->live = made.has_value() || row.op != RowOp::kDelete;
+  state->value_kind = made.has_value() ? made->kind : row.value_kind;
+  if (made.has_value()) state->made = std::move(made->bytes);
+  state->value = made.has_value() ? std::string_view(state->made) : row.value;
   if (row.writer_time.has_value()) {
     state->writer_time = row.writer_time;
     state->given_time = row.writer_time;
@@ -337,7 +411,11 @@ Status PushEvaluation::FinishRecord(const State& state) {
   if (record.written && state.overrides && state.before.has_value()) {
     overridden_.push_back(ConflictJson(device_, state.info, *state.before));
   }
-  for (const size_t answer : state.answers) answers_[answer].outside = record.outside;
+  record.merged = !state.as_pushed;
+  for (const size_t answer : state.answers) {
+    answers_[answer].outside = record.outside;
+    answers_[answer].merged = record.merged;
+  }
   records_.push_back(std::move(record));
   return {};
 }

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,13 +17,15 @@
 #include "db/store.h"
 #include "format/batch.h"
 #include "format/checksum.h"
+#include "format/record_json.h"
+#include "replication/conflict.h"
 #include "replication/internal/row_check.h"
 #include "replication/push.h"
 #include "replication/selection.h"
 
 namespace tidemark::internal {
 
-/// Every version that a last writer replaced without having seen it, as an event each; the newest
+/// Every version that a device replaced without having seen it, as an event each; the newest
 /// 10,000 at least.
 inline constexpr std::string_view kConflictsEntity = "_conflicts";
 inline constexpr size_t kConflictsKept = 10'000;
@@ -34,6 +37,7 @@ struct PushedRecord {
   bool live = false;
   bool written = false;           ///< false: it was as the device says before
   bool outside = false;           ///< not in the device's selection now
+  bool merged = false;            ///< it is not as the device wrote it: others' changes are in it
   SequenceNumber version_before;  ///< zero: there was none
   SequenceNumber birth_before;
   std::vector<SequenceNumber> older;  ///< births of lives of the id that ended before
@@ -56,10 +60,12 @@ class PushEvaluation {
   PushEvaluation(const Store& store,
                  const std::string& device,
                  const Selection& selection,
+                 const ConflictResolver& resolver,
                  const AnsweredRecords* earlier = nullptr)
       : store_(store),
         device_(device),
         selection_(selection),
+        resolver_(resolver),
         earlier_(earlier),
         secret_(store.identity().secret) {}
 
@@ -77,10 +83,14 @@ class PushEvaluation {
   /// then only local ones.
   const std::deque<PushedRecord>& records() const { return records_; }
   const WriteBatch& batch() const { return batch_; }
-  /// A last writer replaced what it had not seen.
+  /// A version was replaced that the device had not seen.
   bool has_overridden() const { return !overridden_.empty(); }
 
  private:
+  struct TypedView {
+    ValueKind kind = ValueKind::kJson;
+    std::string_view bytes;
+  };
   struct Operation {
     BatchRow row;
     std::string_view entity;
@@ -95,12 +105,14 @@ class PushEvaluation {
     bool live = false;
     ValueKind value_kind = ValueKind::kBytes;
     std::string_view value;
+    std::string made;                    // what it refers to if the value is no operation's
+    bool as_pushed = true;               // the operations so far left what their device has
     std::optional<int64_t> writer_time;  // of `before`, or of the operation that was applied last
     std::optional<int64_t> given_time;   // by an operation of this push
     bool touched = false;
     std::optional<PushOutcome> refused;  // by the first operation that was not applied
     std::optional<SequenceNumber> own;   // version by an operation that was answered before
-    bool overrides = false;              // the last writer replaces what it has not seen
+    bool overrides = false;              // the device replaces what it has not seen
     std::vector<size_t> answers;
   };
 
@@ -113,9 +125,24 @@ class PushEvaluation {
   Result<bool> HasParent(const Operation& operation,
                          const std::string& parent,
                          const std::optional<RecordId>& id) const;
-  Result<bool> RefuseOrphan(const Operation& operation, PushAnswer* answer);
-  /// Fills what the record's state has against the operation; false: nothing.
-  bool RefuseConflict(const Operation& operation, State* state, PushAnswer* answer);
+  /// `value` is what the record would become; of its references those in `only`, or all.
+  Result<bool> RefuseOrphan(const Operation& operation,
+                            const TypedView& value,
+                            const std::optional<std::set<std::string>>& only,
+                            PushAnswer* answer) const;
+  /// The device has seen what the operation replaces.
+  static bool IsSeen(const Operation& operation, const State& state);
+  /// Fills what the record's state has against the operation; false: nothing. `*made` is what the
+  /// record becomes if that is not what was pushed.
+  Result<bool> Refuse(const Operation& operation,
+                      State* state,
+                      std::optional<TypedValue>* made,
+                      PushAnswer* answer);
+  bool RefuseConflict(const Operation& operation,
+                      State* state,
+                      std::optional<TypedValue>* made,
+                      PushAnswer* answer);
+  Result<bool> RefuseMade(const Operation& operation, const TypedValue& made, PushAnswer* answer);
   void Tell(const State& state, PushAnswer* answer);
   Hash128 HashOf(ValueKind kind, std::string_view value) const;
   const RowChecker& CheckerOf(const EntityInfo& info);
@@ -126,6 +153,7 @@ class PushEvaluation {
   const Store& store_;
   const std::string& device_;
   const Selection& selection_;
+  const ConflictResolver& resolver_;
   const AnsweredRecords* const earlier_;
   const HashSecret secret_;
   std::map<std::pair<EntityNumber, std::string>, State*> by_id_;

@@ -7,6 +7,10 @@ namespace tidemark::internal {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+// Of an answer that a reader of version 1 would take for another: it has flags beyond the first.
+constexpr uint8_t kAnswerVersionMax = 2;
+constexpr uint64_t kOutside = 1;
+constexpr uint64_t kMerged = 2;
 constexpr std::string_view kProgressName = "the row of a device's pushes";
 constexpr std::string_view kAnswerName = "the row of an answer to a push";
 constexpr std::string_view kPushName = "the row of a push";
@@ -28,7 +32,7 @@ void AppendAnswer(std::string* out, const PushAnswer& answer) {
   AppendVarint(out, static_cast<uint64_t>(answer.outcome));
   AppendVarint(out, answer.version.value());
   AppendVarint(out, answer.birth.value());
-  AppendVarint(out, answer.outside ? 1 : 0);
+  AppendVarint(out, (answer.outside ? kOutside : 0) | (answer.merged ? kMerged : 0));
   AppendBytes(out, answer.code);
   AppendBytes(out, answer.field);
   AppendBytes(out, answer.message);
@@ -40,7 +44,9 @@ PushAnswer ReadAnswer(ByteReader* reader) {
   answer.outcome = static_cast<PushOutcome>(reader->Varint());
   answer.version = reader->Sequence();
   answer.birth = reader->Sequence();
-  answer.outside = reader->Varint() != 0;
+  const uint64_t flags = reader->Varint();
+  answer.outside = (flags & kOutside) != 0;
+  answer.merged = (flags & kMerged) != 0;
   answer.code = reader->Bytes();
   answer.field = reader->Bytes();
   answer.message = reader->Bytes();
@@ -105,7 +111,7 @@ Result<PushProgress> DecodePushProgress(std::string_view bytes) {
 }
 
 std::string EncodeKeptAnswer(const KeptAnswer& kept) {
-  std::string out(1, static_cast<char>(kVersion));
+  std::string out(1, static_cast<char>(kept.answer.merged ? kAnswerVersionMax : kVersion));
   AppendBigEndian64(&out, kept.operation_hash);
   AppendAnswer(&out, kept.answer);
   return out;
@@ -113,7 +119,7 @@ std::string EncodeKeptAnswer(const KeptAnswer& kept) {
 
 Result<KeptAnswer> DecodeKeptAnswer(std::string_view bytes) {
   ByteReader reader(bytes);
-  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kVersion, kAnswerName).status());
+  TIDEMARK_RETURN_IF_ERROR(ReadRowVersion(&reader, kAnswerVersionMax, kAnswerName).status());
   KeptAnswer kept;
   kept.operation_hash = reader.BigEndian64();
   kept.answer = ReadAnswer(&reader);

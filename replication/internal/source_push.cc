@@ -83,7 +83,8 @@ void NoteRecords(const std::deque<PushedRecord>& records,
       (*answers)[index].version = own.head;
       (*answers)[index].birth = own.birth;
     }
-    if (record.outside) continue;  // as any other change: if the device holds it, it is told
+    if (record.outside || record.merged)
+      continue;  // as any other change: if the device holds it, it is told
     if (!record.live && own.birth == kSequenceZero) {
       if (own.older.empty()) continue;
       own.birth = own.older.back();
@@ -336,6 +337,7 @@ Status Source::Impl::TryPush(Device& device, PushRun* run, size_t begin, size_t 
   PushEvaluation evaluation(store_,
                             device.descriptor.id,
                             selection,
+                            options_.conflict_resolver,
                             run->carried != nullptr ? &run->carried->records : nullptr);
   for (size_t i = 0; i < begin; ++i) {
     evaluation.NoteAnswered(run->rows, i, run->result.answers[i]);
@@ -409,7 +411,8 @@ void Source::Impl::KeepPush(const PushResult& result,
 void Source::Impl::NoteWritten(Device& device, const std::deque<PushedRecord>& records) {
   if (!device.session.has_value() || device.session->cut == nullptr) return;
   for (const PushedRecord& record : records) {
-    if (!record.outside) device.session->written.emplace(record.entity, record.id);
+    if (!record.outside && !record.merged)
+      device.session->written.emplace(record.entity, record.id);
   }
   if (device.session->written.size() > kWrittenInSessionMax) CloseSession(device);
 }

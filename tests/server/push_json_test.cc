@@ -62,6 +62,25 @@ TEST(PushJsonTest, CurrentVersionsOfAnyKindArrive) {
   ExpectToldAsItIs(ValueKind::kJson, std::nullopt);
 }
 
+TEST(PushJsonTest, AMergedRecordIsToldAsOne) {
+  for (const bool merged : {false, true}) {
+    PushResult push;
+    push.id = "0123";
+    push.answers.push_back({.operation = 1,
+                            .outcome = PushOutcome::kApplied,
+                            .version = SequenceNumber(9),
+                            .birth = SequenceNumber(4),
+                            .outside = !merged,
+                            .merged = merged});
+    const auto told = SentOverHttp(push);
+    ASSERT_OK(told);
+    ASSERT_EQ(told->answers.size(), 1U);
+    EXPECT_EQ(told->answers[0].merged, merged);
+    EXPECT_EQ(told->answers[0].outside, !merged);
+    EXPECT_EQ(told->answers[0].version, SequenceNumber(9));
+  }
+}
+
 TEST(PushJsonTest, WhatIsNoAnswerIsNone) {
   for (const char* json : {"",
                            "{}",
