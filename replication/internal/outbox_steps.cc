@@ -301,7 +301,8 @@ BatchRow OutboxSteps::RowOf(const OutboxOperation& operation) {
           .writer_time = operation.if_newer,
           .ended = {},
           .origin_birth = {},
-          .origin_head = {}};
+          .origin_head = {},
+          .changed = operation.changed ? *operation.changed : std::string_view()};
 }
 
 /// The version at the source that the first pending operation of the record builds on.
@@ -332,7 +333,6 @@ Result<std::optional<OutgoingPush>> OutboxSteps::NextPush(std::string_view devic
     const auto info = store_.FindEntity(operation.entity);
     BatchRow row = RowOf(operation);
     TIDEMARK_ASSIGN_OR_RETURN(row.superseded, BaseOf(operation));
-    row.changed = changed;
     row.entity = builder.Entity(
         operation.entity, info.has_value() ? std::optional(info->declaration.kind) : std::nullopt);
     builder.Add(row);
@@ -492,14 +492,14 @@ void OutboxSteps::Apply(const OutboxOperation& operation,
 
 // The source has it otherwise than it was written here, and says how with a page. Until then what
 // was written is shown, under the version that it was written on: a later operation builds on that
-// one, as it does not know of the newer one either.
+// one, as it does not know of the newer one either. A record that the source never handed out is
+// not shown: should it be deleted before a page tells of it, nobody would say so.
 void OutboxSteps::ApplyMerged(const OutboxOperation& operation,
                               const PushAnswer& answer,
                               LocalState* local) const {
   Image& image = local->image;
   const bool told = answer.version <= replica_.reset_cut || answer.version <= image.head;
-  if (told || operation.op == WriteOp::kDelete) return;
-  image.present = true;
+  if (told || !image.present || operation.op == WriteOp::kDelete) return;
   image.id_form = operation.id.form();
   image.value_kind = operation.value_kind;
   image.value = operation.value;

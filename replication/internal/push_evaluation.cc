@@ -193,7 +193,9 @@ bool PushEvaluation::RefuseConflict(const Operation& operation,
     return RefuseWith(
         answer, PushOutcome::kConflict, kRefusedAsConflict, "there is another event of this id");
   }
-  const bool goes_on = agrees || IsSeen(operation, *state);
+  const bool seen = IsSeen(operation, *state);
+  const bool goes_on = agrees || seen;
+  state->unseen = state->unseen || !seen;
   if (row.writer_time.has_value()) {
     if (!state->writer_time.has_value() || *row.writer_time > *state->writer_time) {
       state->overrides = state->overrides || !goes_on;
@@ -350,6 +352,9 @@ Status PushEvaluation::Add(const BatchView& rows, size_t index) {
   if (!state->touched && state->before.has_value() && !state->overrides) {
     state->before->value = {};  // its hash tells whether anything has changed
   }
+  const bool keeps_loser = !state->touched && state->overrides && state->before.has_value();
+  if (keeps_loser) held_bytes_ += state->before->value.size();
+  if (made.has_value()) held_bytes_ += made->bytes.size();
   state->touched = true;
   state->as_pushed = !made.has_value();
   state->live = made.has_value() || row.op != RowOp::kDelete;
@@ -395,10 +400,15 @@ Status PushEvaluation::FinishRecord(const State& state) {
   if (state.before.has_value()) {
     record.version_before = state.before->version;
     record.birth_before = state.before->birth;
-  } else {
+  }
+  if (!state.before.has_value() || state.unseen) {
+    // The device may have a life that it does not know to have ended.
     TIDEMARK_ASSIGN_OR_RETURN(const auto history, store_.FindHistory(record.entity, state.id));
     const size_t ended = history.has_value() ? history->ended.size() : 0;
-    for (size_t i = 0; i < ended; ++i) record.older.push_back(history->ended[i].birth);
+    for (size_t i = 0; i < ended; ++i) {
+      const SequenceNumber birth = history->ended[i].birth;
+      if (birth != record.birth_before) record.older.push_back(birth);
+    }
   }
   if (state.live) {
     record.outside = !IsShown(record.entity, state.value_kind, state.value);

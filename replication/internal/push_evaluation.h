@@ -85,6 +85,8 @@ class PushEvaluation {
   const WriteBatch& batch() const { return batch_; }
   /// A version was replaced that the device had not seen.
   bool has_overridden() const { return !overridden_.empty(); }
+  /// Of values that are kept beside those of the operations: replaced ones, and merged ones.
+  size_t held_bytes() const { return held_bytes_; }
 
  private:
   struct TypedView {
@@ -112,6 +114,7 @@ class PushEvaluation {
     bool touched = false;
     std::optional<PushOutcome> refused;  // by the first operation that was not applied
     std::optional<SequenceNumber> own;   // version by an operation that was answered before
+    bool unseen = false;                 // the device had not seen what was there
     bool overrides = false;              // the device replaces what it has not seen
     std::vector<size_t> answers;
   };
@@ -162,6 +165,7 @@ class PushEvaluation {
   std::map<EntityNumber, RowChecker> checkers_;
   std::vector<PushAnswer> answers_;
   size_t told_bytes_ = 0;  // of current values
+  size_t held_bytes_ = 0;
   std::deque<PushedRecord> records_;
   WriteBatch batch_;
   std::vector<std::string> overridden_;  // versions, as `_conflicts` has them

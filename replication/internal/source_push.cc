@@ -25,6 +25,10 @@ constexpr size_t kFormerIncarnations = 8;
 /// expires.
 constexpr size_t kWrittenInSessionMax = 10'000;
 
+/// Of values that are no operation's: what is beyond is a commit of its own. Far below what one
+/// holds.
+constexpr size_t kPushHeldBytesMax = 16 * 1024 * 1024;
+
 uint64_t HashOfOperation(const BatchView& rows, size_t index) {
   const BatchRow row = rows.row(index);
   return internal::OperationHash(row, rows.entity_name(row.entity));
@@ -277,17 +281,24 @@ Status Source::Impl::DeclareUnknown(const Device& device, const PushRun& run) {
 /// Records that others change all the time refuse the whole again and again; alone, each has a
 /// better chance.
 Status Source::Impl::PushRange(Device& device, PushRun* run, size_t begin, size_t end) {
-  Status failed;
-  for (int attempt = 0; attempt < kPushAttempts; ++attempt) {
-    failed = TryPush(device, run, begin, end, /*refuses=*/false);
-    if (failed.code() != ErrorCode::kConditionFailed) return failed;
+  while (begin < end) {
+    size_t reached = end;
+    Status failed;
+    for (int attempt = 0; attempt < kPushAttempts; ++attempt) {
+      reached = end;
+      failed = TryPush(device, run, begin, &reached, /*refuses=*/false);
+      if (failed.code() != ErrorCode::kConditionFailed) break;
+    }
+    if (failed.code() == ErrorCode::kConditionFailed) {
+      if (end - begin == 1) return TryPush(device, run, begin, &reached, /*refuses=*/true);
+      const size_t middle = begin + (end - begin) / 2;
+      TIDEMARK_RETURN_IF_ERROR(PushRange(device, run, begin, middle));
+      return PushRange(device, run, middle, end);
+    }
+    TIDEMARK_RETURN_IF_ERROR(failed);
+    begin = reached;
   }
-  if (end - begin > 1) {
-    const size_t middle = begin + (end - begin) / 2;
-    TIDEMARK_RETURN_IF_ERROR(PushRange(device, run, begin, middle));
-    return PushRange(device, run, middle, end);
-  }
-  return TryPush(device, run, begin, end, /*refuses=*/true);
+  return {};
 }
 
 Result<std::vector<PushAnswer>> Source::Impl::FindKeptAnswers(const Device& device,
@@ -326,7 +337,9 @@ bool Source::Impl::AdoptIncarnation(Device& device, const std::string& hex) {
   return true;
 }
 
-Status Source::Impl::TryPush(Device& device, PushRun* run, size_t begin, size_t end, bool refuses) {
+Status Source::Impl::TryPush(
+    Device& device, PushRun* run, size_t begin, size_t* stop, bool refuses) {
+  size_t& end = *stop;
   TIDEMARK_RETURN_IF_ERROR(Refresh(device));
   bool changed = AdoptIncarnation(device, run->incarnation);
   changed = std::exchange(device.descriptor.forgotten, false) || changed;  // it is back
@@ -348,6 +361,7 @@ Status Source::Impl::TryPush(Device& device, PushRun* run, size_t begin, size_t 
       evaluation.AddAnswered(run->rows, i, RefusalOf(run->rows.row(i)));
     } else {
       TIDEMARK_RETURN_IF_ERROR(evaluation.Add(run->rows, i));
+      if (evaluation.held_bytes() > kPushHeldBytesMax) end = i + 1;
     }
   }
   TIDEMARK_RETURN_IF_ERROR(evaluation.Finish());

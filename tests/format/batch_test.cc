@@ -27,6 +27,7 @@ struct OwnedRow {
   std::string value;
   std::vector<EndedStay> ended;
   std::vector<OpenStay> stays;
+  std::string changed;
 
   BatchRow View() const {
     BatchRow view = row;
@@ -34,6 +35,7 @@ struct OwnedRow {
     view.value = value;
     view.ended = ended;
     view.stays = stays;
+    view.changed = changed;
     return view;
   }
 };
@@ -76,9 +78,11 @@ class SampleMaker {
     const bool times = Chance();
     const bool ended = kind == BatchKind::kSegment && Chance();
     const bool keys = kind == BatchKind::kSegment && Chance();
+    const bool changed = kind == BatchKind::kPush && Below(4) != 0;
     uint64_t sequence = kind == BatchKind::kUpload ? 0 : 1 + Below(1000);
     for (size_t i = 0; i < rows; ++i) {
       OwnedRow row = Row(kind, i, sequence, entities);
+      if (changed && Chance()) row.changed = R"([")" + std::string(Below(20), 'n') + R"("])";
       if (times && Chance()) row.row.writer_time = static_cast<int64_t>(random_());
       if (ended && Below(4) == 0) {
         row.ended = {{SequenceNumber(1), SequenceNumber(2)},
@@ -163,6 +167,7 @@ void ExpectHolds(const BatchView& view, const Sample& sample) {
     EXPECT_EQ(got.id, want.id);
     EXPECT_EQ(got.value, want.value);
     EXPECT_EQ(got.writer_time, want.writer_time);
+    EXPECT_EQ(got.changed, want.changed);
     EXPECT_TRUE(
         std::equal(got.ended.begin(), got.ended.end(), want.ended.begin(), want.ended.end()));
     EXPECT_TRUE(
@@ -185,7 +190,7 @@ void ExpectHolds(const BatchView& view, const Sample& sample) {
 }
 
 constexpr BatchKind kKinds[] = {
-    BatchKind::kSegment, BatchKind::kPage, BatchKind::kUpload, BatchKind::kFile};
+    BatchKind::kSegment, BatchKind::kPage, BatchKind::kUpload, BatchKind::kFile, BatchKind::kPush};
 
 // Small batches of different shape.
 std::vector<std::pair<BatchKind, std::string>> SmallBatches() {
@@ -214,6 +219,7 @@ size_t ReadAll(const BatchView& view) {
     const BatchRow row = view.row(i);
     for (const char c : row.id) sum += static_cast<uint8_t>(c);
     for (const char c : row.value) sum += static_cast<uint8_t>(c);
+    for (const char c : row.changed) sum += static_cast<uint8_t>(c);
     sum += row.ended.size() + view.Find(row.sequence);
     if (view.entity_count() > 0) {
       sum += view.entity_name(row.entity).size();
@@ -227,7 +233,7 @@ TEST(BatchTest, HoldsWhatWasAdded) {
   BatchBuilder builder;
   for (uint32_t seed = 0; seed < 60; ++seed) {
     SampleMaker maker(seed);
-    const BatchKind kind = kKinds[seed % 4];
+    const BatchKind kind = kKinds[seed % std::size(kKinds)];
     const Sample sample = maker.Make(kind, maker.Below(200));
     const std::string bytes = Encode(&builder, sample);
     EXPECT_TRUE(builder.empty());
@@ -350,6 +356,14 @@ TEST(BatchTest, RefusesMeaningsThatCannotBe) {
   EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow* row) { row->op = RowOp::kPut; }), kBad);
   EXPECT_EQ(parse(BatchKind::kPage, [](BatchRow* row) { row->id = "a\nb"; }), kBad);
   EXPECT_EQ(parse(BatchKind::kUpload, [](BatchRow* row) { row->id = ""; }), ErrorCode::kOk);
+  const std::string long_list(kChangedBytesMax, 'n');
+  const std::string longer_list(kChangedBytesMax + 1, 'n');
+  const auto parse_changed = [&](BatchKind kind, std::string_view list) {
+    return parse(kind, [&](BatchRow* row) { row->changed = list; });
+  };
+  EXPECT_EQ(parse_changed(BatchKind::kPush, long_list), ErrorCode::kOk);
+  EXPECT_EQ(parse_changed(BatchKind::kPush, longer_list), kBad);
+  EXPECT_EQ(parse_changed(BatchKind::kFile, "[]"), kBad) << "only pushes say what they changed";
 }
 
 // Bytes of the hexadecimal dump in docs/storage_format.md.

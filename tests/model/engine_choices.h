@@ -17,6 +17,16 @@ inline bool OneIn(std::mt19937_64& random, uint64_t n) {
   return random() % n == 0;
 }
 
+/// One of 36 values: some have an owner, some an area, some both.
+inline std::string ValueOf(uint64_t which) {
+  std::string value = R"({"value":)" + std::to_string(which % 3);
+  const uint64_t owner = which / 3 % 4;
+  const uint64_t area = which / 12;
+  if (owner > 0) value += R"(,"owner":)" + std::to_string(owner);
+  if (area > 0) value += std::string(R"(,"area":)") + (area == 1 ? R"("a")" : R"("b")");
+  return value + "}";
+}
+
 inline std::set<PlainPart> AnyParts(const EngineWorld& world, std::mt19937_64& random) {
   std::set<PlainPart> parts;
   for (const std::string& entity : kEntityNames) {

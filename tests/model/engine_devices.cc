@@ -268,9 +268,8 @@ void ReplicaDevice::Write() {
   for (uint64_t count = 1 + Below(3); count > 0; --count) {
     const std::string& entity = kEntityNames[Below(kEntityNames.size())];
     const std::string id = "id" + std::to_string(Below(6));
-    const uint64_t which = Below(12);
-    const std::string value = R"({"value":)" + std::to_string(which % 3) + R"(,"owner":)" +
-                              std::to_string(which / 3) + "}";
+    const uint64_t which = Below(3 * 4 * 3);
+    const std::string value = ValueOf(which);
     const auto known = replica_->store().FindEntity(entity);
     const EntityKind kind = known.has_value() ? known->declaration.kind : world_.KindOf(entity);
     if (kind == EntityKind::kIncremental) {

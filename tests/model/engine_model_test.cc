@@ -25,6 +25,7 @@ namespace tidemark::model {
 namespace {
 
 constexpr uint64_t kHistories = 1000;
+constexpr uint64_t kHistoriesOfWriters = 150;
 /// A store goes on with a few histories: making one costs more than a history does.
 constexpr uint64_t kHistoriesOfAStore = 10;
 constexpr int kSteps = 60;
@@ -35,13 +36,21 @@ uint64_t Number(const char* name, uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
+/// Who takes part.
+enum class Cast : uint8_t {
+  kMixed,    // maps and some replicas
+  kWriters,  // replicas that all write the same few records, by every policy of conflicts
+};
+
 class EngineHistory {
  public:
-  EngineHistory(uint64_t seed, EngineWorld& world) : random_(seed), world_(world) {
+  EngineHistory(uint64_t seed, EngineWorld& world, Cast cast)
+      : random_(seed), world_(world), cast_(cast) {
     const uint64_t devices = 2 + Below(2);
+    if (cast == Cast::kWriters) DeclarePolicies();
     for (uint64_t i = 0; i < devices; ++i) {
       const std::string id = "device" + std::to_string(seed) + "." + std::to_string(i);
-      if ((i == 0 && OneIn(4)) || (i == 1 && OneIn(12))) {
+      if (cast == Cast::kWriters || (i == 0 && OneIn(4)) || (i == 1 && OneIn(12))) {
         devices_.push_back(std::make_unique<ReplicaDevice>(id, world_, random_));
       } else {
         devices_.push_back(std::make_unique<ScriptedDevice>(id, world_, random_));
@@ -54,6 +63,7 @@ class EngineHistory {
     if (::testing::Test::HasFailure()) return;
     for (const auto& device : devices_) device->Converge();
     world_.CheckRecords();
+    world_.CheckLosers();
     world_.Purge();
     world_.CheckDevices();
     world_.Retire();
@@ -105,24 +115,33 @@ class EngineHistory {
         return;
       case 12:
         return OneIn(3) ? DropQueue() : DeclareQueue();
+      case 13:
+        if (OneIn(2)) DeclarePolicies();
+        return;
       default:
         if (OneIn(3)) return Write();
         return AnyDevice().Step();
     }
   }
 
+  void DeclarePolicies() {
+    constexpr ConflictPolicy kAll[] = {ConflictPolicy::kReject,
+                                       ConflictPolicy::kLastWriter,
+                                       ConflictPolicy::kByField,
+                                       ConflictPolicy::kCallback};
+    for (const std::string& entity : kEntityNames) {
+      if (cast_ == Cast::kWriters) {
+        world_.DeclarePolicy(entity,
+                             OneIn(3) ? ConflictPolicy::kCallback : ConflictPolicy::kByField);
+      } else if (OneIn(2)) {
+        world_.DeclarePolicy(entity, kAll[Below(4)]);
+      }
+    }
+  }
+
   EntityKind AnyKind() { return OneIn(2) ? EntityKind::kSnapshot : EntityKind::kIncremental; }
   std::string AnyId() { return "id" + std::to_string(Below(kIds)); }
-  // Some have an owner, some an area, some both.
   std::string AnyValue() { return ValueOf(Below(3 * 4 * 3)); }
-  static std::string ValueOf(uint64_t which) {
-    std::string value = R"({"value":)" + std::to_string(which % 3);
-    const uint64_t owner = which / 3 % 4;
-    const uint64_t area = which / 12;
-    if (owner > 0) value += R"(,"owner":)" + std::to_string(owner);
-    if (area > 0) value += std::string(R"(,"area":)") + (area == 1 ? R"("a")" : R"("b")");
-    return value + "}";
-  }
 
   void Write() {
     std::vector<PlainWrite> writes;
@@ -180,23 +199,32 @@ class EngineHistory {
 
   std::mt19937_64 random_;
   EngineWorld& world_;
+  const Cast cast_;
   std::vector<std::unique_ptr<ModelDevice>> devices_;
 };
 
-TEST(EngineModelTest, RandomHistoriesAgreeWithPlainMaps) {
+void RunHistories(Cast cast, uint64_t usual) {
   const uint64_t only = Number("TIDEMARK_SEED", 0);
-  const uint64_t histories = Number("TIDEMARK_TEST_LONG", 0) != 0 ? 20 * kHistories : kHistories;
+  const uint64_t histories = Number("TIDEMARK_TEST_LONG", 0) != 0 ? 20 * usual : usual;
   const uint64_t first = only == 0 ? 1 : only - (only - 1) % kHistoriesOfAStore;
   std::unique_ptr<EngineWorld> world;
   uint64_t settled = 0;
   for (uint64_t seed = first; seed <= (only == 0 ? histories : only); ++seed) {
     if ((seed - 1) % kHistoriesOfAStore == 0) world = std::make_unique<EngineWorld>(1 + seed % 24);
-    EngineHistory history(seed, *world);
+    EngineHistory history(seed, *world, cast);
     history.Run();
-    ASSERT_FALSE(HasFailure()) << "replay with TIDEMARK_SEED=" << seed;
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "replay with TIDEMARK_SEED=" << seed;
     settled += history.settled();
   }
   EXPECT_GT(settled, only != 0 ? 0 : histories * 5) << "histories hardly ever settle";
+}
+
+TEST(EngineModelTest, RandomHistoriesAgreeWithPlainMaps) {
+  RunHistories(Cast::kMixed, kHistories);
+}
+
+TEST(EngineModelTest, RandomHistoriesOfWritersAgreeWithPlainMaps) {
+  RunHistories(Cast::kWriters, kHistoriesOfWriters);
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "format/json.h"
+#include "tests/model/engine_conflicts.h"
 #include "tests/support/status_matchers.h"
 
 namespace tidemark::model {
@@ -61,7 +63,7 @@ void EngineWorld::Open() {
   auto store = Store::Open(path_, options_, ModelRuntime());
   ASSERT_OK(store);
   store_ = std::move(*store);
-  auto source = Source::Open(*store_);
+  auto source = Source::Open(*store_, {.conflict_resolver = ResolveInModel});
   ASSERT_OK(source);
   source_ = std::move(*source);
   auto uploads = Uploads::Open(*store_);
@@ -275,6 +277,35 @@ EntityKind EngineWorld::KindOf(const std::string& entity) const {
   return entity == "events" ? EntityKind::kIncremental : EntityKind::kSnapshot;
 }
 
+void EngineWorld::DeclarePolicy(const std::string& entity, ConflictPolicy policy) {
+  const auto info = store_->FindEntity(entity);
+  EntityDeclaration declaration;
+  declaration.kind = KindOf(entity);
+  if (info.has_value()) declaration = info->declaration;
+  declaration.conflicts = policy;
+  ASSERT_OK(store_->Declare(entity, declaration));
+}
+
+ConflictPolicy EngineWorld::PolicyOf(const std::string& entity) const {
+  const auto info = store_->FindEntity(entity);
+  return info.has_value() ? info->declaration.conflicts : ConflictPolicy::kReject;
+}
+
+void EngineWorld::CheckLosers() {
+  std::vector<std::string> kept;
+  RecordIterator rows = store_->GetView().Scan("_conflicts", ScanOptions{});
+  while (rows.Next()) {
+    const auto fields = ReadJsonFields(rows.value(), {"data"});
+    ASSERT_OK(fields);
+    kept.push_back(fields->front().has_value() ? fields->front()->text : "");
+  }
+  ASSERT_OK(rows.status());
+  std::sort(kept.begin(), kept.end());
+  std::vector<std::string> expected = losers_;
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(kept, expected);
+}
+
 DeviceJudge& EngineWorld::Add(const std::string& device) {
   return judges_
       .emplace(std::piecewise_construct,
@@ -348,17 +379,35 @@ PushOutcome EngineWorld::Expect(const DeviceJudge& judge,
     record->refused = true;
     return PushOutcome::kInvalid;
   }
-  if (record->touched && !is_event) return PushOutcome::kApplied;
-  if (record->touched) {
-    record->refused = record->value != row.value;
-    return record->refused ? PushOutcome::kConflict : PushOutcome::kApplied;
-  }
+  // As the operations before it leave it.
+  std::optional<std::string> current;
+  if (record->touched && record->live) current = record->value;
+  if (!record->touched && live) current = found->second.value;
+  std::optional<std::string> pushed;
+  if (row.op != RowOp::kDelete) pushed = std::string(row.value);
+  const bool same = pushed == current;
   const SequenceNumber version = live ? found->second.head : kSequenceZero;
-  const bool same = row.op == RowOp::kDelete ? !live : live && found->second.value == row.value;
-  const bool seen = record->own.value_or(row.superseded) == version;
-  if (same || (seen && !(is_event && live))) return PushOutcome::kApplied;
-  record->refused = true;
-  return PushOutcome::kConflict;
+  const bool seen =
+      record->touched ? record->as_pushed : record->own.value_or(row.superseded) == version;
+  PlainEnd end{.value = pushed};
+  if (is_event) {
+    end.refused = current.has_value() && !same;
+  } else if (!same && !seen) {
+    end = EndOf({.current = current,
+                 .birth = live ? found->second.birth : kSequenceZero,
+                 .pushed = pushed,
+                 .base = row.superseded,
+                 .changed = std::string(row.changed)},
+                PolicyOf(key.first));
+    record->overrides = record->overrides || !end.refused;
+  }
+  record->refused = end.refused;
+  if (end.refused) return PushOutcome::kConflict;
+  record->touched = true;
+  record->as_pushed = end.value == pushed;
+  record->live = end.value.has_value();
+  record->value = end.value.value_or("");
+  return PushOutcome::kApplied;
 }
 
 /// Adopts the version that the push made, if it made one.
@@ -371,6 +420,10 @@ void EngineWorld::NotePushed(const std::string& device,
   DeviceJudge& judge = judges_.at(device);
   const bool shown = !record.live || judge.selection().Contains(key, record.value);
   EXPECT_EQ(answer.outside, !shown);
+  EXPECT_EQ(answer.merged, !record.as_pushed);
+  const bool replaces =
+      lived && record.overrides && !(record.live && found->second.value == record.value);
+  if (replaces) losers_.push_back(found->second.value);
   SequenceNumber birth = lived ? found->second.birth : answer.version;
   if (record.live && !(lived && found->second.value == record.value)) {
     records_.Put(key, record.value, answer.version);
@@ -381,7 +434,8 @@ void EngineWorld::NotePushed(const std::string& device,
     EXPECT_EQ(answer.version, records_.live.at(key).head);
     EXPECT_EQ(answer.birth, birth);
   }
-  if (shown) judge.Wrote(key, birth, answer.version, record.live);
+  // What others have a share in comes to the device like any change of theirs.
+  if (shown && record.as_pushed) judge.Wrote(key, birth, answer.version, record.live);
 }
 
 Result<PushResult> EngineWorld::Push(const std::string& device, std::string_view batch) {
@@ -400,15 +454,13 @@ Result<PushResult> EngineWorld::Push(const std::string& device, std::string_view
       expected.push_back(applied ? PushOutcome::kDuplicate : answered->second.outcome);
       record.refused = !applied;
       const bool gone = row.op == RowOp::kDelete && !records_.live.contains(key);
-      record.own = gone ? kSequenceZero : answered->second.version;
+      if (!answered->second.merged) {
+        record.own = gone ? kSequenceZero : answered->second.version;
+      }
       continue;
     }
     expected.push_back(Expect(judges_.at(device), key, row, &record));
-    if (expected.back() != PushOutcome::kApplied) continue;
-    record.touched = true;
-    record.live = row.op != RowOp::kDelete;
-    record.value = row.value;
-    record.answers.push_back(i);
+    if (expected.back() == PushOutcome::kApplied) record.answers.push_back(i);
   }
   auto answer = source_->Push(batch);
   EXPECT_OK(answer);

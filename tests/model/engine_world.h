@@ -57,6 +57,9 @@ class EngineWorld {
     return found == keyed_.end() ? 0 : found->second;
   }
   EntityKind KindOf(const std::string& entity) const;
+  /// What becomes of conflicts from now on.
+  void DeclarePolicy(const std::string& entity, ConflictPolicy policy);
+  ConflictPolicy PolicyOf(const std::string& entity) const;
 
   // Devices. `device` must have been added.
 
@@ -93,6 +96,8 @@ class EngineWorld {
   /// Every instruction that is owed has an explanation that names it, and nothing else has.
   void CheckExplanations(const DeviceInfo& info);
   void CheckRecords();
+  /// No version that was replaced unseen has vanished.
+  void CheckLosers();
   void CheckQueues() const;
 
   Store& store() { return *store_; }
@@ -106,6 +111,8 @@ class EngineWorld {
     bool live = false;
     std::string value;
     bool touched = false;
+    bool as_pushed = true;  // what the device has, so far
+    bool overrides = false;
     bool refused = false;
     std::optional<SequenceNumber> own;  // version that an operation answered before made
     std::vector<size_t> answers;
@@ -113,6 +120,7 @@ class EngineWorld {
 
   void Open();
   void Close();
+  /// What becomes of the operation; `record` is then as it leaves it.
   PushOutcome Expect(const DeviceJudge& judge,
                      const RecordKey& key,
                      const BatchRow& row,
@@ -140,6 +148,7 @@ class EngineWorld {
   std::map<std::string, DeviceJudge> judges_;
   std::vector<PlainQueue> queues_;                                // in order of importance
   std::map<std::string, std::map<uint64_t, PushAnswer>> pushed_;  // first answers, by device
+  std::vector<std::string> losers_;  // versions replaced unseen, as `_conflicts` has their values
 };
 
 }  // namespace tidemark::model

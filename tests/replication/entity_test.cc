@@ -46,6 +46,20 @@ TEST(DeclarationTest, EveryMemberSurvivesTheWayThroughText) {
   EXPECT_THAT(DeclarationFromJson(DeclarationToJson(declaration)), IsOkAndHolds(Eq(declaration)));
 }
 
+TEST(DeclarationTest, PoliciesOfConflictsSurviveTheWayThroughText) {
+  for (const char* name : {"reject", "last_writer", "by_field", "callback"}) {
+    const auto policy = ConflictPolicyNamed(name);
+    ASSERT_TRUE(policy.has_value()) << name;
+    EXPECT_EQ(ConflictPolicyName(*policy), name);
+    const auto read = DeclarationFromJson(R"({"conflicts":")" + std::string(name) + R"("})");
+    ASSERT_OK(read);
+    EXPECT_EQ(read->conflicts, *policy);
+    EXPECT_EQ(DeclarationFromJson(DeclarationToJson(*read))->conflicts, *policy);
+  }
+  EXPECT_EQ(ConflictPolicyNamed(""), std::nullopt);
+  EXPECT_EQ(ConflictPolicyNamed("Reject"), std::nullopt);
+}
+
 TEST(DeclarationTest, BuiltInSchemasSurviveTheWayThroughText) {
   ASSERT_EQ(BuiltInDeclarations().size(), 6U);
   for (const auto& [name, declaration] : BuiltInDeclarations()) {
@@ -109,6 +123,9 @@ INSTANTIATE_TEST_SUITE_P(
         WrongDeclaration{R"({"references":[{"field":"a","entity":"_x"}]})",
                          "references[0].entity must be the name"},
         WrongDeclaration{R"({"reference_policy":"maybe"})", "reference_policy must be one of"},
+        WrongDeclaration{R"({"conflicts":"by_fields"})",
+                         "conflicts must be one of reject, last_writer, by_field, callback"},
+        WrongDeclaration{R"({"conflicts":1})", "conflicts must be one of"},
         WrongDeclaration{R"({"dangling_share_max":1.01})", "dangling_share_max must be a share"},
         WrongDeclaration{R"({"dangling_share_max":"1"})", "dangling_share_max must be a share"},
         WrongDeclaration{R"({"strict":"yes"})", "strict must be true or false"},

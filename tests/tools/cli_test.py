@@ -542,6 +542,11 @@ class EntitiesTest(CliTest):
         self.refuse(CONFLICT, "entities", "declare", "contact", "--kind", "incremental")
         self.refuse(USAGE, "entities", "declare", "x", "--schema", '{"kind":"odd"}', says="kind")
         self.refuse(NOT_ALLOWED, "entities", "declare", "_x")
+        for policy in ("last_writer", "by_field", "callback", "reject"):
+            self.run_ok("entities", "declare", "note", "--conflicts", policy)
+            declared = self.run_json("entities", "show", "note")["declaration"]
+            self.assertEqual(declared.get("conflicts", "reject"), policy)
+        self.refuse(USAGE, "entities", "declare", "note", "--conflicts", "by_fields", says="by_fields")
 
     def test_retention(self):
         self.run_ok("entities", "declare", "v", "--kind", "incremental", "--retain-age", "30d",
