@@ -731,6 +731,51 @@ class DevicesTest(CliTest):
         self.assertEqual(self.run_ok("get", "contact", "1").text.strip(), '{"n":3}')
         self.assertEqual(self.outbox(), [])
 
+    def test_bundles_carry_syncs_as_files(self):
+        down, up, answers = (str(self.folder / name) for name in ("down", "up", "answers"))
+        for i in range(3):
+            self.run_ok("put", "contact", str(i), '{"n":%d}' % i)
+        packed = self.run_json("bundle", "pack", "--device", "tablet-7", "--out", down)
+        self.assertEqual((packed["records"], packed["complete"]), (3, True))
+        report = self.run_json("bundle", "inspect", down)
+        self.assertEqual((report["sound"], report["checksum"]), (True, packed["checksum"]))
+        applied = self.run_json("bundle", "apply", down, "--replica", self.replica)
+        self.assertEqual((applied["created"], applied["reset"]), (3, False))
+        self.assertEqual(self.run_json("bundle", "apply", down, "--replica", self.replica)["unchanged"], 3)
+        self.run_ok("put", "contact", "1", '{"n":11}', data=self.replica)
+        self.run_ok("put", "contact", "2", '{"n":12}', data=self.replica)
+        self.run_ok("put", "contact", "2", '{"n":22}')
+        packed = self.run_json("bundle", "pack", "--replica", self.replica, "--out", up)
+        self.assertEqual((packed["operations"], packed["keys"]), (2, 1))
+        taken = self.run_json("bundle", "apply", up, "--answers", answers)
+        self.assertEqual((taken["applied"], taken["conflict"], taken["acknowledged"]), (1, 1, 3))
+        self.refuse(CONFLICT, "bundle", "apply", answers, "--replica", self.replica,
+                    says="outbox list says why")
+        self.run_ok("bundle", "pack", "--device", "tablet-7", "--out", down)
+        self.run_ok("bundle", "apply", down, "--replica", self.replica)
+        self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
+        self.assertTrue(self.pull()["nothing_owed"])
+        self.assertTrue(self.run_json("bundle", "pack", "--device", "tablet-7", "--out",
+                                      str(self.folder / "none"))["nothing"])
+        self.assertFalse((self.folder / "none").exists())
+
+    def test_bundles_that_are_refused(self):
+        down = self.folder / "down"
+        self.run_ok("put", "contact", "1", "1")
+        self.run_ok("bundle", "pack", "--device", "tablet-7", "--out", str(down))
+        self.refuse(USAGE, "bundle", "pack", "--out", str(down), says="--device")
+        self.refuse(CONFLICT, "bundle", "apply", str(down), says="tablet-7")
+        self.refuse(NOT_FOUND, "bundle", "inspect", str(self.folder / "nothing"))
+        damaged = self.folder / "damaged"
+        damaged.write_bytes(down.read_bytes()[:-1])
+        self.refuse(CORRUPT, "bundle", "apply", str(damaged), "--replica", self.replica,
+                    says="frame 3, at byte")
+        self.assertFalse(pathlib.Path(self.replica).exists())
+        self.refuse(CORRUPT, "bundle", "inspect", str(damaged), says="frame 3, at byte")
+        self.run_ok("bundle", "apply", str(down), "--replica", self.replica)
+        self.run_ok("bundle", "pack", "--device", "other", "--out", str(down))
+        self.refuse(CONFLICT, "bundle", "apply", str(down), "--replica", self.replica, says="other")
+
     def test_deletions_are_forgotten(self):
         for i in range(3):
             for op in ('"data":1', '"op":"delete"'):
