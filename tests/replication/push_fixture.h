@@ -3,10 +3,12 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "replication/internal/outbox_entry.h"
@@ -34,12 +36,14 @@ class LossyTransport final : public Transport {
     const Status lost(ErrorCode::kUnavailable, "lost on the way");
     if (lose_request) return lost;
     auto answer = to_source_.Push(batch);
+    if (meanwhile) std::exchange(meanwhile, nullptr)();
     if (lose_answer) return lost;
     return answer;
   }
 
   bool lose_request = false;
   bool lose_answer = false;
+  std::function<void()> meanwhile;  // once, while the next answer is on its way
   std::vector<std::string> pushed;
 
  private:

@@ -223,6 +223,24 @@ TEST_F(PushConflictsTest, AnOperationWrittenWhileThePushWasOnItsWayLosesNothing)
   ExpectEqualAfterPull();
 }
 
+TEST_F(PushConflictsTest, AnOperationThatWaitsWhenAMergeIsAnsweredLosesNothing) {
+  ByField();
+  There("1", R"({"a":0,"b":0,"c":0})");
+  Pull();
+  Here("1", R"({"a":1,"b":0,"c":0})");
+  There("1", R"({"a":0,"b":0,"c":3})");
+  LossyTransport transport(*source_);
+  transport.meanwhile = [this] {
+    Here("1", R"({"a":1,"b":2,"c":0})");
+  };
+  ASSERT_OK(tablet_.replica->Push(transport));
+  EXPECT_THAT(Outbox(), SizeIs(1));
+  EXPECT_EQ(AtDevice("1"), R"({"a":1,"b":2,"c":0})");
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 1U);
+  EXPECT_EQ(AtSource("1"), R"({"a":1,"b":2,"c":3})");
+  ExpectEqualAfterPull();
+}
+
 TEST_F(PushConflictsTest, APullWhileOperationsWaitMovesNothingUnderThem) {
   ByField();
   There("1", R"({"a":0,"b":0,"c":0})");
