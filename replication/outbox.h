@@ -20,6 +20,9 @@ inline constexpr std::string_view kOutboxEntity = "_commandQueue";
 /// Operations that wait or failed; a write beyond is `kTooLarge`.
 inline constexpr uint64_t kOutboxOperationsMax = 1'000'000;
 
+/// Operations, and records that refer to it, which the replacement of one id changes; beyond it is
+/// refused as `kTooLarge`.
+inline constexpr uint64_t kIdReplacementsMax = 10'000;
 /// Pushes that an operation waits for something through, such as its parent, before it has failed.
 inline constexpr uint64_t kOperationWaitsMax = 10;
 
@@ -60,7 +63,8 @@ struct IdReplacement {
   std::string entity;
   RecordId temporary{""};
   RecordId real{""};
-  /// Fields that may hold the id, of this entity and of others: `{"household_id", "member"}`.
+  /// Members at the top of JSON objects that may hold the id, of records of this entity and of
+  /// others: `{"household_id", "member"}`.
   std::vector<EntityReference> references = {};
 };
 

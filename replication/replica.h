@@ -161,11 +161,14 @@ class Replica {
   /// Takes an operation off the outbox; its record is again as without it. `kNotFound`; `kBusy` for
   /// one that was sent and is not answered.
   Status DropOperation(uint64_t number);
-  /// Renames a record that waits under a temporary id: the record, the fields that refer to it in
-  /// records that wait as well, and all their operations, in one durable step. No other record can
-  /// refer to it. `kNotFound` when nothing of the record waits; `kConflict` when its source knows
-  /// it or the real id is taken; `kBusy` when an operation that names it was sent and is not
-  /// answered.
+  /// Renames a record that waits under a temporary id: the record, the fields that refer to it, and
+  /// all operations that name it, in one durable step. A record that refers to it and of which
+  /// nothing waits, such as a child that was sent before its parent, is written anew, as by
+  /// `Write`. Reads the entities that the references name as a whole, while other calls wait.
+  /// Errors change nothing: `kNotFound` when nothing of the record waits; `kConflict` when its
+  /// source knows it or the real id is taken; `kBusy` when an operation that names it was sent and
+  /// is not answered; `kWrongKind` when an event that was sent refers to it; `kTooLarge` when more
+  /// than 10,000 operations and records do.
   Status ReplaceId(const IdReplacement& what);
   OutboxStatus outbox() const;
 

@@ -92,6 +92,14 @@ void LocalChanges::Show(std::string_view entity,
                  .origin = {}};
 }
 
+void LocalChanges::ShowAgain(std::string_view entity,
+                             const RecordId& id,
+                             const OutboxOperation& operation) {
+  // What is put without a timestamp takes away the one that is there, which may be the same.
+  if (operation.if_newer.has_value()) batch_.Put(entity, id, "");
+  Show(entity, id, operation);
+}
+
 void LocalChanges::Hide(std::string_view entity, const RecordId& id) {
   batch_.Delete(entity, id);
   visible_[Key(entity, id.text())] = std::nullopt;

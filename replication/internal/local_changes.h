@@ -46,6 +46,9 @@ class LocalChanges {
   void End(std::string_view entity, LocalState* local);
 
   void Show(std::string_view entity, const RecordId& id, const OutboxOperation& operation);
+  /// The same for what was written before and comes up once more, such as after a later operation
+  /// was taken back. Its timestamp is kept, and compared with none.
+  void ShowAgain(std::string_view entity, const RecordId& id, const OutboxOperation& operation);
   void Hide(std::string_view entity, const RecordId& id);
   void PutOperation(const OutboxOperation& operation);
   void EraseOperation(uint64_t number);

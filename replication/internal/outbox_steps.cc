@@ -101,6 +101,11 @@ Status OutboxSteps::CheckWrite(const WriteOperation& written) const {
       info->name + (is_event ? " is incremental: append to it" : " is a snapshot: put into it")};
 }
 
+Status OutboxSteps::CheckRoom(const OutboxState& state) {
+  if (state.pending + state.failed <= kOutboxOperationsMax) return {};
+  return {ErrorCode::kTooLarge, "the outbox is full with 1,000,000 operations: push first"};
+}
+
 Result<LocalWriteResult> OutboxSteps::Write(const WriteBatch& batch,
                                             const LocalWriteOptions& options) {
   TIDEMARK_RETURN_IF_ERROR(batch.status());
@@ -113,9 +118,7 @@ Result<LocalWriteResult> OutboxSteps::Write(const WriteBatch& batch,
     TIDEMARK_RETURN_IF_ERROR(
         AtOperation(WriteOne(batch.operation(i), options, &changes, &result), i));
   }
-  if (changes.state().pending + changes.state().failed > kOutboxOperationsMax) {
-    return {ErrorCode::kTooLarge, "the outbox is full with 1,000,000 operations: push first"};
-  }
+  TIDEMARK_RETURN_IF_ERROR(CheckRoom(changes.state()));
   changes.batch().AddRows(batch);
   TIDEMARK_RETURN_IF_ERROR(changes.Commit());
   return result;
@@ -277,11 +280,7 @@ Status OutboxSteps::Drop(uint64_t number) {
     EndRecord(operation->entity, &changes, local);
   } else if (was_last) {
     TIDEMARK_ASSIGN_OR_RETURN(const auto before, changes.FindOperation(numbers.back()));
-    if (before.has_value()) {
-      OutboxOperation shown = *before;
-      shown.if_newer.reset();  // its timestamp is older than the one that is taken back
-      changes.Show(before->entity, before->id, shown);
-    }
+    if (before.has_value()) changes.ShowAgain(before->entity, before->id, *before);
   }
   return changes.Commit();
 }

@@ -78,11 +78,22 @@ class OutboxSteps {
                   const LocalWriteOptions& options,
                   LocalChanges* changes,
                   LocalWriteResult* result);
-  /// Puts the real id where the temporary one is; `touched` are the records of the operations that
-  /// changed, as they were called before.
-  Status RenameOperations(const IdReplacement& what,
-                          LocalChanges* changes,
-                          std::set<std::pair<std::string, std::string>>* touched);
+  /// What a replacement of an id changed so far.
+  struct Renaming {
+    const IdReplacement& what;
+    LocalChanges* changes;
+    /// Entity and id, as they were before, of the records whose operations changed.
+    std::set<std::pair<std::string, std::string>> queued = {};
+    uint64_t changed = 0;  ///< operations, and records that became operations
+  };
+  /// Puts the real id where the temporary one is: in operations, and in the records that they show.
+  Status RenameOperations(Renaming* renaming);
+  Status ShowRenamed(const Renaming& renaming);
+  /// The same in records of which nothing waits: each becomes a write of this device.
+  Status RenameHeld(const std::string& entity,
+                    const std::vector<std::string>& fields,
+                    Renaming* renaming);
+  static Status CheckRoom(const OutboxState& state);
   Status CheckWrite(const WriteOperation& written) const;
   Status Enqueue(OutboxOperation operation, bool replace, LocalChanges* changes);
   /// Takes operations that the new one makes needless off the queue. Answers whether anything is

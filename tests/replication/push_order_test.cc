@@ -1,6 +1,7 @@
 // Histories of devices that write which are easy to get wrong: lost answers, waiting operations,
 // older copies of either side, resets under way. What counts is what the application meant.
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "db/backup.h"
@@ -14,6 +15,7 @@ namespace fs = std::filesystem;
 using test::LossyTransport;
 using test::PushTest;
 using test::StatusIs;
+using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 class PushOrderTest : public PushTest {
@@ -225,6 +227,115 @@ TEST_F(PushOrderTest, ARecordMayReferToItselfAndNotToWhatIsNotShown) {
   const PushTotals totals = Push();
   EXPECT_EQ(totals.count(PushOutcome::kApplied), 1U);
   EXPECT_EQ(totals.count(PushOutcome::kParentMissing), 2U) << "tells what is there";
+}
+
+TEST_F(PushOrderTest, ATemporaryIdIsReplacedInWhatIsWrittenByTime) {
+  const auto put = [this](const char* entity, const char* id, const char* json, int64_t time) {
+    return tablet_.replica->Write(WriteBatch().Put(
+        entity, RecordId(id), json, ValueKind::kJson, WriteCondition{.if_newer = time}));
+  };
+  ASSERT_OK(put("household", "tmp-1", R"({"self":"tmp-1"})", 1000));
+  ASSERT_OK(put("household", "h", R"({"self":"tmp-1"})", 1000));
+  ASSERT_OK(put("member", "m", R"({"h":"tmp-1"})", 1000));
+  ASSERT_OK(tablet_.replica->ReplaceId({.entity = "household",
+                                        .temporary = "tmp-1",
+                                        .real = "4711",
+                                        .references = {{"self", "household"}, {"h", "member"}}}));
+  const std::map<std::string, std::string> right = {{"household/4711", R"({"self":"4711"})"},
+                                                    {"household/h", R"({"self":"4711"})"},
+                                                    {"member/m", R"({"h":"4711"})"}};
+  EXPECT_EQ(Held(), right);
+  EXPECT_THAT(put("member", "m", "{}", 1000), StatusIs(ErrorCode::kConditionFailed))
+      << "the time of the member is lost";
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 3U);
+  EXPECT_EQ(Live(), right);
+}
+
+TEST_F(PushOrderTest, AnOperationThatShowsAgainKeepsItsTime) {
+  const auto put = [this](const char* value, int64_t time) {
+    return tablet_.replica->Write(
+        WriteBatch().Put("forms", "f", value, ValueKind::kBytes, WriteCondition{.if_newer = time}));
+  };
+  ASSERT_OK(put("a", 100));
+  ASSERT_OK(put("b", 200));
+  ASSERT_OK(tablet_.replica->DropOperation(FirstOperation() + 1));
+  EXPECT_EQ(Held()["forms/f"], "a");
+  EXPECT_THAT(put("older", 99), StatusIs(ErrorCode::kConditionFailed));
+  EXPECT_OK(put("c", 150));
+}
+
+TEST_F(PushOrderTest, AChildThatWasSentBeforeItsParentIsRenamedAsWell) {
+  DeclareFamily();
+  EntityDeclaration household;
+  household.references = {{.field = "village", .entity = "village"}};
+  household.reference_policy = ReferencePolicy::kStrict;
+  ASSERT_OK(store_->Declare("household", household));
+  ASSERT_OK(store_->Declare("member", {}));
+  JsonHere("household", "tmp-1", R"({"village":"later"})");
+  JsonHere("member", "m", R"({"h":"tmp-1","name":"tmp-1"})");
+  JsonHere("member", "n", R"({"h":"tmp-12"})");
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 2U);  // the household waits for its village
+  EXPECT_THAT(Outbox(), ElementsAre("pending put household/tmp-1 reference"));
+  ASSERT_OK(store_->Commit(WriteBatch().Put("village", "later", "{}", ValueKind::kJson)));
+  const IdReplacement named{.entity = "household",
+                            .temporary = "tmp-1",
+                            .real = RecordId(int64_t{4711}),
+                            .references = {{"h", "member"}}};
+  ASSERT_OK(tablet_.replica->ReplaceId(named));
+  EXPECT_EQ(Held()["member/m"], R"({"h":4711,"name":"tmp-1"})");
+  EXPECT_EQ(Held()["member/n"], R"({"h":"tmp-12"})");
+  EXPECT_THAT(Outbox(),
+              ElementsAre("pending put household/4711 reference", "pending put member/m"));
+  Open(&tablet_);
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 2U);
+  Pull();
+  EXPECT_EQ(Held(), Live());
+  EXPECT_EQ(Live()["member/m"], R"({"h":4711,"name":"tmp-1"})");
+  EXPECT_TRUE(Pull().nothing_owed);
+}
+
+TEST_F(PushOrderTest, AnEventThatWasSentWithATemporaryIdIsNotRenamed) {
+  JsonHere("household", "tmp-1", "{}");
+  ASSERT_OK(tablet_.replica->Write(
+      WriteBatch().Append("visited", "e", R"({"h":"tmp-1"})", ValueKind::kJson)));
+  ASSERT_OK(tablet_.replica->DropOperation(FirstOperation()));
+  Push();
+  JsonHere("household", "tmp-1", "{}");
+  IdReplacement named{.entity = "household",
+                      .temporary = "tmp-1",
+                      .real = "4711",
+                      .references = {{"h", "visited"}}};
+  const auto held = Held();
+  EXPECT_THAT(tablet_.replica->ReplaceId(named), StatusIs(ErrorCode::kWrongKind));
+  EXPECT_EQ(Held(), held);
+  named.references = {{"entity", "_commandQueue"}};
+  EXPECT_THAT(tablet_.replica->ReplaceId(named), StatusIs(ErrorCode::kReserved));
+  EXPECT_EQ(Held(), held);
+  named.references.clear();
+  EXPECT_OK(tablet_.replica->ReplaceId(named));
+  EXPECT_EQ(Held().count("household/4711"), 1U);
+}
+
+TEST_F(PushOrderTest, AnIdIsReplacedInTenThousandPlacesAndNotInOneMore) {
+  const IdReplacement named{
+      .entity = "household", .temporary = "tmp-1", .real = "4711", .references = {{"h", "member"}}};
+  WriteBatch children;
+  for (uint64_t i = 0; i < kIdReplacementsMax; ++i) {
+    children.Put("member", RecordId(std::to_string(i)), R"({"h":"tmp-1"})", ValueKind::kJson);
+  }
+  ASSERT_OK(store_->Commit(children));
+  Pull();
+  JsonHere("household", "tmp-1", "{}");  // one operation more
+  EXPECT_THAT(tablet_.replica->ReplaceId(named), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_EQ(Held()["member/0"], R"({"h":"tmp-1"})");
+  EXPECT_THAT(Outbox(), ElementsAre("pending put household/tmp-1"));
+  ASSERT_OK(store_->Commit(WriteBatch().Delete("member", "0")));
+  Pull();
+  ASSERT_OK(tablet_.replica->ReplaceId(named));
+  EXPECT_EQ(tablet_.replica->outbox().pending, kIdReplacementsMax);
+  Push();
+  EXPECT_EQ(Live(), Held());
+  EXPECT_EQ(Live()["member/9999"], R"({"h":"4711"})");
 }
 
 TEST_F(PushOrderTest, AnIdThatIsNoIntegerDoesNotSayItIs) {
