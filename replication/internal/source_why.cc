@@ -43,6 +43,18 @@ Result<DeliveryExplanation> Source::Impl::Explain(std::string_view device_id,
   }
   TIDEMARK_ASSIGN_OR_RETURN(const EntityNumber number, NumberOf(store_, entity));
   TIDEMARK_RETURN_IF_ERROR(CheckRecordId(id.text()));
+  const auto named = [&](DeliveryExplanation explanation) {
+    explanation.device = device_id;
+    explanation.entity = entity;
+    explanation.id = id.text();
+    return explanation;
+  };
+  if (IsLocal(number)) {  // marks know nothing of it
+    WhyFacts facts;
+    facts.local = true;
+    TIDEMARK_ASSIGN_OR_RETURN(facts.history, store_.FindHistory(number, id));
+    return named(Argue(facts));
+  }
   const std::lock_guard lock(device->mutex);
   TIDEMARK_RETURN_IF_ERROR(Refresh(*device));
   TIDEMARK_ASSIGN_OR_RETURN(const auto history, store_.FindHistory(number, id));
@@ -83,11 +95,7 @@ Result<DeliveryExplanation> Source::Impl::Explain(std::string_view device_id,
   }
   facts.session_cut = marks.session_cut();
 
-  DeliveryExplanation explanation = Argue(facts);
-  explanation.device = device_id;
-  explanation.entity = entity;
-  explanation.id = id.text();
-  return explanation;
+  return named(Argue(facts));
 }
 
 }  // namespace tidemark

@@ -83,6 +83,7 @@ std::string TellNext(const WhyFacts& facts) {
 }
 
 DeliveryState StateOf(const WhyFacts& facts) {
+  if (facts.local) return DeliveryState::kNotSelected;
   if (facts.next.has_value()) {
     if (facts.to_be_read) return DeliveryState::kInSession;
     return facts.unconfirmed.empty() ? DeliveryState::kOwed : DeliveryState::kUnconfirmed;
@@ -125,6 +126,12 @@ DeliveryExplanation Argue(const WhyFacts& facts) {
   if (facts.next.has_value()) explanation.next = LabelOf(facts.next->op);
 
   std::vector<std::string>& reasons = explanation.reasons;
+  if (facts.local) {
+    reasons.emplace_back(
+        "Entities whose names begin with _ are tables of the engine itself: no device is served "
+        "them, whatever it is granted.");
+    return explanation;
+  }
   reasons.push_back(TellRecord(facts.history));
   reasons.push_back(TellDevice(facts));
   reasons.push_back(TellSelection(facts.selected));

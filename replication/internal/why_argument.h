@@ -14,6 +14,7 @@ namespace tidemark {
 
 /// What is known. `next` is what a session that started now would say.
 struct WhyFacts {
+  bool local = false;  ///< the entity is one of the engine's own; nothing else but `history` counts
   bool forgotten = false;
   bool reset_pending = false;
   uint64_t sessions = 0;  ///< number of the device's newest one

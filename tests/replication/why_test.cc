@@ -10,6 +10,7 @@ namespace {
 using test::MapDevice;
 using test::StatusIs;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -127,6 +128,29 @@ TEST_F(WhyTest, ResetsAndForgottenDevices) {
   EXPECT_THAT(why.reasons, Contains(HasSubstr("to be reset")));
   ASSERT_OK(source_->Forget("tablet"));
   EXPECT_THAT(Why("1").reasons, Contains(HasSubstr("forgotten")));
+}
+
+TEST_F(WhyTest, TablesOfTheEngineAreServedToNobody) {
+  MapDevice device = Device();
+  Put("users", "1", "a");
+  CommitOptions local;
+  local.local = true;
+  ASSERT_OK(store_->Commit(WriteBatch().Put("_syncScope", "s", "x"), local));
+  const auto expect_not_served = [this] {
+    const DeliveryExplanation why = Why("s", "_syncScope");
+    EXPECT_EQ(why.state, DeliveryState::kNotSelected);
+    EXPECT_TRUE(why.live);
+    EXPECT_FALSE(why.selected);
+    EXPECT_FALSE(why.held);
+    EXPECT_FALSE(why.acknowledged);
+    EXPECT_EQ(why.next, "");
+    EXPECT_THAT(why.reasons, ElementsAre(HasSubstr("tables of the engine")));
+  };
+  ASSERT_TRUE(device.Start());
+  expect_not_served();  // in a session
+  device.Sync();
+  expect_not_served();
+  EXPECT_THAT(source_->Explain("tablet", "_none", "s"), StatusIs(ErrorCode::kNotFound));
 }
 
 TEST_F(WhyTest, WhatIsNotThere) {
