@@ -1,6 +1,7 @@
 #include "replication/replica.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "replication/internal/replica_impl.h"
 
@@ -66,10 +67,19 @@ Result<SyncResult> Replica::Sync(Transport& transport,
 }
 
 Status Replica::RetryOperation(uint64_t number) {
-  return impl_->RetryOperation(number);
+  return impl_->RetryOperations({number});
+}
+Status Replica::RetryOperations(const std::vector<uint64_t>& numbers) {
+  return impl_->RetryOperations(numbers);
 }
 Status Replica::DropOperation(uint64_t number) {
-  return impl_->DropOperation(number);
+  return impl_->DropOperations({number});
+}
+Status Replica::DropOperations(const std::vector<uint64_t>& numbers) {
+  return impl_->DropOperations(numbers);
+}
+Result<uint64_t> Replica::DropRecord(const std::string& entity, const RecordId& id) {
+  return impl_->DropRecord(entity, id);
 }
 Status Replica::ReplaceId(const IdReplacement& what) {
   return impl_->ReplaceId(what);
@@ -85,6 +95,13 @@ Result<BundleApplied> Replica::ApplyBundle(
 Result<BundlePacked> Replica::PackBundle(const std::filesystem::path& path,
                                          const BundleProgress& progress) {
   return impl_->PackBundle(path, progress);
+}
+
+uint64_t Replica::Listen(std::function<void(const ReplicaChange&)> listener) {
+  return impl_->changes.Listen(std::move(listener));
+}
+void Replica::StopListening(uint64_t listener) {
+  impl_->changes.StopListening(listener);
 }
 
 SyncTracker& Replica::tracker() {

@@ -21,6 +21,7 @@
 #include "replication/bundle.h"
 #include "replication/outbox.h"
 #include "replication/push.h"
+#include "replication/replica_changes.h"
 #include "replication/sync_tracker.h"
 #include "replication/transport.h"
 
@@ -70,9 +71,11 @@ struct PullResult {
 };
 
 struct LocalWriteOptions {
-  /// The operations take the place of those that wait for the same record and do the same, and a
-  /// deletion that of all of them, back to the last one that stays; else every operation is sent.
-  /// What may have been sent stays.
+  /// The operations take the place of those that wait for the same record and do the same: change
+  /// it, which is another thing than to create it. A deletion takes that of all of them. What may
+  /// have been sent stays, with all that was written before it. One that refers to a record which
+  /// is created further behind, by the references that its entity declares in this store
+  /// (`Store::Declare`), goes to the end instead. Without this every operation is sent.
   bool replace = false;
 };
 
@@ -158,9 +161,16 @@ class Replica {
                           const RetryPolicy& retry = {});
   /// Writes a failed operation again, on top of what the source has by now. `kNotFound`.
   Status RetryOperation(uint64_t number);
+  /// The same for several, in the order given, in one durable step: all or none.
+  Status RetryOperations(const std::vector<uint64_t>& numbers);
   /// Takes an operation off the outbox; its record is again as without it. `kNotFound`; `kBusy` for
   /// one that was sent and is not answered.
   Status DropOperation(uint64_t number);
+  /// The same for several, in one durable step: all or none.
+  Status DropOperations(const std::vector<uint64_t>& numbers);
+  /// The same for all operations of a record, waiting or failed: answers how many there were,
+  /// `kNotFound` for none. The record is again as the source has it.
+  Result<uint64_t> DropRecord(const std::string& entity, const RecordId& id);
   /// Renames a record that waits under a temporary id: the record, the fields that refer to it, and
   /// all operations that name it, in one durable step. A record that refers to it and of which
   /// nothing waits, such as a child that was sent before its parent, is written anew, as by
@@ -187,6 +197,17 @@ class Replica {
   /// operations count as sent. `kIoError`, `kDiskFull`: there is no file, and nothing is lost.
   Result<BundlePacked> PackBundle(const std::filesystem::path& path,
                                   const BundleProgress& progress = {});
+
+  // Watching.
+
+  /// Called with every change of a record that applications see, whether it was written here or
+  /// comes from the source (`ReplicaChange::origin`): in their order, never twice at once, once the
+  /// change is durable, by the threads that cause changes, before their call returns or by one of
+  /// them for all. A slow listener holds up who tells it, and of more than 10,000 changes that wait
+  /// the oldest are lost. It may read and write; it must not pull, push, sync or stop listening.
+  uint64_t Listen(std::function<void(const ReplicaChange&)> listener);
+  /// Returns when no call of a listener is under way.
+  void StopListening(uint64_t listener);
 
   Store& store();
   const std::string& device() const;

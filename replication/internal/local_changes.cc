@@ -9,21 +9,26 @@ namespace tidemark::internal {
 Result<LocalState*> LocalChanges::Find(std::string_view entity, const RecordId& id) {
   const Key key(entity, id.text());
   if (const auto known = locals_.find(key); known != locals_.end()) return &known->second;
+  TIDEMARK_ASSIGN_OR_RETURN(LocalState local, Look(entity, id));
+  return &(locals_[key] = std::move(local));
+}
+
+Result<LocalState> LocalChanges::Look(std::string_view entity, const RecordId& id) const {
+  const auto known = locals_.find(Key(entity, id.text()));
+  if (known != locals_.end()) return known->second;
   LocalState local;
   local.id = id;
-  if (stored_.records > 0) {
-    TIDEMARK_ASSIGN_OR_RETURN(const auto row,
-                              store_.GetRow(LocalKey(kLocalRecordPrefix, entity, id.text())));
-    if (row.has_value()) {
-      TIDEMARK_ASSIGN_OR_RETURN(local.record, DecodeLocalRecord(*row));
-      TIDEMARK_ASSIGN_OR_RETURN(const auto image,
-                                store_.GetRow(LocalKey(kImagePrefix, entity, id.text())));
-      if (image.has_value()) {
-        TIDEMARK_ASSIGN_OR_RETURN(local.image, DecodeImage(*image));
-      }
-    }
+  if (stored_.records == 0) return local;
+  TIDEMARK_ASSIGN_OR_RETURN(const auto row,
+                            store_.GetRow(LocalKey(kLocalRecordPrefix, entity, id.text())));
+  if (!row.has_value()) return local;
+  TIDEMARK_ASSIGN_OR_RETURN(local.record, DecodeLocalRecord(*row));
+  TIDEMARK_ASSIGN_OR_RETURN(const auto image,
+                            store_.GetRow(LocalKey(kImagePrefix, entity, id.text())));
+  if (image.has_value()) {
+    TIDEMARK_ASSIGN_OR_RETURN(local.image, DecodeImage(*image));
   }
-  return &(locals_[key] = std::move(local));
+  return local;
 }
 
 Result<std::optional<Record>> LocalChanges::Visible(std::string_view entity,
@@ -51,14 +56,16 @@ void LocalChanges::End(std::string_view entity, LocalState* local) {
                image.value_kind,
                {},
                OriginVersion{.birth = image.birth, .head = image.head});
-    visible_[Key(entity, id.text())] = Record{.id = id.text(),
-                                              .id_form = id.form(),
-                                              .value_kind = image.value_kind,
-                                              .value = image.value,
-                                              .version = {},
-                                              .birth = {},
-                                              .writer_time = {},
-                                              .origin = OriginVersion{image.birth, image.head}};
+    See(entity,
+        id,
+        Record{.id = id.text(),
+               .id_form = id.form(),
+               .value_kind = image.value_kind,
+               .value = image.value,
+               .version = {},
+               .birth = {},
+               .writer_time = {},
+               .origin = OriginVersion{image.birth, image.head}});
   } else {
     Hide(entity, id);
   }
@@ -71,10 +78,9 @@ void LocalChanges::Show(std::string_view entity,
                         const RecordId& id,
                         const OutboxOperation& operation) {
   const WriteCondition condition{.if_newer = operation.if_newer};
-  std::optional<Record>& shown = visible_[Key(entity, id.text())];
   if (operation.op == WriteOp::kDelete) {
     batch_.Delete(entity, id, condition);
-    shown.reset();
+    See(entity, id, std::nullopt);
     return;
   }
   if (operation.op == WriteOp::kAppend) {
@@ -82,14 +88,16 @@ void LocalChanges::Show(std::string_view entity,
   } else {
     batch_.Put(entity, id, operation.value, operation.value_kind, condition);
   }
-  shown = Record{.id = id.text(),
-                 .id_form = id.form(),
-                 .value_kind = operation.value_kind,
-                 .value = operation.value,
-                 .version = {},
-                 .birth = {},
-                 .writer_time = operation.if_newer,
-                 .origin = {}};
+  See(entity,
+      id,
+      Record{.id = id.text(),
+             .id_form = id.form(),
+             .value_kind = operation.value_kind,
+             .value = operation.value,
+             .version = {},
+             .birth = {},
+             .writer_time = operation.if_newer,
+             .origin = {}});
 }
 
 void LocalChanges::ShowAgain(std::string_view entity,
@@ -102,7 +110,35 @@ void LocalChanges::ShowAgain(std::string_view entity,
 
 void LocalChanges::Hide(std::string_view entity, const RecordId& id) {
   batch_.Delete(entity, id);
-  visible_[Key(entity, id.text())] = std::nullopt;
+  See(entity, id, std::nullopt);
+}
+
+void LocalChanges::See(std::string_view entity, const RecordId& id, std::optional<Record> record) {
+  const auto [shown, is_new] = visible_.insert_or_assign(Key(entity, id.text()), std::move(record));
+  if (is_new) seen_.push_back(shown->first);
+}
+
+Result<std::vector<ReplicaChange>> LocalChanges::Changed(ChangeOrigin origin) const {
+  std::vector<ReplicaChange> changed;
+  for (const Key& key : seen_) {
+    const std::optional<Record>& after = visible_.at(key);
+    TIDEMARK_ASSIGN_OR_RETURN(const auto before, store_.Get(key.first, RecordId(key.second)));
+    if (!before.has_value() && !after.has_value()) continue;
+    ReplicaChange change{.entity = key.first, .origin = origin};
+    if (!before.has_value()) {
+      change.id = RecordId(key.second, after->id_form);
+    } else if (!after.has_value()) {
+      change.kind = ChangeKind::kDeleted;
+      change.id = RecordId(key.second, before->id_form);
+    } else if (before->value != after->value || before->value_kind != after->value_kind) {
+      change.kind = ChangeKind::kUpdated;
+      change.id = RecordId(key.second, after->id_form);
+    } else {
+      continue;
+    }
+    changed.push_back(std::move(change));
+  }
+  return changed;
 }
 
 void LocalChanges::PutOperation(const OutboxOperation& operation) {

@@ -8,11 +8,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "db/store.h"
 #include "format/status.h"
 #include "replication/internal/local_rows.h"
 #include "replication/outbox.h"
+#include "replication/replica_changes.h"
 
 namespace tidemark::internal {
 
@@ -32,11 +34,14 @@ class LocalChanges {
   LocalChanges(Store& store, OutboxState* state) : store_(store), stored_(*state), state_(*state) {}
 
   OutboxState& state() { return state_; }
+  const OutboxState& state() const { return state_; }
   /// For whatever else belongs into the step.
   WriteBatch& batch() { return batch_; }
 
   /// nullopt: no operation of the record is pending.
   Result<LocalState*> Find(std::string_view entity, const RecordId& id);
+  /// The same without making the record a part of this step.
+  Result<LocalState> Look(std::string_view entity, const RecordId& id) const;
   /// The record as applications see it.
   Result<std::optional<Record>> Visible(std::string_view entity, const RecordId& id) const;
 
@@ -58,11 +63,15 @@ class LocalChanges {
   /// session.
   void Fence(std::string_view entity, const RecordId& id, SequenceNumber head);
 
+  /// How this step changes what applications see, in the order in which records came up.
+  Result<std::vector<ReplicaChange>> Changed(ChangeOrigin origin) const;
   /// Everything, durably, or nothing.
   Status Commit();
 
  private:
   using Key = std::pair<std::string, std::string>;  // entity and id
+
+  void See(std::string_view entity, const RecordId& id, std::optional<Record> record);
 
   Store& store_;
   OutboxState& stored_;
@@ -70,6 +79,7 @@ class LocalChanges {
   WriteBatch batch_;
   std::map<Key, LocalState> locals_;
   std::map<Key, std::optional<Record>> visible_;  // what this step shows
+  std::vector<Key> seen_;                         // its keys, as they came up
   std::map<uint64_t, std::optional<OutboxOperation>> operations_;
 };
 

@@ -184,7 +184,7 @@ Status OutboxSteps::ReplaceId(const IdReplacement& what) {
     TIDEMARK_RETURN_IF_ERROR(RenameHeld(entity, fields, &renaming));
   }
   TIDEMARK_RETURN_IF_ERROR(CheckRoom(changes.state()));
-  return changes.Commit();
+  return Commit(&changes, ChangeOrigin::kLocal);
 }
 
 }  // namespace tidemark::internal

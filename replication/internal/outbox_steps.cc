@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <vector>
 
 #include "format/coding.h"
@@ -81,6 +82,16 @@ Status OutboxSteps::Load() {
   return {};
 }
 
+Status OutboxSteps::Commit(LocalChanges* changes, ChangeOrigin origin) {
+  std::vector<ReplicaChange> changed;
+  if (listeners_.any()) {
+    TIDEMARK_ASSIGN_OR_RETURN(changed, changes->Changed(origin));
+  }
+  TIDEMARK_RETURN_IF_ERROR(changes->Commit());
+  listeners_.Note(std::move(changed));
+  return {};
+}
+
 // Writing.
 
 Status OutboxSteps::CheckWrite(const WriteOperation& written) const {
@@ -120,7 +131,7 @@ Result<LocalWriteResult> OutboxSteps::Write(const WriteBatch& batch,
   }
   TIDEMARK_RETURN_IF_ERROR(CheckRoom(changes.state()));
   changes.batch().AddRows(batch);
-  TIDEMARK_RETURN_IF_ERROR(changes.Commit());
+  TIDEMARK_RETURN_IF_ERROR(Commit(&changes, ChangeOrigin::kLocal));
   return result;
 }
 
@@ -210,7 +221,8 @@ Status OutboxSteps::Enqueue(OutboxOperation operation, bool replace, LocalChange
 }
 
 // The new operation takes the place of the first one that it replaces (decisions B19, B20): what
-// was written between them may build on it. What may have been sent stays.
+// was written between them may build on it. What may have been sent stays, and so does the creation
+// of the record: a later change is another kind of operation (rule J22).
 Result<bool> OutboxSteps::Replace(OutboxOperation* operation,
                                   LocalChanges* changes,
                                   LocalState* local) {
@@ -218,9 +230,10 @@ Result<bool> OutboxSteps::Replace(OutboxOperation* operation,
   while (!numbers.empty()) {
     const uint64_t last = numbers.back();
     TIDEMARK_ASSIGN_OR_RETURN(const auto queued, changes->FindOperation(last));
-    const bool sent = last <= changes->state().sent_through;
-    const bool replaced = queued.has_value() && !sent &&
-                          (operation->op == WriteOp::kDelete || queued->op == operation->op);
+    if (!queued.has_value() || last <= changes->state().sent_through) break;
+    TIDEMARK_ASSIGN_OR_RETURN(const bool creates, Creates(*queued, *local, *changes));
+    const bool replaced =
+        operation->op == WriteOp::kDelete || (queued->op == operation->op && !creates);
     if (!replaced) break;  // what stays keeps its place before the new one
     operation->number = last;
     operation->changed = queued->changed.has_value() && operation->changed.has_value()
@@ -228,61 +241,50 @@ Result<bool> OutboxSteps::Replace(OutboxOperation* operation,
                              : std::nullopt;
     TakeOffQueue(last, changes, local);
   }
+  TIDEMARK_ASSIGN_OR_RETURN(const bool beyond,
+                            RefersBeyond(operation->number, *operation, *changes));
+  if (beyond) operation->number = changes->state().next_number;
   // A record that the source never had, nor will, need not be deleted there.
   const bool unknown = operation->op == WriteOp::kDelete && numbers.empty() &&
                        local->record->base == kSequenceZero && !local->image.present;
   return !unknown;
 }
 
-Status OutboxSteps::Retry(uint64_t number) {
-  LocalChanges changes(store_, &state_);
-  TIDEMARK_ASSIGN_OR_RETURN(auto operation, changes.FindOperation(number));
-  if (!operation.has_value() || operation->state != OperationState::kFailed) {
-    return {ErrorCode::kNotFound, "no operation " + std::to_string(number) + " has failed"};
-  }
-  TIDEMARK_ASSIGN_OR_RETURN(const auto visible, changes.Visible(operation->entity, operation->id));
-  if (operation->op == WriteOp::kAppend && visible.has_value()) {
-    return {ErrorCode::kConflict, "there is another event of this id: drop the operation"};
-  }
-  changes.EraseOperation(number);
-  --changes.state().failed;
-  operation->state = OperationState::kPending;
-  operation->attempts = 0;
-  operation->error = {};
-  TIDEMARK_RETURN_IF_ERROR(Enqueue(*std::move(operation), /*replace=*/false, &changes));
-  return changes.Commit();
+Result<bool> OutboxSteps::Creates(const OutboxOperation& operation,
+                                  const LocalState& local,
+                                  const LocalChanges& changes) {
+  if (operation.op == WriteOp::kDelete) return false;
+  const std::vector<uint64_t>& numbers = local.record->operations;
+  const auto at = std::lower_bound(numbers.begin(), numbers.end(), operation.number);
+  if (at == numbers.begin()) return !local.image.present;
+  TIDEMARK_ASSIGN_OR_RETURN(const auto before, changes.FindOperation(*std::prev(at)));
+  return before.has_value() && before->op == WriteOp::kDelete;
 }
 
-Status OutboxSteps::Drop(uint64_t number) {
-  LocalChanges changes(store_, &state_);
-  TIDEMARK_ASSIGN_OR_RETURN(const auto operation, changes.FindOperation(number));
-  if (!operation.has_value()) {
-    return {ErrorCode::kNotFound, "there is no operation " + std::to_string(number)};
+Result<bool> OutboxSteps::RefersBeyond(uint64_t place,
+                                       const OutboxOperation& operation,
+                                       const LocalChanges& changes) const {
+  const auto info = store_.FindEntity(operation.entity);
+  if (place >= changes.state().next_number || !info.has_value() || operation.op != WriteOp::kPut ||
+      operation.value_kind != ValueKind::kJson || !operation.value.starts_with('{')) {
+    return false;
   }
-  OutboxState& state = changes.state();
-  if (operation->state == OperationState::kFailed) {
-    changes.EraseOperation(number);
-    --state.failed;
-    return changes.Commit();
+  const std::vector<EntityReference>& references = info->declaration.references;
+  std::vector<std::string> names;
+  for (const EntityReference& reference : references) names.push_back(reference.field);
+  TIDEMARK_ASSIGN_OR_RETURN(const auto fields, ReadJsonFields(operation.value, names));
+  for (size_t i = 0; i < references.size(); ++i) {
+    const bool is_id = fields[i].has_value() && (fields[i]->type == JsonType::kString ||
+                                                 fields[i]->type == JsonType::kInteger);
+    if (!is_id) continue;
+    TIDEMARK_ASSIGN_OR_RETURN(
+        const LocalState parent,
+        changes.Look(references[i].entity, RecordId(std::string(fields[i]->text))));
+    if (!parent.record.has_value() || parent.image.present) continue;
+    const std::vector<uint64_t>& numbers = parent.record->operations;
+    if (!numbers.empty() && numbers.front() > place) return true;
   }
-  if (number <= state.sent_through) {
-    return {ErrorCode::kBusy, "the operation was sent and may be applied: push, and see"};
-  }
-  TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local,
-                            changes.Find(operation->entity, operation->id));
-  if (!local->record.has_value()) {
-    return {ErrorCode::kCorruption, "a pending operation without its record"};
-  }
-  const std::vector<uint64_t>& numbers = local->record->operations;
-  const bool was_last = !numbers.empty() && numbers.back() == number;
-  TakeOffQueue(number, &changes, local);
-  if (numbers.empty()) {
-    EndRecord(operation->entity, &changes, local);
-  } else if (was_last) {
-    TIDEMARK_ASSIGN_OR_RETURN(const auto before, changes.FindOperation(numbers.back()));
-    if (before.has_value()) changes.ShowAgain(before->entity, before->id, *before);
-  }
-  return changes.Commit();
+  return false;
 }
 
 // Pushing.
@@ -365,7 +367,7 @@ Status OutboxSteps::TakeAnswers(const std::vector<PushAnswer>& answers, PushTota
            changes.batch().payload_bytes() < kBytesInOneStep) {
       TIDEMARK_RETURN_IF_ERROR(TakeAnswer(answers[next++], &changes, &sofar));
     }
-    TIDEMARK_RETURN_IF_ERROR(changes.Commit());
+    TIDEMARK_RETURN_IF_ERROR(Commit(&changes, ChangeOrigin::kRemote));
     *totals = sofar;
     first = next;
   }
@@ -592,7 +594,7 @@ Status OutboxSteps::FinishReset() {
       TIDEMARK_ASSIGN_OR_RETURN(LocalState* const local, changes.Find(entity, RecordId(id)));
       changes.End(entity, local);
     }
-    TIDEMARK_RETURN_IF_ERROR(changes.Commit());
+    TIDEMARK_RETURN_IF_ERROR(Commit(&changes, ChangeOrigin::kRemote));
   }
   return {};
 }

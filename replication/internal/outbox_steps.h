@@ -13,6 +13,7 @@
 #include "db/store.h"
 #include "format/batch.h"
 #include "format/status.h"
+#include "replication/internal/change_listeners.h"
 #include "replication/internal/local_changes.h"
 #include "replication/internal/push_rows.h"
 #include "replication/internal/replica_state.h"
@@ -38,8 +39,9 @@ struct OutgoingPush {
 /// Thread-compatible: the replica's lock is held over every call.
 class OutboxSteps {
  public:
-  /// Both must outlive it.
-  OutboxSteps(Store& store, const ReplicaState& replica) : store_(store), replica_(replica) {}
+  /// All must outlive it.
+  OutboxSteps(Store& store, const ReplicaState& replica, ChangeListeners& listeners)
+      : store_(store), replica_(replica), listeners_(listeners) {}
   Status Load();
 
   const OutboxState& state() const { return state_; }
@@ -48,8 +50,11 @@ class OutboxSteps {
 
   Result<LocalWriteResult> Write(const WriteBatch& batch, const LocalWriteOptions& options);
   Status ReplaceId(const IdReplacement& what);
-  Status Retry(uint64_t number);
-  Status Drop(uint64_t number);
+  /// All of them in one step, or none.
+  Status Retry(const std::vector<uint64_t>& numbers);
+  Status Drop(const std::vector<uint64_t>& numbers);
+  /// Every operation of the record; answers how many there were.
+  Result<uint64_t> DropRecord(const std::string& entity, const RecordId& id);
 
   // Pushing.
 
@@ -100,6 +105,16 @@ class OutboxSteps {
   /// left to be sent. The new one takes the number, and what they changed it changes, too.
   Result<bool> Replace(OutboxOperation* operation, LocalChanges* changes, LocalState* local);
   static BatchRow RowOf(const OutboxOperation& operation);
+  /// Whether the source gets the record by this operation: it neither has it nor will before.
+  static Result<bool> Creates(const OutboxOperation& operation,
+                              const LocalState& local,
+                              const LocalChanges& changes);
+  /// Whether it refers to a record that is created by an operation after `place`.
+  Result<bool> RefersBeyond(uint64_t place,
+                            const OutboxOperation& operation,
+                            const LocalChanges& changes) const;
+  Status RetryOne(uint64_t number, LocalChanges* changes);
+  Status DropOne(const OutboxOperation& operation, LocalChanges* changes);
   Image ImageOf(const std::optional<Record>& visible) const;
   Result<SequenceNumber> BaseOf(const OutboxOperation& operation) const;
   /// A pending operation is none any more.
@@ -118,8 +133,12 @@ class OutboxSteps {
                    LocalState* local) const;
   static void Fail(OutboxOperation operation, const PushAnswer& answer, LocalChanges* changes);
 
+  /// Commits a step, and notes what it changed for who listens.
+  Status Commit(LocalChanges* changes, ChangeOrigin origin);
+
   Store& store_;
   const ReplicaState& replica_;
+  ChangeListeners& listeners_;
   OutboxState state_;
 };
 

@@ -25,7 +25,7 @@ class Replica::Impl {
       : store(std::move(opened)),
         device_id(device),
         options_(std::move(options)),
-        outbox_(*store, state_) {}
+        outbox_(*store, state_, changes) {}
 
   Status Load();
   Hello MakeHello() const;
@@ -44,8 +44,9 @@ class Replica::Impl {
               SyncResult* result);
   /// From half of `longest` to all of it.
   void Wait(std::chrono::milliseconds longest) const;
-  Status RetryOperation(uint64_t number);
-  Status DropOperation(uint64_t number);
+  Status RetryOperations(const std::vector<uint64_t>& numbers);
+  Status DropOperations(const std::vector<uint64_t>& numbers);
+  Result<uint64_t> DropRecord(const std::string& entity, const RecordId& id);
   Status ReplaceId(const IdReplacement& what);
   OutboxStatus Outbox() const;
   Result<BundleApplied> ApplyBundle(const std::filesystem::path& path,
@@ -56,6 +57,7 @@ class Replica::Impl {
   std::unique_ptr<Store> store;
   std::unique_ptr<SyncTracker> tracker;
   std::string device_id;
+  internal::ChangeListeners changes;
 
  private:
   // All but the drains require `mutex_`.

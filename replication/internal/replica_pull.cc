@@ -27,6 +27,24 @@ void CountOwn(const BatchRow& row, bool changed, ApplyResult* result) {
   }
 }
 
+/// What a row of a page does to what applications see, if anything.
+void NoteRow(std::string_view entity,
+             const BatchRow& row,
+             const std::optional<Record>& current,
+             std::vector<ReplicaChange>* changed) {
+  const bool deleted = row.op == RowOp::kDelete;
+  const bool same = deleted ? !current.has_value()
+                            : current.has_value() && current->value == row.value &&
+                                  current->value_kind == row.value_kind;
+  if (same) return;
+  changed->push_back({.entity = std::string(entity),
+                      .id = RecordId(row.id, row.id_form),
+                      .kind = deleted               ? ChangeKind::kDeleted
+                              : current.has_value() ? ChangeKind::kUpdated
+                                                    : ChangeKind::kCreated,
+                      .origin = ChangeOrigin::kRemote});
+}
+
 }  // namespace
 
 Status Replica::Impl::Load() {
@@ -78,6 +96,7 @@ Hello Replica::Impl::MakeHello() const {
 }
 
 Status Replica::Impl::BeginSession(const SessionInfo& session) {
+  const internal::DeliverAfter deliver(changes);
   const std::lock_guard lock(mutex_);
   return Begin(session, state_.incarnation, /*bundle=*/{});
 }
@@ -129,6 +148,7 @@ Status Replica::Impl::CheckPage(const BatchHeader& header) const {
 Result<ApplyResult> Replica::Impl::Apply(std::string_view page) {
   TIDEMARK_ASSIGN_OR_RETURN(const BatchView rows, BatchView::Parse(page, BatchKind::kPage));
   const BatchHeader header = rows.header();
+  const internal::DeliverAfter deliver(changes);
   const std::lock_guard lock(mutex_);
   TIDEMARK_RETURN_IF_ERROR(CheckPage(header));
   return ApplyRows(rows, header);
@@ -154,6 +174,7 @@ Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows,
   TIDEMARK_RETURN_IF_ERROR(FollowKinds(rows));
   ApplyResult result;
   WriteBatch batch;
+  std::vector<ReplicaChange> seen;
   for (size_t i = 0; i < rows.size(); ++i) {
     const BatchRow row = rows.row(i);
     const std::string_view entity = rows.entity_name(row.entity);
@@ -168,6 +189,7 @@ Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows,
     TIDEMARK_ASSIGN_OR_RETURN(const auto current, store->Get(entity, id));
     const bool newer_here = current.has_value() && current->origin.has_value() &&
                             current->origin->head > row.sequence && !header.reset;
+    if (!newer_here && changes.any()) NoteRow(entity, row, current, &seen);
     if (newer_here) {
       ++result.unchanged;
     } else if (row.op == RowOp::kDelete) {
@@ -196,6 +218,7 @@ Result<ApplyResult> Replica::Impl::ApplyRows(const BatchView& rows,
   if (keeps_token) batch.SetRow(CarriedKeyRow(header.session, header.page), header.token);
   TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat()).status());
   state_ = std::move(next);
+  changes.Note(std::move(seen));
   result.token = header.token;
   return result;
 }
@@ -211,16 +234,25 @@ Result<uint64_t> Replica::Impl::Sweep() {
   }
   LogCursor cursor = store->ReadLog(cut, ranges);
   WriteBatch batch;
+  std::vector<ReplicaChange> changed;
   while (cursor.Next() && cursor.entry().head <= *state_.sweep_through) {
     const LogEntry& entry = cursor.entry();
     const auto info = store->FindEntity(entry.entity);
     if (!info.has_value()) continue;
     TIDEMARK_ASSIGN_OR_RETURN(const bool pending, outbox_.IsPending(info->name, entry.id));
     if (pending) continue;
-    batch.Delete(info->name, RecordId(entry.id, entry.id_form));
+    const RecordId id(entry.id, entry.id_form);
+    batch.Delete(info->name, id);
+    if (changes.any()) {
+      changed.push_back({.entity = info->name,
+                         .id = id,
+                         .kind = ChangeKind::kDeleted,
+                         .origin = ChangeOrigin::kRemote});
+    }
     ++dropped;
     if (batch.size() < kSweepBatch) continue;
     TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat(/*sync=*/false)).status());
+    changes.Note(std::exchange(changed, {}));
     batch.Clear();
   }
   TIDEMARK_RETURN_IF_ERROR(cursor.status());
@@ -229,6 +261,7 @@ Result<uint64_t> Replica::Impl::Sweep() {
   next.sweep_through.reset();
   batch.SetRow(kReplicaStateKey, EncodeReplicaState(next));
   TIDEMARK_RETURN_IF_ERROR(store->Commit(batch, Repeat()).status());
+  changes.Note(std::move(changed));
   state_ = std::move(next);
   return dropped;
 }
@@ -240,6 +273,7 @@ Status Replica::Impl::ForgetFences() {
 }
 
 Result<uint64_t> Replica::Impl::FinishSession() {
+  const internal::DeliverAfter deliver(changes);
   const std::lock_guard lock(mutex_);
   return Sweep();
 }

@@ -11,21 +11,31 @@ namespace tidemark {
 
 Result<LocalWriteResult> Replica::Impl::Write(const WriteBatch& batch,
                                               const LocalWriteOptions& options) {
+  const internal::DeliverAfter deliver(changes);
   const std::lock_guard lock(mutex_);
   return outbox_.Write(batch, options);
 }
 
-Status Replica::Impl::RetryOperation(uint64_t number) {
+Status Replica::Impl::RetryOperations(const std::vector<uint64_t>& numbers) {
+  const internal::DeliverAfter deliver(changes);
   const std::lock_guard lock(mutex_);
-  return outbox_.Retry(number);
+  return outbox_.Retry(numbers);
 }
 
-Status Replica::Impl::DropOperation(uint64_t number) {
+Status Replica::Impl::DropOperations(const std::vector<uint64_t>& numbers) {
+  const internal::DeliverAfter deliver(changes);
   const std::lock_guard lock(mutex_);
-  return outbox_.Drop(number);
+  return outbox_.Drop(numbers);
+}
+
+Result<uint64_t> Replica::Impl::DropRecord(const std::string& entity, const RecordId& id) {
+  const internal::DeliverAfter deliver(changes);
+  const std::lock_guard lock(mutex_);
+  return outbox_.DropRecord(entity, id);
 }
 
 Status Replica::Impl::ReplaceId(const IdReplacement& what) {
+  const internal::DeliverAfter deliver(changes);
   const std::lock_guard lock(mutex_);
   return outbox_.ReplaceId(what);
 }
@@ -53,6 +63,7 @@ Result<PushTotals> Replica::Impl::PushTracked(
     const std::function<void(const PushTotals&)>& progress,
     std::optional<internal::TrackedTransfer>* tracked) {
   PushTotals totals;
+  const internal::DeliverAfter deliver(changes);
   std::unique_lock lock(mutex_);
   // What has to wait for something is queued again behind it, and comes with the next push.
   const uint64_t last = outbox_.state().next_number - 1;
@@ -60,6 +71,7 @@ Result<PushTotals> Replica::Impl::PushTracked(
     TIDEMARK_ASSIGN_OR_RETURN(const auto batch, outbox_.NextPush(device_id, {.last = last}));
     if (!batch.has_value()) return totals;
     lock.unlock();
+    changes.Deliver();
     if (!tracked->has_value()) {
       tracked->emplace(*tracker, kPushMember, BatchKind::kPush, std::vector<std::string>{});
     }

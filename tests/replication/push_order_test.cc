@@ -12,6 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using test::IsOkAndHolds;
 using test::LossyTransport;
 using test::PushTest;
 using test::StatusIs;
@@ -130,6 +131,73 @@ TEST_F(PushOrderTest, ReplacingReachesBackToWhatStaysAndNoFurther) {
   Pull();
   EXPECT_EQ(Live(), (std::map<std::string, std::string>{{"visits/1", "b"}}));
   EXPECT_EQ(Held(), Live());
+}
+
+// Rules J21 and J22: a creation and three changes.
+TEST_F(PushOrderTest, ChangesReplaceEachOtherAndLeaveTheCreation) {
+  const auto payloads = [this] {
+    std::vector<std::string> values;
+    RecordIterator rows = tablet_.replica->store().GetView().Scan(kOutboxEntity, ScanOptions{});
+    while (rows.Next()) values.push_back(internal::DecodeOperation(rows.value())->value);
+    return values;
+  };
+  const auto change = [this](const char* value, bool replace) {
+    ASSERT_OK(tablet_.replica->Write(WriteBatch().Put("visits", "1", value), {.replace = replace}));
+  };
+  WriteHere("1", "created");
+  for (const char* value : {"a", "b", "c"}) change(value, /*replace=*/false);
+  EXPECT_THAT(payloads(), ElementsAre("created", "a", "b", "c"));
+  change("d", /*replace=*/true);
+  EXPECT_THAT(payloads(), ElementsAre("created", "d"));
+  for (const char* value : {"e", "f"}) change(value, /*replace=*/true);
+  EXPECT_THAT(payloads(), ElementsAre("created", "f"));
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 2U);
+  for (const char* value : {"g", "h"}) change(value, /*replace=*/true);
+  EXPECT_THAT(payloads(), ElementsAre("h")) << "the source knows it: both are changes";
+  ASSERT_OK(tablet_.replica->Write(WriteBatch().Delete("visits", "1")));
+  WriteHere("1", "again");
+  change("i", /*replace=*/true);
+  EXPECT_THAT(payloads(), ElementsAre("h", "", "again", "i"));
+  Push();
+  EXPECT_EQ(Live(), Held());
+}
+
+// Decision B20.
+TEST_F(PushOrderTest, AReplacementComesAfterWhatItRefersTo) {
+  EntityDeclaration visits;
+  visits.references = {{.field = "h", .entity = "household"}};
+  ASSERT_OK(tablet_.replica->store().Declare("visits", visits));
+  const auto replace = [this](const char* id, const char* json) {
+    ASSERT_OK(tablet_.replica->Write(
+        WriteBatch().Put("visits", RecordId(id), json, ValueKind::kJson), {.replace = true}));
+  };
+  for (const char* id : {"a", "b"}) JsonHere("visits", id, "{}");
+  JsonHere("household", "known", "{}");
+  Push();
+  JsonHere("visits", "a", R"({"n":1})");
+  JsonHere("visits", "b", R"({"n":1})");
+  JsonHere("household", "known", R"({"n":1})");
+  JsonHere("household", "tmp-1", R"({"n":1})");
+  replace("b", R"({"h":"known"})");
+  EXPECT_THAT(Outbox(),
+              ElementsAre("pending put visits/a",
+                          "pending put visits/b",
+                          "pending put household/known",
+                          "pending put household/tmp-1"))
+      << "what it refers to is at the source: it keeps the place";
+  replace("a", R"({"h":"tmp-1"})");
+  EXPECT_THAT(Outbox(),
+              ElementsAre("pending put visits/b",
+                          "pending put household/known",
+                          "pending put household/tmp-1",
+                          "pending put visits/a"));
+  replace("a", R"({"h":"tmp-1","n":2})");
+  EXPECT_EQ(Outbox().back(), "pending put visits/a");
+  ASSERT_OK(store_->Declare("household", {}));
+  visits.reference_policy = ReferencePolicy::kStrict;
+  ASSERT_OK(store_->Declare("visits", visits));
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 4U);
+  EXPECT_EQ(Live(), Held());
 }
 
 TEST_F(PushOrderTest, ALostAnswerDoesNotBringBackWhatSomebodyElseDeleted) {
@@ -262,6 +330,53 @@ TEST_F(PushOrderTest, AnOperationThatShowsAgainKeepsItsTime) {
   EXPECT_EQ(Held()["forms/f"], "a");
   EXPECT_THAT(put("older", 99), StatusIs(ErrorCode::kConditionFailed));
   EXPECT_OK(put("c", 150));
+}
+
+// Rule J26.
+TEST_F(PushOrderTest, AListOfOperationsIsRetriedInOneStep) {
+  for (const char* id : {"1", "2", "3"}) Put("visits", id, "base");
+  Pull();
+  for (const char* id : {"1", "2", "3"}) WriteHere(id, "mine");
+  for (const char* id : {"1", "2"}) Put("visits", id, "theirs");
+  EXPECT_EQ(Push().count(PushOutcome::kConflict), 2U);
+  Pull();
+  const uint64_t first = FirstOperation();
+  EXPECT_THAT(tablet_.replica->RetryOperations({first, first + 1, 77}),
+              StatusIs(ErrorCode::kNotFound));
+  EXPECT_EQ(tablet_.replica->outbox().failed, 2U) << "one of them alone was retried";
+  ASSERT_OK(tablet_.replica->RetryOperations({first + 1, first}));
+  EXPECT_THAT(Outbox(), ElementsAre("pending put visits/2", "pending put visits/1"));
+  EXPECT_THAT(tablet_.replica->DropOperations({FirstOperation(), 77}),
+              StatusIs(ErrorCode::kNotFound));
+  EXPECT_EQ(Push().count(PushOutcome::kApplied), 2U);
+  EXPECT_EQ(Live()["visits/1"], "mine");
+  EXPECT_EQ(Live(), Held());
+}
+
+TEST_F(PushOrderTest, TheOperationsOfARecordAreDroppedTogether) {
+  Put("visits", "1", "base");
+  Pull();
+  WriteHere("1", "refused");
+  Put("visits", "1", "theirs");
+  Push();
+  Pull();
+  WriteHere("1", "a");
+  WriteHere("2", "b");
+  WriteHere("1", "c");
+  DeleteHere("1");
+  EXPECT_THAT(tablet_.replica->DropRecord("visits", "3"), StatusIs(ErrorCode::kNotFound));
+  EXPECT_THAT(tablet_.replica->DropRecord("visits", "1"), IsOkAndHolds(4U));
+  EXPECT_THAT(Outbox(), ElementsAre("pending put visits/2"));
+  EXPECT_EQ(Held(),
+            (std::map<std::string, std::string>{{"visits/1", "theirs"}, {"visits/2", "b"}}));
+  EXPECT_EQ(tablet_.replica->outbox().failed, 0U);
+  EXPECT_EQ(tablet_.replica->outbox().records, 1U);
+  LossyTransport transport(*source_);
+  transport.lose_answer = true;
+  EXPECT_THAT(tablet_.replica->Push(transport), StatusIs(ErrorCode::kUnavailable));
+  WriteHere("2", "d");
+  EXPECT_THAT(tablet_.replica->DropRecord("visits", "2"), StatusIs(ErrorCode::kBusy));
+  EXPECT_THAT(Outbox(), ElementsAre("pending put visits/2", "pending put visits/2"));
 }
 
 TEST_F(PushOrderTest, AChildThatWasSentBeforeItsParentIsRenamedAsWell) {
