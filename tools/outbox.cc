@@ -1,9 +1,12 @@
 // outbox: what was written to a replica and waits to be pushed, or was refused.
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "format/json.h"
@@ -59,14 +62,32 @@ Status RunList(Context& context, const NoOptions& /*options*/) {
   return {};
 }
 
+/// So many operations change in one step; more of them need several.
+constexpr size_t kOperationsInOneStep = 1000;
+
 struct OperationOptions {
-  std::optional<uint64_t> operation;
+  std::vector<std::string> operations;
   bool all_failed = false;
 };
 
-void DeclareOperation(Arguments& arguments, OperationOptions& options) {
-  arguments.Unsigned("operation,--operation", options.operation, "Number of the operation");
+void DeclareOperations(Arguments& arguments, OperationOptions& options) {
+  arguments.List("operation,--operation",
+                 options.operations,
+                 "Numbers of operations, all of them in one step or none");
   arguments.Flag("--all-failed", options.all_failed, "Every operation that failed");
+}
+
+Result<std::vector<uint64_t>> ReadNumbers(const std::vector<std::string>& texts) {
+  std::vector<uint64_t> numbers;
+  for (const std::string& text : texts) {
+    uint64_t number = 0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || stop != text.data() + text.size()) {
+      return {ErrorCode::kInvalidArgument, "an operation has a number, not " + text};
+    }
+    numbers.push_back(number);
+  }
+  return numbers;
 }
 
 std::vector<uint64_t> FailedOperations(const Store& store) {
@@ -81,35 +102,71 @@ std::vector<uint64_t> FailedOperations(const Store& store) {
   return failed;
 }
 
-/// Does `act` to the operations that the options name, and says how the outbox is then.
-Status ForEach(Context& context,
-               const OperationOptions& options,
-               const char* what,
-               Status (Replica::*act)(uint64_t)) {
-  if (options.operation.has_value() == options.all_failed) {
-    return {ErrorCode::kInvalidArgument, "give the number of an operation, or --all-failed"};
+using Act = Status (Replica::*)(const std::vector<uint64_t>&);
+
+/// Does `act` to the operations that the options name; answers how many they are.
+Result<uint64_t> ForEach(Replica& replica, const OperationOptions& options, Act act) {
+  if (options.operations.empty() != options.all_failed) {
+    return {ErrorCode::kInvalidArgument, "give the numbers of operations, or --all-failed"};
   }
-  TIDEMARK_ASSIGN_OR_RETURN(const auto replica, OpenReplica(context));
-  const std::vector<uint64_t> numbers = options.all_failed
-                                            ? FailedOperations(replica->store())
-                                            : std::vector<uint64_t>{*options.operation};
-  for (const uint64_t number : numbers) {
-    const Status done = (*replica.*act)(number);
-    if (!done.ok()) return done.WithContext("operation " + std::to_string(number));
+  if (!options.all_failed) {
+    TIDEMARK_ASSIGN_OR_RETURN(const auto numbers, ReadNumbers(options.operations));
+    TIDEMARK_RETURN_IF_ERROR((replica.*act)(numbers));
+    return static_cast<uint64_t>(numbers.size());
   }
-  const OutboxStatus outbox = replica->outbox();
-  context.output.Object({{what, static_cast<uint64_t>(numbers.size())},
-                         {"pending", outbox.pending},
-                         {"failed", outbox.failed}});
-  return replica->store().Close();
+  const std::vector<uint64_t> numbers = FailedOperations(replica.store());
+  for (size_t first = 0; first < numbers.size(); first += kOperationsInOneStep) {
+    const size_t last = std::min(first + kOperationsInOneStep, numbers.size());
+    const std::vector<uint64_t> some(numbers.begin() + static_cast<std::ptrdiff_t>(first),
+                                     numbers.begin() + static_cast<std::ptrdiff_t>(last));
+    TIDEMARK_RETURN_IF_ERROR((replica.*act)(some));
+  }
+  return static_cast<uint64_t>(numbers.size());
+}
+
+/// Says how the outbox is after `count` operations were `what`.
+Status Tell(Context& context, const char* what, uint64_t count, Replica& replica) {
+  const OutboxStatus outbox = replica.outbox();
+  context.output.Object({{what, count}, {"pending", outbox.pending}, {"failed", outbox.failed}});
+  return replica.store().Close();
 }
 
 Status RunRetry(Context& context, const OperationOptions& options) {
-  return ForEach(context, options, "retried", &Replica::RetryOperation);
+  TIDEMARK_ASSIGN_OR_RETURN(const auto replica, OpenReplica(context));
+  TIDEMARK_ASSIGN_OR_RETURN(const uint64_t retried,
+                            ForEach(*replica, options, &Replica::RetryOperations));
+  return Tell(context, "retried", retried, *replica);
 }
 
-Status RunDrop(Context& context, const OperationOptions& options) {
-  return ForEach(context, options, "dropped", &Replica::DropOperation);
+struct DropOptions {
+  OperationOptions operations;
+  std::string entity;
+  std::string record;
+};
+
+void DeclareDrop(Arguments& arguments, DropOptions& options) {
+  DeclareOperations(arguments, options.operations);
+  arguments.Text("--entity", options.entity, "With --record: the entity of the record");
+  arguments.Text("--record", options.record, "Every operation of the record with this id");
+}
+
+Status RunDrop(Context& context, const DropOptions& options) {
+  const bool by_record = !options.record.empty();
+  const bool by_number = !options.operations.operations.empty() || options.operations.all_failed;
+  if (by_record == options.entity.empty() || by_record == by_number) {
+    return {ErrorCode::kInvalidArgument,
+            "give the numbers of operations, --all-failed, or --entity and --record"};
+  }
+  TIDEMARK_ASSIGN_OR_RETURN(const auto replica, OpenReplica(context));
+  uint64_t dropped = 0;
+  if (by_record) {
+    const RecordId id = IdFromArgument(options.record, /*as_text=*/false);
+    TIDEMARK_ASSIGN_OR_RETURN(dropped, replica->DropRecord(options.entity, id));
+  } else {
+    TIDEMARK_ASSIGN_OR_RETURN(dropped,
+                              ForEach(*replica, options.operations, &Replica::DropOperations));
+  }
+  return Tell(context, "dropped", dropped, *replica);
 }
 
 struct ReplaceIdOptions {
@@ -160,16 +217,17 @@ void AddOutboxCommands(CommandTable& table) {
                        &RunList);
   table.Add<OperationOptions>({"outbox retry",
                                "Write refused operations again, on top of what the source has now",
-                               "  tidemark outbox retry --data ./tablet 17\n"
+                               "  tidemark outbox retry --data ./tablet 17 18 21\n"
                                "  tidemark outbox retry --data ./tablet --all-failed\n"},
-                              &DeclareOperation,
+                              &DeclareOperations,
                               &RunRetry);
-  table.Add<OperationOptions>({"outbox drop",
-                               "Take operations off the outbox; their records are as without them",
-                               "  tidemark outbox drop --data ./tablet 17\n"
-                               "  tidemark outbox drop --data ./tablet --all-failed\n"},
-                              &DeclareOperation,
-                              &RunDrop);
+  table.Add<DropOptions>({"outbox drop",
+                          "Take operations off the outbox; their records are as without them",
+                          "  tidemark outbox drop --data ./tablet 17\n"
+                          "  tidemark outbox drop --data ./tablet --all-failed\n"
+                          "  tidemark outbox drop --data ./tablet --entity visit --record 1001\n"},
+                         &DeclareDrop,
+                         &RunDrop);
   table.Add<ReplaceIdOptions>(
       {"outbox replace-id",
        "Give a record that waits under a temporary id its real one, wherever it is named",

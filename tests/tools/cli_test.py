@@ -776,6 +776,32 @@ class DevicesTest(CliTest):
         self.run_ok("bundle", "pack", "--device", "other", "--out", str(down))
         self.refuse(CONFLICT, "bundle", "apply", str(down), "--replica", self.replica, says="other")
 
+    def test_operations_are_retried_and_dropped_together(self):
+        for record in ("1", "2", "3"):
+            self.run_ok("put", "contact", record, '{"n":1}')
+        self.pull()
+        for record in ("1", "2", "3"):
+            self.run_ok("put", "contact", record, '{"n":2}', data=self.replica)
+            self.run_ok("put", "contact", record, '{"n":9}')
+        self.refuse(CONFLICT, "sync", "--replica", self.replica, "--device", "tablet-7")
+        failed = [str(row["operation"]) for row in self.outbox()]
+        self.assertEqual(len(failed), 3)
+        self.refuse(NOT_FOUND, "outbox", "retry", failed[0], "77", data=self.replica)
+        self.refuse(USAGE, "outbox", "retry", "x7", data=self.replica, says="x7")
+        self.assertEqual(self.run_json("outbox", "retry", failed[1], failed[0], data=self.replica),
+                         {"retried": 2, "pending": 2, "failed": 1})
+        self.run_ok("put", "contact", "2", '{"n":3}', data=self.replica)
+        for wrong in (["--record", "2"], ["--entity", "contact"],
+                      ["--entity", "contact", "--record", "2", "--all-failed"]):
+            self.refuse(USAGE, "outbox", "drop", *wrong, data=self.replica, says="--entity and --record")
+        drop = ("outbox", "drop", "--entity", "contact", "--record")
+        self.assertEqual(self.run_json(*drop, "2", data=self.replica), {"dropped": 2, "pending": 1, "failed": 1})
+        self.refuse(NOT_FOUND, *drop, "2", data=self.replica)
+        self.assertEqual(self.run_json("outbox", "drop", failed[2], data=self.replica),
+                         {"dropped": 1, "pending": 1, "failed": 0})
+        self.assertEqual(self.push("sync")["applied"], 1)
+        self.assertEqual(self.run_ok("export", data=self.replica).out, self.run_ok("export").out)
+
     def test_deletions_are_forgotten(self):
         for i in range(3):
             for op in ('"data":1', '"op":"delete"'):
