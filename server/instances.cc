@@ -17,6 +17,15 @@ constexpr std::chrono::minutes kReopenPauseMax{5};
 // How long calls on such an instance are refused so that it can be closed; then they go on.
 constexpr std::chrono::seconds kLeaveTime{10};
 
+/// Whether a scope is syncing whose last change of state is no older than `since`; closing its
+/// instance would interrupt it.
+bool SyncsSince(const SyncTracker& tracker, int64_t since) {
+  const std::vector<SyncScope> scopes = tracker.ListScopes();
+  return std::any_of(scopes.begin(), scopes.end(), [since](const SyncScope& scope) {
+    return scope.state == SyncState::kSyncing && scope.timestamp >= since;
+  });
+}
+
 bool HasRoom(const std::filesystem::path& directory) {
   std::error_code error;
   const std::filesystem::space_info space = std::filesystem::space(directory, error);
@@ -111,7 +120,10 @@ bool Instances::TryClose(Slot& slot, Reason reason) {
   if (idle && now - slot.last_use < options_.idle_max) return false;
   const auto session_max = idle ? options_.session_max : options_.session_max_for_others;
   if (slot.instance->conversations().ActiveSince(now - session_max)) return false;
-  if (slot.instance->sync_operations().ActiveSince(now - session_max)) return false;
+  if (slot.instance->sync_operations().AnyAtWork()) return false;
+  const int64_t scopes_since =
+      idle ? 0 : runtime_->clock().WallMilliseconds() - options_.scope_max_for_others.count();
+  if (SyncsSince(slot.instance->tracker(), scopes_since)) return false;
   if (slot.instance->untold() > 0) {
     const std::lock_guard map_lock(mutex_);
     if (idle && untold_.empty()) return false;  // nobody else has anything to tell

@@ -31,6 +31,10 @@ struct InstancesOptions {
   std::chrono::milliseconds session_max = std::chrono::minutes(15);
   /// The same while another instance needs the room.
   std::chrono::milliseconds session_max_for_others = std::chrono::minutes(1);
+  /// Sync operations keep their instance open until their lease runs out, and scopes that are
+  /// syncing as long as they are. While another instance needs the room, a scope does so only if
+  /// it changed its state this recently: nobody may speak for it any more.
+  std::chrono::milliseconds scope_max_for_others = std::chrono::minutes(15);
 };
 
 /// Thread-safe. An instance is in use while someone outside holds it.
@@ -81,7 +85,8 @@ class Instances {
   std::shared_ptr<Slot> FindSlot(const std::string& name);
   std::vector<std::shared_ptr<Slot>> Slots() const;
   Result<std::shared_ptr<Instance>> OpenIn(Slot& slot, const std::string& name);
-  /// Closes the instance unless it is in use or its sessions are young.
+  /// Closes the instance unless it is in use, its sessions are young or its syncs would be cut
+  /// short.
   bool TryClose(Slot& slot, Reason reason);
   Status MakeRoom(const Slot& opening);
   void ReopenIfFull(Slot& slot);

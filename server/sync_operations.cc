@@ -29,6 +29,7 @@ Result<std::string> SyncOperations::Begin(const std::string& member,
   if (member == kUploadMember || member == kPullMember) {
     return FieldError("member", "is one that the server itself keeps");
   }
+  const std::lock_guard beginning(beginning_);
   Expire();
   {
     const std::lock_guard lock(mutex_);
@@ -48,9 +49,13 @@ Result<std::string> SyncOperations::Begin(const std::string& member,
                   .lease = lease,
                   .renewed = runtime_.clock().Now()};
   for (const SyncTarget& target : targets) running.open.insert(target.entity);
+  std::vector<std::shared_ptr<SyncOperation>> superseded;  // end when the lock is let go
   const std::lock_guard lock(mutex_);
-  // One of the same member is superseded, and so over.
-  std::erase_if(running_, [&](const auto& one) { return one.second.member == member; });
+  std::erase_if(running_, [&](auto& one) {
+    const bool over = one.second.member == member;
+    if (over) superseded.push_back(std::move(one.second.operation));
+    return over;
+  });
   running_.emplace(id, std::move(running));
   return id;
 }
@@ -145,10 +150,11 @@ void SyncOperations::Expire() {
   });
 }
 
-bool SyncOperations::ActiveSince(MonotonicTime time) const {
+bool SyncOperations::AnyAtWork() const {
   const std::lock_guard lock(mutex_);
-  return std::any_of(running_.begin(), running_.end(), [time](const auto& one) {
-    return one.second.renewed >= time;
+  const MonotonicTime now = runtime_.clock().Now();
+  return std::any_of(running_.begin(), running_.end(), [now](const auto& one) {
+    return now - one.second.renewed <= one.second.lease;
   });
 }
 

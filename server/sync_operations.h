@@ -49,8 +49,8 @@ class SyncOperations {
 
   /// Interrupts those whose lease ran out.
   void Expire();
-  /// Whether one that is at work was begun or renewed since `time`.
-  bool ActiveSince(MonotonicTime time) const;
+  /// Whether one is at work: its lease has not run out.
+  bool AnyAtWork() const;
 
  private:
   struct Running {
@@ -70,7 +70,10 @@ class SyncOperations {
 
   SyncTracker& tracker_;
   Runtime& runtime_;
-  mutable std::mutex mutex_;  // not held while the tracker is called
+  /// One begins after the other, so that of two of a member the tracker and `running_` agree on
+  /// which is the newer one. Taken before `mutex_` and the tracker's.
+  std::mutex beginning_;
+  mutable std::mutex mutex_;  // not held while the tracker is called, nor while operations end
   std::map<std::string, Running, std::less<>> running_;
 };
 

@@ -22,7 +22,9 @@ using tidemark::test::StatusIs;
 class ManualClock final : public Clock {
  public:
   MonotonicTime Now() override { return MonotonicTime(MonotonicTime::duration(now_.load())); }
-  int64_t WallMilliseconds() override { return 0; }
+  int64_t WallMilliseconds() override {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(Now().time_since_epoch()).count();
+  }
   void Advance(MonotonicTime::duration time) { now_ += time.count(); }
 
  private:
@@ -120,6 +122,46 @@ TEST_F(InstancesTest, ASessionAtRestMakesWayForOthersAfterAMinute) {
   clock_->Advance(std::chrono::seconds(59));
   EXPECT_THAT(instances->Acquire("b").status(), StatusIs(ErrorCode::kBusy));
   clock_->Advance(std::chrono::seconds(2));
+  EXPECT_NE(Get(*instances, "b"), nullptr);
+}
+
+TEST_F(InstancesTest, AScopeThatSyncsKeepsItOpen) {
+  const auto instances = Make();
+  ASSERT_OK(Get(*instances, "a")->tracker().StartScope("nightly", {"crm", "erp"}));
+  for (int i = 0; i < 10; ++i) {
+    clock_->Advance(minutes(20));
+    instances->CloseIdle();
+  }
+  ASSERT_EQ(instances->open_count(), 1U);
+  {
+    const auto instance = Get(*instances, "a");
+    const auto begun = instance->tracker().Begin("crm", {{.entity = "customer"}});
+    ASSERT_OK(begun);
+    EXPECT_EQ(instance->tracker().FindScope("nightly")->syncing, 1U) << "its run is another one";
+    ASSERT_OK((*begun)->Finish());
+    ASSERT_OK(instance->tracker().InterruptScope("nightly"));
+  }
+  clock_->Advance(minutes(20));
+  instances->CloseIdle();
+  EXPECT_EQ(instances->open_count(), 0U);
+}
+
+TEST_F(InstancesTest, AScopeAtRestMakesWayForOthersAfterAQuarterOfAnHour) {
+  const auto instances = Make(/*open_max=*/1);
+  ASSERT_OK(Get(*instances, "a")->tracker().StartScope("nightly", {"crm"}));
+  clock_->Advance(minutes(14));
+  EXPECT_THAT(instances->Acquire("b").status(), StatusIs(ErrorCode::kBusy));
+  clock_->Advance(minutes(2));
+  EXPECT_NE(Get(*instances, "b"), nullptr);
+}
+
+TEST_F(InstancesTest, AnOperationKeepsItOpenUntilItsLeaseRunsOut) {
+  const auto instances = Make(/*open_max=*/1);
+  ASSERT_OK(Get(*instances, "a")->sync_operations().Begin("crm", {}, std::chrono::seconds(900)));
+  clock_->Advance(std::chrono::seconds(900));
+  instances->CloseIdle();
+  EXPECT_THAT(instances->Acquire("b").status(), StatusIs(ErrorCode::kBusy));
+  clock_->Advance(std::chrono::seconds(1));
   EXPECT_NE(Get(*instances, "b"), nullptr);
 }
 

@@ -1,6 +1,10 @@
 // An application's own syncs over HTTP: begun, reported, ended, and interrupted when nobody speaks
 // for them any more.
+#include <chrono>
+#include <future>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "server/sync_operations.h"
 #include "tests/server/faces/fixture.h"
@@ -59,11 +63,10 @@ TEST_F(OperationRoutesTest, OneThatIsNotRenewedIsInterrupted) {
   SyncOperations& operations = instance_->sync_operations();
   const auto id = operations.Begin("crm", {{"customer", "", ""}}, std::chrono::seconds(0));
   ASSERT_OK(id);
-  EXPECT_TRUE(operations.ActiveSince(MonotonicTime()));
   std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_THAT(Tell(*id, "progress", ""), IsError(404, "not_found"));
+  EXPECT_FALSE(operations.AnyAtWork());
   operations.Expire();
-  EXPECT_FALSE(operations.ActiveSince(MonotonicTime()));
   EXPECT_EQ(ScopeIs("state"), "interrupted");
   EXPECT_NE(At(Get("/v1/sync-status/crm:customer").body, {"data", "error"}).find("interrupted"),
             std::string::npos);
@@ -76,6 +79,45 @@ TEST_F(OperationRoutesTest, AMemberThatBeginsAnewSupersedes) {
   EXPECT_EQ(StateOf("crm:customer"), "syncing");
   EXPECT_THAT(Tell(newer, "finish", R"({"entity":"customer"})"), HasStatus(200));
   EXPECT_EQ(StateOf("crm:customer"), "synced");
+}
+
+// The first begin is held up after the tracker has it; the second one is begun meanwhile.
+TEST_F(OperationRoutesTest, OfTwoBeginsAtTheSameTimeTheLaterLives) {
+  std::promise<std::string> second;
+  std::future<std::string> begun = second.get_future();
+  std::thread other;
+  const uint64_t listener = instance_->tracker().Listen([&](const SyncTransition&) {
+    if (other.joinable()) return;
+    other = std::thread([&] { second.set_value(Begin(R"({"member":"crm","entities":["a"]})")); });
+    begun.wait_for(std::chrono::milliseconds(200));  // it is not to end before the first one
+  });
+  const std::string older = Begin(R"({"member":"crm","entities":["a"]})");
+  const std::string newer = begun.get();
+  other.join();
+  instance_->tracker().StopListening(listener);
+  EXPECT_THAT(Tell(older, "progress", ""), IsError(404, "not_found"));
+  EXPECT_THAT(Tell(newer, "progress", ""), HasStatus(200));
+  EXPECT_EQ(StateOf("crm:a"), "syncing");
+  EXPECT_THAT(Tell(newer, "finish", ""), HasStatus(200));
+  EXPECT_EQ(StateOf("crm:a"), "synced");
+}
+
+TEST_F(OperationRoutesTest, ManyBeginsAtTheSameTimeLeaveOneAlive) {
+  constexpr int kThreads = 8;
+  for (int round = 0; round < 25; ++round) {
+    std::vector<std::string> ids(kThreads);
+    std::vector<std::thread> threads;
+    for (std::string& id : ids) {
+      threads.emplace_back([&] { id = Begin(R"({"member":"crm","entities":["a"]})"); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    int alive = 0;
+    for (const std::string& id : ids) {
+      if (Tell(id, "progress", R"({"entity":"a","records":1})").status == 200) ++alive;
+    }
+    ASSERT_EQ(alive, 1) << "round " << round;
+    ASSERT_EQ(StateOf("crm:a"), "syncing") << "round " << round;
+  }
 }
 
 TEST_F(OperationRoutesTest, ARestartInterrupts) {
