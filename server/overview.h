@@ -11,10 +11,13 @@ namespace tidemark::server {
 // What an overview shows at most, of each kind.
 inline constexpr size_t kOverviewDevicesMax = 100;  ///< those that are farthest behind
 inline constexpr size_t kOverviewUploadsMax = 10;   ///< the newest
-inline constexpr size_t kOverviewRowsMax = 200;     ///< entities, sync scopes, sync statuses
+/// Entities, sync scopes, sync statuses. Those that are syncing come first, then those that failed
+/// or were interrupted.
+inline constexpr size_t kOverviewRowsMax = 200;
 
 /// `{"instance","store":{...},"entities":[...],"devices":{"count","items":[...]},"uploads":[...],
-/// "scopes":[...],"statuses":[...]}`. The same text as long as nothing changed.
+/// "scopes":[...],"statuses":[...],"hidden":{"entities","scopes","statuses"}}`, where `hidden`
+/// counts what is left out. The same text as long as nothing changed.
 std::string OverviewToJson(Instance& instance);
 
 }  // namespace tidemark::server

@@ -4,6 +4,7 @@
 
 const kTokenKey = "tidemark.token";
 const kRetryMs = 2000;
+const kValuesShown = 5;
 
 const byId = (id) => document.getElementById(id);
 
@@ -93,9 +94,26 @@ function stateOfDevice(device) {
   return device.owed > 0 ? "behind" : "up to date";
 }
 
+// "owner: ada, bob" of {"owner": ["ada", "bob"]}; of many values the first ones.
+function seesWhere(where) {
+  return Object.entries(where).map(([field, values]) => {
+    const named = values.slice(0, kValuesShown).join(", ");
+    const more = values.length - kValuesShown;
+    return `${field}: ${named}` + (more > 0 ? ` and ${count(more)} more` : "");
+  }).join("; ");
+}
+
 function sees(selection) {
   if (selection.everything) return "everything";
-  return selection.entities.length === 0 ? "nothing" : selection.entities.join(", ");
+  if (selection.entities.length === 0) return "nothing";
+  return selection.entities.map((grant) => typeof grant === "string"
+    ? grant : `${grant.entity} (${seesWhere(grant.where)})`).join(", ");
+}
+
+function deviceSees(device) {
+  const granted = sees(device.selection);
+  return device.token_selection
+    ? `${granted}; by its token no more than ${sees(device.token_selection)}` : granted;
 }
 
 function showDevices(devices) {
@@ -104,7 +122,7 @@ function showDevices(devices) {
     ? `The ${count(shown)} of ${count(devices.count)} that are farthest behind.` : "";
   fill("devices", devices.items.map((device) => [
     text(device.id), state(stateOfDevice(device)), number(device.lag), number(device.owed),
-    number(device.marks.unacknowledged), number(device.holding), text(sees(device.selection)),
+    number(device.marks.unacknowledged), number(device.holding), text(deviceSees(device)),
   ]), "No device has started a session yet.");
 }
 
@@ -121,19 +139,27 @@ function showUploads(uploads) {
 }
 
 function scopeCard(scope) {
-  const members = scope.notStarted + scope.syncing + scope.failed + scope.synced;
+  const interrupted = scope.details.interrupted;
+  const complete = scope.synced + scope.failed;
+  const members = complete + scope.notStarted + scope.syncing + interrupted;
+  const isEmpty = members === 0;  // complete from the start
   const card = element("div", undefined, { class: "scope" });
   const title = element("p");
   title.append(element("strong", scope.id),
     element("span", scope.state, { class: "state", "data-state": scope.state }));
   const bar = element("progress", undefined, {
-    max: Math.max(members, 1), value: scope.synced + scope.failed,
-    "aria-label": `${scope.id}: ${scope.synced + scope.failed} of ${members} complete`,
+    max: isEmpty ? 1 : members, value: isEmpty ? 1 : complete,
+    "aria-label": `${scope.id}: ${complete} of ${members} complete`,
   });
   const counts = `${scope.synced} synced, ${scope.syncing} syncing, ` +
-    `${scope.notStarted} not started, ${scope.failed} failed`;
-  card.append(title, bar, element("small", counts));
+    `${scope.notStarted} not started, ${scope.failed} failed, ${interrupted} interrupted`;
+  card.append(title, bar, element("small", isEmpty ? "no members" : counts));
   return card;
+}
+
+// What an overview leaves out is said: what is at work comes first, then what went wrong.
+function tellHidden(note, hidden, what) {
+  byId(note).textContent = hidden > 0 ? `${count(hidden)} more ${what} are not shown.` : "";
 }
 
 function showScopes(scopes) {
@@ -155,6 +181,9 @@ function show(overview) {
   showUploads(overview.uploads);
   showScopes(overview.scopes);
   showStatuses(overview.statuses);
+  tellHidden("entities-note", overview.hidden.entities, "entities");
+  tellHidden("scopes-note", overview.hidden.scopes, "sync scopes");
+  tellHidden("statuses-note", overview.hidden.statuses, "syncs");
   byId("overview").hidden = false;
 }
 

@@ -77,6 +77,56 @@ class PageTest(unittest.TestCase):
         self.assertEqual(server.stop(), 0)
         self.browser.wait_for("document.querySelector('#link')?.dataset.state === 'lost'")
 
+    def card(self, scope):
+        """State, bar as (value, max), label of the bar and counts."""
+        return self.browser.run(
+            "(card => card && [card.querySelector('.state').innerText, card.querySelector('progress').value,"
+            " card.querySelector('progress').max, card.querySelector('progress').ariaLabel,"
+            " card.querySelector('small').innerText])([...document.querySelectorAll('.scope')]"
+            f".find(card => card.querySelector('strong').innerText === {json.dumps(scope)}))")
+
+    def test_what_devices_are_granted_is_told_in_words(self):
+        server = self.serve()
+        server.call("PUT", "/v1/entities/contact", json.dumps({"keys": ["owner"]}))
+        for device in ("nurse", "ward"):
+            serving.Device(server, device).start()
+        owners = [f"o{i}" for i in range(7)]
+        for device, entities in (("nurse", [{"entity": "contact", "where": {"owner": ["ada", 7]}}, "contact_note"]),
+                                 ("ward", [{"entity": "contact", "where": {"owner": owners}}])):
+            server.call("PUT", "/v1/entities/contact_note/records/1", "{}")
+            granted = server.call("PUT", f"/v1/devices/{device}/selection", json.dumps({"entities": entities}))
+            self.assertEqual(granted.status, 200, granted.body)
+        self.browser.open(server.url)
+        seen = [None] * 6
+        self.wait_for_row("devices", ["nurse"] + seen[1:] + ["contact (owner: ada, 7), contact_note"])
+        self.wait_for_row("devices", ["ward"] + seen[1:] + ["contact (owner: o0, o1, o2, o3, o4 and 2 more)"])
+
+    def test_bars_tell_what_is_complete(self):
+        server = self.serve()
+        server.call("POST", "/v1/sync-scopes/half/start", json.dumps({"members": ["crm", "erp"]}))
+        begun = server.call("POST", "/v1/sync-operations", json.dumps({"member": "crm", "entities": ["a"]}))
+        server.call("POST", f"/v1/sync-operations/{begun.json()['data']['id']}/finish")
+        server.call("POST", "/v1/sync-operations", json.dumps({"member": "erp", "entities": ["a"]}))
+        server.call("POST", "/v1/sync-scopes/half/interrupt")
+        server.call("POST", "/v1/sync-scopes/none/start", json.dumps({"members": []}))
+        self.browser.open(server.url)
+        self.browser.wait_for("document.querySelectorAll('.scope').length === 2")
+        self.assertEqual(self.card("half"), [
+            "interrupted", 1, 2, "half: 1 of 2 complete",
+            "1 synced, 0 syncing, 0 not started, 0 failed, 1 interrupted"])
+        self.assertEqual(self.card("none"), ["synced", 1, 1, "none: 0 of 0 complete", "no members"])
+
+    def test_what_syncs_shows_however_much_there_is(self):
+        server = self.serve()
+        for i in range(205):
+            server.call("POST", f"/v1/sync-scopes/n{i}/start", json.dumps({"members": []}))
+        server.call("POST", "/v1/sync-scopes/zzz/start", json.dumps({"members": ["crm"]}))
+        self.browser.open(server.url)
+        self.browser.wait_for("document.querySelectorAll('.scope').length === 200")
+        self.assertEqual(self.browser.run("document.querySelector('.scope strong').innerText"), "zzz")
+        self.assertEqual(self.browser.run("document.querySelector('#scopes-note').innerText"),
+                         "6 more sync scopes are not shown.")
+
     def test_names_are_text(self):
         server = self.serve()
         name = "<img src=x onerror=document.title='caught'>"

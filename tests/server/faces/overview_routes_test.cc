@@ -2,7 +2,9 @@
 #include "server/overview_routes.h"
 
 #include <string>
+#include <vector>
 
+#include "server/overview.h"
 #include "tests/server/faces/fixture.h"
 #include "tests/server/faces/streams.h"
 
@@ -52,6 +54,37 @@ TEST_F(OverviewRoutesTest, ShowsTheHundredDevicesThatAreFarthestBehind) {
   EXPECT_EQ(At(response.body, {"data", "devices", "items", "0", "id"}), "tablet-1001");
   EXPECT_EQ(At(response.body, {"data", "devices", "items", "99", "id"}), "tablet-1100");
   EXPECT_EQ(response.body.find("tablet-1000"), std::string::npos);
+}
+
+TEST_F(OverviewRoutesTest, WhatSyncsComesFirstAndWhatIsLeftOutIsCounted) {
+  SyncTracker& tracker = instance_->tracker();
+  const auto id_of = [](size_t i) {
+    return "n" + std::to_string(1000 + i);
+  };
+  for (size_t i = 0; i + 2 < kOverviewRowsMax; ++i) ASSERT_OK(tracker.StartScope(id_of(i), {}));
+  ASSERT_OK(tracker.StartScope("x", {"crm"}));
+  ASSERT_OK(tracker.InterruptScope("x"));
+  ASSERT_OK(tracker.StartScope("z", {"zzz"}));
+  auto response = Get("/v1/overview");
+  EXPECT_EQ(At(response.body, {"data", "hidden", "scopes"}), "0");
+  EXPECT_EQ(At(response.body, {"data", "scopes", "0", "id"}), "z");
+  EXPECT_EQ(At(response.body, {"data", "scopes", "1", "id"}), "x");
+  EXPECT_EQ(At(response.body, {"data", "scopes", "199", "id"}), "n1197");
+
+  ASSERT_OK(tracker.StartScope("n1", {}));
+  std::vector<SyncTarget> targets;
+  for (size_t i = 0; i < kOverviewRowsMax; ++i) targets.push_back({.entity = id_of(i)});
+  const auto done = tracker.Begin("crm", targets);
+  ASSERT_OK(done);
+  ASSERT_OK((*done)->Finish());
+  const auto begun = tracker.Begin("zzz", {{.entity = "late"}});
+  ASSERT_OK(begun);
+  response = Get("/v1/overview");
+  EXPECT_EQ(At(response.body, {"data", "hidden", "scopes"}), "1");
+  EXPECT_EQ(At(response.body, {"data", "scopes", "0", "id"}), "z");
+  EXPECT_EQ(At(response.body, {"data", "hidden", "statuses"}), "1");
+  EXPECT_EQ(At(response.body, {"data", "statuses", "0", "id"}), "zzz:late");
+  EXPECT_EQ(At(response.body, {"data", "hidden", "entities"}), "0");
 }
 
 TEST_F(OverviewRoutesTest, ALiveOverviewFollowsCommits) {
