@@ -16,7 +16,7 @@ namespace tidemark::server {
 namespace {
 
 constexpr int kAttempts = 5;
-constexpr int64_t kRetrySecondsMax = 5;
+constexpr int64_t kRetryAfterMost = 366 * 86'400;  // so that no time overflows
 
 int64_t ReadCount(const http::Headers& headers, std::string_view name, int64_t fallback) {
   const auto text = headers.Find(name);
@@ -24,6 +24,14 @@ int64_t ReadCount(const http::Headers& headers, std::string_view name, int64_t f
   if (!text) return fallback;
   const auto [stop, error] = std::from_chars(text->data(), text->data() + text->size(), number);
   return error == std::errc() && number >= 0 ? number : fallback;
+}
+
+/// After how many seconds the answer asks to be asked again; 0: it does not.
+std::chrono::seconds RetryAfterOf(const http::ClientResponse& response) {
+  if (response.status != 429 && response.status != 503) return std::chrono::seconds(0);
+  const int64_t unsaid = response.status == 429 ? 1 : 0;
+  const int64_t seconds = ReadCount(response.headers, "Retry-After", unsaid);
+  return std::chrono::seconds(std::min(seconds, kRetryAfterMost));
 }
 
 }  // namespace
@@ -45,11 +53,30 @@ Result<http::ClientResponse> HttpTransport::Send(http::Method method,
   request.body = std::move(body);
   if (!request.body.empty()) request.content_type = content_type;
   for (int attempt = 1;; ++attempt) {
+    TIDEMARK_RETURN_IF_ERROR(WaitAsTold());
     TIDEMARK_ASSIGN_OR_RETURN(http::ClientResponse response, client_.Send(request));
-    if (response.status != 429 || attempt == kAttempts) return response;
-    const int64_t seconds = ReadCount(response.headers, "Retry-After", 1);
-    std::this_thread::sleep_for(std::chrono::seconds(std::min(seconds, kRetrySecondsMax)));
+    const std::chrono::seconds after = RetryAfterOf(response);
+    if (after == std::chrono::seconds(0)) return response;
+    not_before_ = std::chrono::steady_clock::now() + after;
+    if (attempt == kAttempts || after > options_.retry_after_max) return response;
   }
+}
+
+Status HttpTransport::WaitAsTold() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= not_before_) return {};
+  const auto left = std::chrono::ceil<std::chrono::seconds>(not_before_ - now);
+  if (left > options_.retry_after_max) {
+    return {ErrorCode::kUnavailable,
+            "the server asked not to be asked for another " + std::to_string(left.count()) + " s"};
+  }
+  if (options_.wait) {
+    options_.wait(left);
+  } else {
+    std::this_thread::sleep_for(left);
+  }
+  not_before_ = {};
+  return {};
 }
 
 Result<std::optional<SessionInfo>> HttpTransport::Start(const Hello& hello) {

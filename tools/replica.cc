@@ -1,6 +1,7 @@
 // pull, push, sync: a replica and its source, which is a server or a local data root.
 #include "replication/replica.h"
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -22,11 +23,15 @@ namespace {
 struct ReplicaCommandOptions {
   std::string replica;
   std::string device;
+  std::optional<uint64_t> retry_after_max;  // seconds
 };
 
 void DeclareReplica(Arguments& arguments, ReplicaCommandOptions& options) {
   arguments.RequiredText("--replica", options.replica, "Data root of the replica");
   arguments.RequiredText("--device", options.device, "Id of the device that the replica is");
+  arguments.Unsigned("--retry-after-max",
+                     options.retry_after_max,
+                     "Seconds to wait for a server that asks for time; 60 by default");
 }
 
 /// A replica, its source, and the way there, whichever it is.
@@ -50,6 +55,13 @@ Result<Connection> ConnectToServer(Context& context,
                                    const std::filesystem::path& replica_path) {
   server::HttpTransportOptions where;
   where.url = context.globals.server;
+  if (options.retry_after_max.has_value()) {
+    constexpr uint64_t kDay = 86'400;
+    if (*options.retry_after_max > kDay) {
+      return {ErrorCode::kInvalidArgument, "--retry-after-max is at most a day, 86400"};
+    }
+    where.retry_after_max = std::chrono::seconds(*options.retry_after_max);
+  }
   TIDEMARK_ASSIGN_OR_RETURN(where.token, ReadToken(context.globals));
   where.client.certificate_authority = context.globals.certificate_authority;
   Connection connection;

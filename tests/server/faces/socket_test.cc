@@ -1,10 +1,16 @@
 // The faces as clients meet them: over sockets, with tokens.
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <future>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "http/client.h"
+#include "http/listener.h"
 #include "replication/leased_ids.h"
 #include "server/http_id_transport.h"
 #include "server/http_transport.h"
@@ -208,6 +214,101 @@ TEST_F(SocketTest, RolesAndInstances) {
                 other)
                 .status,
             404);
+}
+
+/// Answers 204, after so many answers that ask for time.
+class BusyHandler final : public http::Handler {
+ public:
+  void Handle(std::shared_ptr<const http::Request> /*request*/, http::Responder respond) override {
+    http::Response response;
+    const bool busy = asked++ < busy_times;
+    response.status = busy ? status : 204;
+    if (busy && !retry_after.empty()) response.headers.Add("Retry-After", retry_after);
+    respond(std::move(response));
+  }
+  http::Response Refuse(int refusal,
+                        std::string_view /*code*/,
+                        std::string_view /*message*/,
+                        std::string_view /*request_id*/) override {
+    http::Response response;
+    response.status = refusal;
+    return response;
+  }
+
+  int status = 503;
+  std::string retry_after;
+  int busy_times = 0;
+  std::atomic<int> asked = 0;
+};
+
+class BusyServerTest : public ::testing::Test {
+ protected:
+  BusyServerTest() {
+    http::ListenerOptions options;
+    options.port = 0;
+    options.workers = 1;
+    auto listener = http::Listener::Start(options, handler_);
+    EXPECT_OK(listener);
+    listener_ = std::move(*listener);
+  }
+  void Busy(int status, const std::string& retry_after, int times) {
+    handler_.status = status;
+    handler_.retry_after = retry_after;
+    handler_.busy_times = times;
+    handler_.asked = 0;
+    waited_.clear();
+  }
+  HttpTransport Transport() {
+    HttpTransportOptions options{.url = "http://127.0.0.1:" + std::to_string(listener_->port())};
+    options.wait = [this](std::chrono::seconds time) {
+      waited_.push_back(time.count());
+    };
+    return HttpTransport(std::move(options), "d1");
+  }
+
+  std::vector<int64_t> waited_;  // seconds
+  BusyHandler handler_;          // before who calls it
+  std::unique_ptr<http::Listener> listener_;
+};
+
+TEST_F(BusyServerTest, ItIsGivenTheTimeItAsksFor) {
+  for (const int status : {429, 503}) {
+    Busy(status, "60", 2);
+    EXPECT_OK(Transport().Start({.device = "d1"}));
+    EXPECT_EQ(handler_.asked, 3) << status;
+    EXPECT_THAT(waited_, ::testing::ElementsAre(60, 60)) << status;
+  }
+}
+
+TEST_F(BusyServerTest, BeyondTheBoundItIsLeftAlone) {
+  Busy(503, "61", 1);
+  HttpTransport transport = Transport();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_THAT(transport.Start({.device = "d1"}),
+                tidemark::test::StatusIs(ErrorCode::kUnavailable));
+  }
+  EXPECT_EQ(handler_.asked, 1) << "asked again before its time";
+  EXPECT_THAT(waited_, ::testing::IsEmpty());
+}
+
+TEST_F(BusyServerTest, FiveTimesACallAndNotOnceMore) {
+  Busy(429, "2", 5);
+  HttpTransport transport = Transport();
+  EXPECT_THAT(transport.Start({.device = "d1"}), tidemark::test::StatusIs(ErrorCode::kUnavailable));
+  EXPECT_EQ(handler_.asked, 5);
+  EXPECT_THAT(waited_, ::testing::ElementsAre(2, 2, 2, 2));
+  EXPECT_OK(transport.Start({.device = "d1"}));
+  EXPECT_EQ(waited_.size(), 5U) << "the next call comes too early";
+}
+
+TEST_F(BusyServerTest, WithoutATimeOnly429IsAskedAgain) {
+  Busy(503, "", 1);
+  EXPECT_THAT(Transport().Start({.device = "d1"}),
+              tidemark::test::StatusIs(ErrorCode::kUnavailable));
+  EXPECT_THAT(waited_, ::testing::IsEmpty());
+  Busy(429, "", 1);
+  EXPECT_OK(Transport().Start({.device = "d1"}));
+  EXPECT_THAT(waited_, ::testing::ElementsAre(1));
 }
 
 }  // namespace
