@@ -24,10 +24,11 @@ void WriteBatch::Add(WriteOp op,
     oversized_ = {ErrorCode::kTooLarge, where + ": an entity's name has at most 64 bytes"};
   } else if (id.size() > kIdBytesMax) {
     oversized_ = {ErrorCode::kTooLarge, where + ": an id has at most 512 bytes"};
-  } else if (value.size() > (IsLocalName(entity) ? kLocalValueBytesMax : kValueBytesMax)) {
+  } else if (const size_t most = IsLocalName(entity) ? kLocalValueBytesMax : kValueBytesMax;
+             value.size() > most) {
     oversized_ = {ErrorCode::kTooLarge,
-                  where + ": a value has at most 1 MiB, this one has " +
-                      std::to_string(value.size()) + " bytes"};
+                  where + ": a value has at most " + (most == kValueBytesMax ? "1" : "2") +
+                      " MiB, this one has " + std::to_string(value.size()) + " bytes"};
   } else if (operations_.size() >= tuning::kBatchOperations) {
     oversized_ = {ErrorCode::kTooLarge, "a write batch has at most 100,000 operations"};
   } else if (arena_.size() + entity.size() + id.size() + value.size() > tuning::kBatchBytes) {

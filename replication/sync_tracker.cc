@@ -43,7 +43,6 @@ constexpr std::string_view kOwnerEnded = "interrupted: the program ended before 
 
 Status SyncTracker::Impl::Load() {
   Change change;
-  change.now = Now();
   TIDEMARK_RETURN_IF_ERROR(LoadTransitions());
   TIDEMARK_RETURN_IF_ERROR(LoadStatuses(&change));
   TIDEMARK_RETURN_IF_ERROR(LoadScopes(&change));
@@ -79,9 +78,12 @@ Status SyncTracker::Impl::LoadScopes(Change* change) {
 
 Status SyncTracker::Impl::LoadTransitions() {
   const View view = store_.GetView();
-  RecordIterator events = view.Scan(kSyncTransitionEntity, ScanOptions{.values = false});
-  while (events.Next()) transitions_.push_back(events.record().version);
-  std::sort(transitions_.begin(), transitions_.end());  // ids are no order
+  RecordIterator events = view.Scan(kSyncTransitionEntity, ScanOptions{});
+  while (events.Next()) {
+    transitions_.push_back(events.record().version);
+    newest_ = std::max(newest_, internal::TimeOfTransition(events.value()));
+  }
+  std::sort(transitions_.begin(), transitions_.end());  // ids may come from different clocks
   return events.status();
 }
 
@@ -162,8 +164,11 @@ std::vector<SyncTransition> SyncTracker::Impl::TransitionsOf(const Change& chang
 Status SyncTracker::Impl::Commit(const Change& change) {
   const std::vector<SyncTransition> transitions = TransitionsOf(change);
   WriteBatch batch;
-  for (const SyncTransition& transition : transitions) {
-    batch.Append(kSyncTransitionEntity, internal::TransitionToJson(transition), ValueKind::kJson);
+  for (size_t i = 0; i < transitions.size(); ++i) {
+    batch.Append(kSyncTransitionEntity,
+                 internal::TransitionId(transitions[i].timestamp, i),
+                 internal::TransitionToJson(transitions[i]),
+                 ValueKind::kJson);
   }
   for (const auto& [id, status] : change.statuses) {
     batch.Put(kSyncStatusEntity, id, SyncStatusToJson(status), ValueKind::kJson);
@@ -344,6 +349,9 @@ Result<SyncScope> SyncTracker::InterruptScope(std::string_view id) {
 }
 Status SyncTracker::InterruptAll() {
   return impl_->InterruptAll();
+}
+Status SyncTracker::InterruptIdleScopes(std::chrono::seconds idle) {
+  return impl_->InterruptIdleScopes(idle);
 }
 Result<bool> SyncTracker::DeleteScope(std::string_view id, bool force) {
   return impl_->DeleteScope(id, force);

@@ -12,6 +12,7 @@
 // local: no device is served them.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -38,6 +39,7 @@ inline constexpr size_t kMemberTargetsMax = 256;   ///< entities of one operatio
 inline constexpr size_t kScopeTargetsMax = 1000;   ///< entities of all members of a scope
 inline constexpr size_t kSyncNameBytesMax = 128;   ///< ids of scopes and members, providers, ...
 inline constexpr size_t kSyncErrorBytesMax = 256;  ///< longer messages are cut
+inline constexpr uint64_t kSyncCountMax = (uint64_t{1} << 63) - 1;  ///< records, bytes of a sync
 inline constexpr size_t kSyncTransitionsKept = 10'000;  ///< at least; a tenth more at most
 
 enum class SyncState : uint8_t { kNotStarted, kSyncing, kSynced, kFailed, kInterrupted };
@@ -51,7 +53,8 @@ struct SyncTarget {
   std::string function_id;
 };
 
-/// One row of `_syncStatus`. Its id is `<member>:<entity>`; the row is updated in place.
+/// One row of `_syncStatus`. Its id is `<member>:<entity>`, with a `\` before each `:` and `\` of
+/// the member; the row is updated in place.
 struct SyncStatus {
   std::string id;
   SyncTarget target;
@@ -155,16 +158,21 @@ class SyncTracker {
   Result<SyncScope> InterruptScope(std::string_view id);
   /// The same for all scopes: the application goes to the background.
   Status InterruptAll();
+  /// The same for scopes in which nothing happened for so long: no member is at work, and none
+  /// began, went on or ended since, nor was the scope started. For owners whose callers may be gone
+  /// without a word (docs/decisions/0012-idle-scopes.md); to be called now and then.
+  Status InterruptIdleScopes(std::chrono::seconds idle);
   /// False when there is none. `kConflict` while it is syncing, unless forced; its members go on.
   Result<bool> DeleteScope(std::string_view id, bool force = false);
 
   // Statuses.
 
-  /// Begins a run of `member`: each target is syncing. A scope that is syncing and has this member
-  /// counts it from now on; other scopes are not touched.
+  /// Begins a run of `member`: each target is syncing; what its run before left without an outcome
+  /// and is none of them is interrupted. A scope that is syncing and has this member counts it from
+  /// now on; other scopes are not touched.
   Result<std::unique_ptr<SyncOperation>> Begin(std::string_view member,
                                                const std::vector<SyncTarget>& targets);
-  /// False when there is none.
+  /// False when there is none. `kConflict` while it is syncing.
   Result<bool> DeleteStatus(std::string_view id);
 
   // Reading: by id, in order.

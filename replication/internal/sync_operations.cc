@@ -2,33 +2,43 @@
 #include <algorithm>
 #include <utility>
 
+#include "replication/internal/sync_rows.h"
 #include "replication/internal/sync_tracker_impl.h"
 
 namespace tidemark {
+namespace internal {
+
+Status CheckSyncTarget(const SyncTarget& target) {
+  TIDEMARK_RETURN_IF_ERROR(CheckSyncName("the entity of a sync", target.entity));
+  if (!target.provider.empty()) {
+    TIDEMARK_RETURN_IF_ERROR(CheckSyncName("the provider of a sync", target.provider));
+  }
+  if (target.function_id.empty()) return {};
+  return CheckSyncName("the function id of a sync", target.function_id);
+}
+
+}  // namespace internal
+
 namespace {
 
 constexpr std::string_view kGivenUp = "interrupted: the operation was given up";
+constexpr std::string_view kBegunAnew = "interrupted: its member began anew without this entity";
 
-Status CheckTarget(const SyncTarget& target) {
-  TIDEMARK_RETURN_IF_ERROR(internal::CheckSyncName("the entity of a sync", target.entity));
-  if (!target.provider.empty()) {
-    TIDEMARK_RETURN_IF_ERROR(internal::CheckSyncName("the provider of a sync", target.provider));
-  }
-  if (target.function_id.empty()) return {};
-  return internal::CheckSyncName("the function id of a sync", target.function_id);
-}
-
-/// At most `kSyncErrorBytesMax` bytes of `text`, whole characters, and UTF-8 whatever it was.
+/// At most `kSyncErrorBytesMax` bytes of `text`, whole characters, and UTF-8 whatever it was. On
+/// one line: a control character would take six bytes in JSON, and the row of a scope has an end.
 std::string Shortened(std::string_view text) {
   if (!IsUtf8(text)) return "an error whose text is not UTF-8";
-  if (text.size() <= kSyncErrorBytesMax) return std::string(text);
-  size_t size = kSyncErrorBytesMax;
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) --size;
-  return std::string(text.substr(0, size));
-}
-
-std::string StatusId(std::string_view member, std::string_view entity) {
-  return std::string(member) + ":" + std::string(entity);
+  size_t size = std::min(text.size(), kSyncErrorBytesMax);
+  while (size > 0 && size < text.size() &&
+         (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) {
+    --size;
+  }
+  std::string shortened(text.substr(0, size));
+  const auto is_control = [](char c) {
+    return static_cast<unsigned char>(c) < 0x20;
+  };
+  std::replace_if(shortened.begin(), shortened.end(), is_control, ' ');
+  return shortened;
 }
 
 }  // namespace
@@ -36,7 +46,12 @@ std::string StatusId(std::string_view member, std::string_view entity) {
 Result<bool> SyncTracker::Impl::DeleteStatus(std::string_view id) {
   std::unique_lock lock(mutex_);
   if (closed_) return internal::SyncTrackerClosed();
-  if (!statuses_.contains(id)) return false;
+  const auto found = statuses_.find(id);
+  if (found == statuses_.end()) return false;
+  if (found->second.state == SyncState::kSyncing) {
+    return {ErrorCode::kConflict,
+            "the sync " + std::string(id) + " is under way: delete its status when it has ended"};
+  }
   Change change;
   change.now = Now();
   change.deleted_statuses.emplace_back(id);
@@ -77,12 +92,12 @@ Result<uint64_t> SyncTracker::Impl::Begin(std::string_view member,
   operation.member = member;
   std::set<std::string_view> names;
   for (const SyncTarget& target : targets) {
-    TIDEMARK_RETURN_IF_ERROR(CheckTarget(target));
+    TIDEMARK_RETURN_IF_ERROR(internal::CheckSyncTarget(target));
     if (!names.insert(target.entity).second) {
       return {ErrorCode::kInvalidArgument, "a sync names each entity once: " + target.entity};
     }
     SyncStatus status;
-    status.id = StatusId(member, target.entity);
+    status.id = internal::SyncStatusId(member, target.entity);
     status.target = target;
     operation.entities.push_back(std::move(status));
   }
@@ -100,7 +115,9 @@ Result<uint64_t> SyncTracker::Impl::Begin(std::string_view member,
     status.timestamp = change.now;
     change.statuses.insert_or_assign(status.id, status);
   }
+  Supersede(member, &change);
   for (const std::string& id : operation.scopes) {
+    Touch(id);
     SyncScope& scope = change.scopes.emplace(id, scopes_.find(id)->second).first->second;
     internal::BeginMember(
         &scope, internal::FindMember(&scope, member), operation.entities, change.now);
@@ -114,6 +131,18 @@ Result<uint64_t> SyncTracker::Impl::Begin(std::string_view member,
   operations_.emplace(number, std::move(operation));
   Deliver(&lock);
   return number;
+}
+
+void SyncTracker::Impl::Supersede(std::string_view member, Change* change) const {
+  const auto older = operation_of_.find(member);
+  if (older == operation_of_.end()) return;
+  for (SyncStatus status : operations_.at(older->second).entities) {
+    if (status.state != SyncState::kSyncing || change->statuses.contains(status.id)) continue;
+    status.state = SyncState::kInterrupted;
+    status.error = kBegunAnew;
+    status.timestamp = change->now;
+    change->statuses.emplace(status.id, std::move(status));
+  }
 }
 
 Result<SyncTracker::Impl::Operation*> SyncTracker::Impl::FindOperation(uint64_t operation) {
@@ -136,6 +165,7 @@ void SyncTracker::Impl::UpdateScopes(const Operation& operation,
                                      bool complete,
                                      Change* change) {
   for (const std::string& id : operation.scopes) {
+    Touch(id);
     SyncScope& scope = change->scopes.emplace(id, scopes_.find(id)->second).first->second;
     internal::UpdateMember(&scope,
                            internal::FindMember(&scope, operation.member),
@@ -147,7 +177,7 @@ void SyncTracker::Impl::UpdateScopes(const Operation& operation,
 }
 
 Status SyncTracker::Impl::Add(uint64_t number, const SyncTarget& target) {
-  TIDEMARK_RETURN_IF_ERROR(CheckTarget(target));
+  TIDEMARK_RETURN_IF_ERROR(internal::CheckSyncTarget(target));
   std::unique_lock lock(mutex_);
   TIDEMARK_ASSIGN_OR_RETURN(Operation* const running, FindOperation(number));
   if (FindEntity(running, target.entity) != nullptr) return {};
@@ -158,7 +188,7 @@ Status SyncTracker::Impl::Add(uint64_t number, const SyncTarget& target) {
   Change change;
   change.now = Now();
   SyncStatus status;
-  status.id = StatusId(operation.member, target.entity);
+  status.id = internal::SyncStatusId(operation.member, target.entity);
   status.target = target;
   status.timestamp = change.now;
   change.statuses.emplace(status.id, status);
@@ -175,6 +205,10 @@ Status SyncTracker::Impl::Progress(uint64_t number,
                                    std::string_view entity,
                                    uint64_t records,
                                    uint64_t bytes) {
+  if (records > kSyncCountMax || bytes > kSyncCountMax) {
+    return {ErrorCode::kTooLarge,
+            "records and bytes of a sync are at most " + std::to_string(kSyncCountMax)};
+  }
   const std::lock_guard lock(mutex_);
   TIDEMARK_ASSIGN_OR_RETURN(Operation* const running, FindOperation(number));
   Operation operation = *running;
@@ -182,10 +216,12 @@ Status SyncTracker::Impl::Progress(uint64_t number,
   if (status == nullptr) {
     return {ErrorCode::kNotFound, "the operation has no entity " + std::string(entity)};
   }
+  if (status->state != SyncState::kSyncing) {
+    return {ErrorCode::kConflict, "the sync of " + std::string(entity) + " has its outcome"};
+  }
   status->records = records;
   status->bytes = bytes;
-  Change change;
-  change.now = Now();
+  Change change;  // without a time: no state changes
   change.statuses.emplace(status->id, *status);
   UpdateScopes(operation, {}, /*complete=*/false, &change);
   TIDEMARK_RETURN_IF_ERROR(Commit(change));
@@ -235,7 +271,10 @@ Status SyncTracker::Impl::Finish(uint64_t number, const Status& outcome) {
     status.timestamp = change.now;
     change.statuses.emplace(status.id, status);
   }
-  UpdateScopes(operation, outcome, /*complete=*/true, &change);
+  UpdateScopes(operation,
+               Status(outcome.code(), Shortened(outcome.message())),
+               /*complete=*/true,
+               &change);
   TIDEMARK_RETURN_IF_ERROR(Commit(change));
   operation_of_.erase(operation.member);
   operations_.erase(number);

@@ -1,5 +1,6 @@
 #include "replication/internal/sync_rows.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
@@ -133,7 +134,8 @@ Result<SyncMember> MemberFromJson(std::string_view json) {
   for (const JsonField& element : row.Elements("entities")) {
     RowReader entity(element.text);
     member.entities.push_back(ReadStatusFields(&entity));
-    member.entities.back().id = member.id + ":" + member.entities.back().target.entity;
+    SyncStatus& status = member.entities.back();
+    status.id = internal::SyncStatusId(member.id, status.target.entity);
     TIDEMARK_RETURN_IF_ERROR(entity.status());
   }
   member.started_at = row.Time("startedAt");
@@ -204,6 +206,15 @@ std::string SyncScopeToJson(const SyncScope& scope) {
 
 namespace internal {
 
+std::string SyncStatusId(std::string_view member, std::string_view entity) {
+  std::string id;
+  for (const char c : member) {
+    if (c == ':' || c == '\\') id.push_back('\\');
+    id.push_back(c);
+  }
+  return id.append(":").append(entity);
+}
+
 Result<SyncStatus> SyncStatusFromJson(std::string_view json) {
   RowReader row(json);
   const std::string id = row.Text("id");
@@ -237,6 +248,20 @@ Result<SyncScope> SyncScopeFromJson(std::string_view json) {
   }
   TIDEMARK_RETURN_IF_ERROR(nested.status());
   return scope;
+}
+
+std::string TransitionId(int64_t timestamp, size_t index) {
+  const auto padded = [](const std::string& digits, size_t width) {
+    return std::string(width - std::min(width, digits.size()), '0') + digits;
+  };
+  return padded(std::to_string(timestamp), 15) + "-" + padded(std::to_string(index), 5);
+}
+
+int64_t TimeOfTransition(std::string_view json) {
+  const auto fields = ReadJsonFields(json, {"timestamp"});
+  const bool known =
+      fields.ok() && fields->front().has_value() && fields->front()->type == JsonType::kInteger;
+  return known ? fields->front()->integer : 0;
 }
 
 std::string TransitionToJson(const SyncTransition& transition) {

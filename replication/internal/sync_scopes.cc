@@ -1,4 +1,5 @@
 // Sync scopes: started, interrupted, deleted.
+#include <algorithm>
 #include <utility>
 
 #include "replication/internal/sync_tracker_impl.h"
@@ -35,6 +36,7 @@ Result<SyncScope> SyncTracker::Impl::StartScope(std::string_view id,
   change.scopes.emplace(scope.id, scope);
   TIDEMARK_RETURN_IF_ERROR(Commit(change));
   LeaveScope(id);
+  Touch(scope.id);
   Deliver(&lock);
   return scope;
 }
@@ -81,6 +83,37 @@ Status SyncTracker::Impl::InterruptAll() {
   return {};
 }
 
+bool SyncTracker::Impl::IsAtWork(std::string_view scope) const {
+  return std::any_of(operations_.begin(), operations_.end(), [scope](const auto& operation) {
+    return operation.second.scopes.contains(scope);
+  });
+}
+
+Status SyncTracker::Impl::InterruptIdleScopes(std::chrono::seconds idle) {
+  std::unique_lock lock(mutex_);
+  if (closed_) return internal::SyncTrackerClosed();
+  const MonotonicTime now = store_.runtime().clock().Now();
+  std::vector<std::string> idle_scopes;
+  for (const auto& [id, scope] : scopes_) {
+    if (scope.state != SyncState::kSyncing) continue;
+    if (IsAtWork(id)) {
+      touched_[id] = now;
+    } else if (now - touched_[id] >= idle) {
+      idle_scopes.push_back(id);
+    }
+  }
+  if (idle_scopes.empty()) return {};
+  Change change;
+  change.now = Now();
+  for (const std::string& id : idle_scopes) {
+    SyncScope& scope = change.scopes.emplace(id, scopes_.find(id)->second).first->second;
+    internal::Interrupt(&scope, change.now);
+  }
+  TIDEMARK_RETURN_IF_ERROR(Commit(change));
+  Deliver(&lock);
+  return {};
+}
+
 Result<bool> SyncTracker::Impl::DeleteScope(std::string_view id, bool force) {
   std::unique_lock lock(mutex_);
   if (closed_) return internal::SyncTrackerClosed();
@@ -95,6 +128,7 @@ Result<bool> SyncTracker::Impl::DeleteScope(std::string_view id, bool force) {
   change.deleted_scopes.emplace_back(id);
   TIDEMARK_RETURN_IF_ERROR(Commit(change));
   LeaveScope(id);
+  if (const auto touched = touched_.find(id); touched != touched_.end()) touched_.erase(touched);
   Deliver(&lock);
   return true;
 }

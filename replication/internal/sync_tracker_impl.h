@@ -1,6 +1,7 @@
 // The inside of the sync tracker: its tables in memory, each change committed before it shows.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -21,6 +22,7 @@ namespace internal {
 
 /// 1 to 128 bytes without control characters; `what` names it in the error.
 Status CheckSyncName(std::string_view what, std::string_view text);
+Status CheckSyncTarget(const SyncTarget& target);
 Status TooManySyncs(std::string_view what, size_t most);
 Status SyncTrackerClosed();
 
@@ -38,6 +40,7 @@ class SyncTracker::Impl {
                                bool only_if_idle);
   Result<SyncScope> InterruptScope(std::string_view id);
   Status InterruptAll();
+  Status InterruptIdleScopes(std::chrono::seconds idle);
   Result<bool> DeleteScope(std::string_view id, bool force);
   Result<bool> DeleteStatus(std::string_view id);
 
@@ -88,6 +91,11 @@ class SyncTracker::Impl {
                     Change* change);
   Status CheckRoom(const Operation& operation) const;
   void LeaveScope(std::string_view scope);
+  /// Something happened in the scope.
+  void Touch(const std::string& scope) { touched_[scope] = store_.runtime().clock().Now(); }
+  bool IsAtWork(std::string_view scope) const;
+  /// What the member's run before left without an outcome gets none any more.
+  void Supersede(std::string_view member, Change* change) const;
   std::vector<SyncTransition> TransitionsOf(const Change& change) const;
   Status Commit(const Change& change);
   void TrimTransitions();
@@ -98,6 +106,7 @@ class SyncTracker::Impl {
   bool closed_ = false;
   int64_t newest_ = 0;  // no timestamp repeats, and none goes back
   std::map<std::string, SyncScope, std::less<>> scopes_;
+  std::map<std::string, MonotonicTime, std::less<>> touched_;  // scopes; when something happened
   std::map<std::string, SyncStatus, std::less<>> statuses_;
   std::map<uint64_t, Operation> operations_;
   std::map<std::string, uint64_t, std::less<>> operation_of_;  // newest of each member
