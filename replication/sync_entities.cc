@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "replication/internal/pull_steps.h"
+#include "replication/internal/sync_tracker_impl.h"
 
 namespace tidemark {
 namespace {
@@ -29,6 +30,9 @@ Status CheckOptions(const SyncEntitiesOptions& options) {
     if (!pull.pull) return Wrong("the pull of " + pull.entity + " has no provider");
     if (pull.mode == PullMode::kRange && !pull.in_range) {
       return Wrong("the pull of " + pull.entity + " has no range");
+    }
+    if (pull.pages_max < 1 || pull.pages_max > kProviderPagesMax) {
+      return Wrong("pages_max must be from 1 to " + std::to_string(kProviderPagesMax));
     }
     if (!pulls.emplace(pull.member, pull.entity).second) {
       return Wrong("a member pulls " + pull.entity + " twice");
@@ -90,6 +94,7 @@ class EntitySync {
   std::vector<EntitySyncOutcome> Run();
 
  private:
+  Status BeginMembers(const Members& members);
   SyncOperation& OperationOf(const std::string& member) { return *operations_.at(member); }
   bool IsPulled(const EntityPush& push) const;
   void Push(const EntityPush& push, EntitySyncOutcome* outcome);
@@ -105,13 +110,28 @@ class EntitySync {
 
 Status EntitySync::Begin() {
   const Members members = MembersOf(options_);
+  for (const auto& [id, targets] : members) {
+    for (const SyncTarget& target : targets) {
+      TIDEMARK_RETURN_IF_ERROR(internal::CheckSyncTarget(target));
+    }
+  }
   if (!options_.scope.empty()) {
     std::vector<std::string> ids;
     for (const auto& [id, targets] : members) ids.push_back(id);
     TIDEMARK_RETURN_IF_ERROR(tracker_.StartScopeIfIdle(options_.scope, ids).status());
   }
+  Status begun = BeginMembers(members);
+  // A scope of a sync that does not run would wait for its members for ever.
+  if (!begun.ok() && !options_.scope.empty()) {
+    static_cast<void>(tracker_.InterruptScope(options_.scope).ok());
+  }
+  return begun;
+}
+
+Status EntitySync::BeginMembers(const Members& members) {
   for (const auto& [id, targets] : members) {
-    TIDEMARK_ASSIGN_OR_RETURN(operations_[id], tracker_.Begin(id, targets));
+    TIDEMARK_ASSIGN_OR_RETURN(auto operation, tracker_.Begin(id, targets));
+    operations_.emplace(id, std::move(operation));
   }
   return {};
 }

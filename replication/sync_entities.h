@@ -11,7 +11,8 @@
 // What replaces (`kWipe`, `kRange`) becomes visible in one step, when the last page has arrived: no
 // reader ever sees the entity empty or half. What adds (`kMerge`, `kUpsert`) is visible page by
 // page. A sync that was cancelled or killed changes nothing more, reads as interrupted, and goes on
-// at the page after the last one that arrived.
+// at the page after the last one that arrived, if the same is asked for: entity, member, mode,
+// provider, function id and range. Otherwise it begins at the first page.
 #pragma once
 
 #include <cstddef>
@@ -32,6 +33,7 @@ namespace tidemark {
 // Public limits (docs/limits.md).
 inline constexpr size_t kProviderPageRowsMax = 1000;
 inline constexpr size_t kProviderCursorBytesMax = 64 * 1024;
+inline constexpr size_t kProviderPagesMax = 100'000;
 inline constexpr size_t kSyncEntitiesThreadsMax = 16;
 
 struct ProviderRow {
@@ -48,9 +50,12 @@ struct ProviderPage {
 
 /// What becomes of the records that an entity has.
 enum class PullMode : uint8_t {
-  kWipe,    ///< the entity is what the provider has, and nothing else
-  kRange,   ///< the same for the records in a range; all others stay, unless the provider has them
-  kMerge,   ///< rows change the members of JSON objects that they have; everything else stays
+  kWipe,   ///< the entity is what the provider has, and nothing else
+  kRange,  ///< the same for the records in a range; all others stay, unless the provider has them
+  /// Rows change the members of JSON objects that they have; everything else stays. A value that is
+  /// no JSON object replaces, or is replaced, as a whole. One of kind JSON that is none, or has
+  /// numbers beyond 64 bits, ends the pull with `kMalformedJson`, which names the record.
+  kMerge,
   kUpsert,  ///< rows replace records as a whole; all others stay
 };
 
@@ -60,6 +65,11 @@ struct EntityPull {
   std::string provider = {};  ///< as `_syncStatus` shows it, like the function id
   std::string function_id = {};
   PullMode mode = PullMode::kWipe;
+  /// What is asked for, where that is not all ("north", "since 2024-05"): an interrupted pull goes
+  /// on only with the same text. `kRange` without it always begins at the first page.
+  std::string range = {};
+  /// More of them are `kTooLarge`, and so the provider is asked no more; 1 to `kProviderPagesMax`.
+  size_t pages_max = kProviderPagesMax;
   /// `kRange`: whether a record is in the range. Must be short, and must not call the store.
   std::function<bool(const Record& record)> in_range = {};
   /// Whether the id is one that the application made until the provider gives another: such
@@ -67,7 +77,8 @@ struct EntityPull {
   std::function<bool(std::string_view id)> is_temporary = {};
   /// The page that begins at `from`, empty for the first one. Called by one thread at a time, and
   /// after an interruption with what the newest page that arrived called `next`; `kTrimmed` if that
-  /// means nothing any more: then it is asked for everything again.
+  /// means nothing any more: then it is asked for everything again. A `next` that came before ends
+  /// the pull with `kInvalidArgument`.
   std::function<Result<ProviderPage>(const std::string& from)> pull;
 };
 

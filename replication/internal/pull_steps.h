@@ -4,11 +4,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "db/replacement.h"
 #include "db/store.h"
+#include "format/checksum.h"
 #include "format/status.h"
 #include "replication/sync_entities.h"
 
@@ -17,6 +20,7 @@ namespace tidemark::internal {
 /// Where a pull stands: the row `s/` (docs/storage_format.md).
 struct PullState {
   PullMode mode = PullMode::kWipe;
+  Hash128 asked;     ///< checksum of what is asked for: provider, function id and range
   std::string next;  ///< where the page to be asked for begins
   uint32_t pages = 0;
   uint64_t records = 0;
@@ -40,7 +44,10 @@ class PullStep {
   bool replaces() const { return pull_.mode == PullMode::kWipe || pull_.mode == PullMode::kRange; }
   Status Begin();
   Status BeginAnew();
+  /// Nothing goes on with what arrived; what is visible stays.
+  Status Forget();
   Result<ProviderPage> Ask();
+  Status CheckPage(const ProviderPage& page);
   /// The state after `page`, in the same write as its rows.
   Status Take(const ProviderPage& page);
   Status StagePage(const ProviderPage& page, const WriteBatch& state);
@@ -55,6 +62,7 @@ class PullStep {
   const std::string key_;
   Stage stage_;
   PullState state_;
+  std::set<Hash128> cursors_;  // checksums of those seen in this run
 };
 
 }  // namespace tidemark::internal

@@ -102,6 +102,7 @@ class SyncEntitiesTest : public ::testing::Test {
       pull.in_range = [](const Record& record) {
         return record.value.find(R"("area":"north")") != std::string::npos;
       };
+      pull.range = "north";
     }
     return pull;
   }
@@ -277,6 +278,145 @@ TEST_F(SyncEntitiesTest, CancelledInTheMiddleAndGoneOnWith) {
   }
 }
 
+TEST_F(SyncEntitiesTest, OnlyThePullOfTheSameGoesOn) {
+  const Map before = {{"a1", "1"}, {"a2", "1"}, {"a3", "1"}, {"b1", "1"}, {"b2", "1"}, {"b3", "1"}};
+  const Map after = {{"a1", "1"}, {"a2", "1"}, {"a3", "1"}, {"b1", "2"}, {"b2", "2"}, {"b3", "2"}};
+  const auto pull_of = [](Service& service, char range) {
+    EntityPull pull = PullOf(service, PullMode::kRange);
+    pull.range = range;
+    pull.in_range = [range](const Record& record) {
+      return record.id.front() == range;
+    };
+    return pull;
+  };
+  using Change = std::function<void(EntityPull*)>;
+  const std::vector<std::pair<const char*, Change>> others = {
+      {"another range",
+       [](EntityPull*) {
+       }},
+      {"a range without a name",
+       [](EntityPull* pull) {
+         pull->range.clear();
+       }},
+      {"another provider",
+       [](EntityPull* pull) {
+         pull->range = "a";
+         pull->provider = "soap";
+       }},
+      {"another function",
+       [](EntityPull* pull) {
+         pull->range = "a";
+         pull->function_id = "list";
+       }},
+  };
+  for (const auto& [what, change] : others) {
+    SCOPED_TRACE(what);
+    Wipe();
+    Fill(before);
+    Service a({{"a1", "2"}, {"a2", "2"}, {"a3", "2"}}, 1);
+    Service b({{"b1", "2"}, {"b2", "2"}, {"b3", "2"}}, 1);
+    std::stop_source stop;
+    a.before_page = [&](size_t) {
+      stop.request_stop();
+    };
+    EntityPull pull = pull_of(b, 'b');
+    change(&pull);
+    EntityPull earlier = pull_of(a, 'a');
+    if (pull.range.empty()) earlier.range.clear();
+    EXPECT_THAT(Sync(earlier, stop.get_token()), StatusIs(ErrorCode::kClosed));
+    ASSERT_OK(Sync(pull));
+    EXPECT_EQ(b.calls, 3) << "from its first page";
+    EXPECT_EQ(Content(), after);
+  }
+}
+
+TEST_F(SyncEntitiesTest, WhatCannotBeReadIsNotMerged) {
+  const std::vector<std::string> unreadable = {
+      R"({"ext":18446744073709551615})", R"({"ext":1e400})", R"({"ext":1,"ext":2})", R"({"ext":)"};
+  for (const std::string& bad : unreadable) {
+    SCOPED_TRACE(bad);
+    for (const bool held : {false, true}) {
+      Fill({{"1", held ? bad : R"({"name":"Ada","phone":"1"})"}});
+      const Map before = Content();
+      Service service({{"1", held ? R"({"name":"Eve"})" : bad}});
+      EXPECT_THAT(Sync(PullOf(service, PullMode::kMerge)),
+                  StatusIs(ErrorCode::kMalformedJson, HasSubstr("customer/1")));
+      EXPECT_EQ(Content(), before) << "nothing is dropped";
+      EXPECT_EQ(StateOf(), "failed");
+    }
+  }
+  Wipe();
+  Service service({{"1", unreadable[0]}});
+  EXPECT_THAT(Sync(PullOf(service, PullMode::kMerge)),
+              StatusIs(ErrorCode::kMalformedJson, HasSubstr("the provider's row")));
+}
+
+TEST_F(SyncEntitiesTest, TheLastRowOfAnIdSaysWhichKindItIs) {
+  const ProviderRow json{.id = "1", .value = R"({"a":1})"};
+  const ProviderRow more{.id = "1", .value = R"({"b":2})"};
+  const ProviderRow bytes{.id = "1", .value = "\x01\x02", .kind = ValueKind::kBytes};
+  const std::vector<std::pair<std::vector<ProviderRow>, ProviderRow>> cases = {
+      {{json, bytes}, bytes},
+      {{bytes, json}, json},
+      {{json, bytes, more}, more},
+      {{json, more}, {.id = "1", .value = R"({"a":1,"b":2})"}},
+  };
+  Service service({});
+  EntityPull pull = PullOf(service, PullMode::kMerge);
+  for (const auto& [rows, expected] : cases) {
+    Wipe();
+    pull.pull = [&rows = rows](const std::string&) {
+      return ProviderPage{.rows = rows, .next = ""};
+    };
+    ASSERT_OK(Sync(pull));
+    const auto record = store_->Get(kEntity, "1");
+    ASSERT_OK(record);
+    EXPECT_EQ((*record)->value, expected.value);
+    EXPECT_EQ((*record)->value_kind, expected.kind);
+  }
+}
+
+TEST_F(SyncEntitiesTest, AProviderWithoutAnEndIsAskedNoMore) {
+  Fill(kBefore);
+  Service service({});
+  EntityPull pull = PullOf(service, PullMode::kWipe);
+  int calls = 0;
+  pull.pull = [&calls](const std::string& from) -> Result<ProviderPage> {
+    ++calls;
+    return ProviderPage{.rows = {}, .next = from == "A" ? "B" : "A"};
+  };
+  EXPECT_THAT(Sync(pull), StatusIs(ErrorCode::kInvalidArgument, HasSubstr("again and again")));
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(Content(), kBefore);
+
+  constexpr int kPages = 4;
+  const auto pages = [&calls](int count) {
+    calls = 0;
+    return [&calls, count](const std::string& from) -> Result<ProviderPage> {
+      ++calls;
+      const int page = from.empty() ? 1 : std::stoi(from);
+      return ProviderPage{.rows = {{.id = std::to_string(page), .value = "1"}},
+                          .next = page < count ? std::to_string(page + 1) : ""};
+    };
+  };
+  pull.pages_max = kPages;
+  pull.pull = pages(kPages + 1);
+  EXPECT_THAT(Sync(pull), StatusIs(ErrorCode::kTooLarge, HasSubstr("more than 4 pages")));
+  EXPECT_EQ(calls, kPages);
+  EXPECT_EQ(Content(), kBefore);
+  pull.pull = pages(kPages);
+  ASSERT_OK(Sync(pull));
+  EXPECT_EQ(calls, kPages) << "nothing of what was given up is gone on with";
+  EXPECT_EQ(Content().size(), static_cast<size_t>(kPages));
+
+  pull.pages_max = kProviderPagesMax;
+  EXPECT_OK(Sync(pull));
+  for (const size_t bad : {size_t{0}, kProviderPagesMax + 1}) {
+    pull.pages_max = bad;
+    EXPECT_THAT(Sync(pull), StatusIs(ErrorCode::kInvalidArgument, HasSubstr("pages_max")));
+  }
+}
+
 TEST_F(SyncEntitiesTest, ACursorThatMeansNothingAnyMoreBeginsAnew) {
   Fill(kBefore);
   Service service(kPayloads[3]);
@@ -405,6 +545,25 @@ TEST_F(SyncEntitiesTest, OneScopeAtATime) {
   Service service(kPayloads[1]);
   EXPECT_THAT(Sync(PullOf(service, PullMode::kWipe)), StatusIs(ErrorCode::kConflict));
   EXPECT_EQ(service.calls, 0);
+}
+
+TEST_F(SyncEntitiesTest, ACallThatCannotBeginLeavesNoScopeSyncing) {
+  Service service(kPayloads[1]);
+  EntityPull pull = PullOf(service, PullMode::kWipe);
+  pull.provider = std::string(kSyncNameBytesMax + 1, 'x');
+  EXPECT_THAT(Sync(pull), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_FALSE(tracker_->FindScope("nightly").has_value()) << "nothing was begun";
+
+  SyncEntitiesOptions options{.scope = "nightly", .pulls = {PullOf(service, PullMode::kWipe)}};
+  for (size_t i = 0; i <= kMemberTargetsMax; ++i) {
+    options.pulls.push_back(PullOf(service, PullMode::kUpsert, "e" + std::to_string(i)));
+    options.pulls.back().member = "erp";
+  }
+  EXPECT_THAT(SyncEntities(*store_, *tracker_, options), StatusIs(ErrorCode::kTooLarge));
+  EXPECT_EQ(tracker_->FindScope("nightly")->state, SyncState::kInterrupted);
+  EXPECT_EQ(StateOf(), "interrupted");
+  EXPECT_EQ(service.calls, 0);
+  EXPECT_OK(Sync(PullOf(service, PullMode::kWipe))) << "a call that is mended runs";
 }
 
 TEST_F(SyncEntitiesTest, BadStepsAndBadPagesAreRefused) {
