@@ -34,9 +34,10 @@ struct ReplicaOptions {
   size_t pages_per_ack = 1;
 };
 
-/// The member that pulls are to sync scopes; statuses are `pull:<entity>`.
+/// The member that pulls are to sync scopes; statuses are `pull:<entity>`, and `pull:*` for
+/// entities without a row of their own: beyond 255, or of a pull that failed before it knew any.
 inline constexpr std::string_view kPullMember = "pull";
-/// The same of pushes: `push:<entity>`.
+/// The same of pushes: `push:<entity>`. Failed as well when the source did not apply everything.
 inline constexpr std::string_view kPushMember = "push";
 
 /// What a page said that was not known here, by the words of its instructions (contract 7).

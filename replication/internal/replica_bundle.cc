@@ -2,6 +2,7 @@
 // its source.
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -101,7 +102,7 @@ Status Replica::Impl::ApplyCarried(const BundleFrame& frame, Applying* applying)
   } else {
     TIDEMARK_ASSIGN_OR_RETURN(const ApplyResult applied,
                               ApplyRows(rows, header, /*keeps_token=*/true));
-    applying->tracked->Note(frame.bytes);
+    applying->tracked->NotePage(frame.bytes);
     result.created += applied.created;
     result.updated += applied.updated;
     result.deleted += applied.deleted;
@@ -151,6 +152,7 @@ Status Replica::Impl::ApplyAnswers(Applying* applying) {
 
 Result<BundleApplied> Replica::Impl::ApplyBundle(
     const std::filesystem::path& path, const std::function<void(const PullProgress&)>& progress) {
+  const internal::DeliverAfter deliver(changes);
   const std::lock_guard pulling(pull_mutex_);
   TIDEMARK_ASSIGN_OR_RETURN(const BundleTotals totals, internal::CheckBundle(path));
   TIDEMARK_ASSIGN_OR_RETURN(const auto reader, BundleReader::Open(path));
@@ -179,9 +181,9 @@ Result<BundleApplied> Replica::Impl::ApplyBundle(
   }
   applying.sofar = {
       .queue = std::string(kMainQueue), .queue_owed = totals.records, .owed = totals.records};
-  std::vector<std::string> entities;
-  for (const EntityInfo& entity : store->ListEntities()) entities.push_back(entity.name);
-  internal::TrackedTransfer tracked(*tracker, kPullMember, BatchKind::kPage, entities);
+  std::set<std::string> entities;
+  for (const EntityInfo& entity : store->ListEntities()) entities.insert(entity.name);
+  internal::TrackedTransfer tracked(*tracker, kPullMember, entities);
   applying.tracked = &tracked;
   const Status applied = ApplyPages(&applying);
   tracked.End(applied);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -109,7 +110,8 @@ class Replica::Impl {
 
   Result<PushTotals> PushTracked(Transport& transport,
                                  const std::function<void(const PushTotals&)>& progress,
-                                 std::optional<internal::TrackedTransfer>* tracked);
+                                 internal::TrackedTransfer* tracked);
+  std::set<std::string> PendingEntities() const;
   Result<PushResult> SendPush(Transport& transport, const std::string& batch);
   /// The source knows operations of this replica that this one does not: it goes on as another.
   Status RenewIncarnation();

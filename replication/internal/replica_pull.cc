@@ -309,7 +309,7 @@ Status Replica::Impl::DrainQueue(const SessionInfo& session,
 
 Status Replica::Impl::Take(const Page& page, Pulling* pull) {
   TIDEMARK_ASSIGN_OR_RETURN(const ApplyResult applied, Apply(page.bytes));
-  pull->tracked->Note(page.bytes);
+  pull->tracked->NotePage(page.bytes);
   pull->tokens.push_back(applied.token);
   if (pull->tokens.size() >= options_.pages_per_ack) TIDEMARK_RETURN_IF_ERROR(Acknowledge(pull));
   PullResult& result = *pull->result;
@@ -338,9 +338,9 @@ Status Replica::Impl::Acknowledge(Pulling* pull) const {
 Result<PullResult> Replica::Impl::Pull(Transport& transport,
                                        const std::function<void(const PullProgress&)>& progress) {
   const std::lock_guard pulling(pull_mutex_);
-  std::vector<std::string> entities;
-  for (const EntityInfo& entity : store->ListEntities()) entities.push_back(entity.name);
-  internal::TrackedTransfer tracked(*tracker, kPullMember, BatchKind::kPage, entities);
+  std::set<std::string> entities;
+  for (const EntityInfo& entity : store->ListEntities()) entities.insert(entity.name);
+  internal::TrackedTransfer tracked(*tracker, kPullMember, entities);
   Result<PullResult> result = PullTracked(transport, progress, &tracked);
   tracked.End(result.status());
   return result;

@@ -3,8 +3,8 @@
 #include <array>
 #include <chrono>
 #include <thread>
-#include <vector>
 
+#include "format/json.h"
 #include "replication/internal/replica_impl.h"
 
 namespace tidemark {
@@ -52,16 +52,32 @@ OutboxStatus Replica::Impl::Outbox() const {
 Result<PushTotals> Replica::Impl::Push(Transport& transport,
                                        const std::function<void(const PushTotals&)>& progress) {
   const std::lock_guard pushing(push_mutex_);
-  std::optional<internal::TrackedTransfer> tracked;
+  // What failed before and is no longer pending was dropped: nothing of it is left to be sent.
+  std::set<std::string> entities = internal::UnsyncedEntities(*tracker, kPushMember);
+  entities.merge(PendingEntities());
+  internal::TrackedTransfer tracked(*tracker, kPushMember, entities);
   Result<PushTotals> totals = PushTracked(transport, progress, &tracked);
-  if (tracked.has_value()) tracked->End(totals.status());
+  tracked.End(totals.status());
   return totals;
+}
+
+/// For the tables only: what cannot be read is told by the push itself.
+std::set<std::string> Replica::Impl::PendingEntities() const {
+  std::set<std::string> entities;
+  if (Outbox().pending == 0) return entities;
+  RecordIterator rows = store->GetView().Scan(kOutboxEntity, ScanOptions{});
+  while (rows.Next()) {
+    const auto fields = ReadJsonFields(rows.value(), {"entity", "state"});
+    if (!fields.ok() || !fields->at(0) || !fields->at(1)) continue;
+    if (fields->at(1)->text == "pending") entities.insert(fields->at(0)->text);
+  }
+  return entities;
 }
 
 Result<PushTotals> Replica::Impl::PushTracked(
     Transport& transport,
     const std::function<void(const PushTotals&)>& progress,
-    std::optional<internal::TrackedTransfer>* tracked) {
+    internal::TrackedTransfer* tracked) {
   PushTotals totals;
   const internal::DeliverAfter deliver(changes);
   std::unique_lock lock(mutex_);
@@ -72,11 +88,8 @@ Result<PushTotals> Replica::Impl::PushTracked(
     if (!batch.has_value()) return totals;
     lock.unlock();
     changes.Deliver();
-    if (!tracked->has_value()) {
-      tracked->emplace(*tracker, kPushMember, BatchKind::kPush, std::vector<std::string>{});
-    }
     TIDEMARK_ASSIGN_OR_RETURN(const PushResult result, SendPush(transport, batch->bytes));
-    (*tracked)->Note(batch->bytes);
+    tracked->NotePush(batch->bytes, result);
     lock.lock();
     const uint64_t pending = outbox_.state().pending;
     const uint64_t next = outbox_.state().next_number;
