@@ -14,6 +14,7 @@
 #include "server/reply.h"
 #include "server/requests.h"
 #include "server/routes.h"
+#include "server/sync_operations.h"
 
 namespace tidemark::server {
 namespace {
@@ -211,7 +212,11 @@ void Application::Upkeep() {
 void Application::Watch() {
   const uint64_t tokens = tokens_->version();
   if (tokens_seen_.exchange(tokens) != tokens) instances_->WakeAll();
-  for (const auto& instance : instances_->Open()) instance->sync_operations().Expire();
+  for (const auto& instance : instances_->Open()) {
+    instance->sync_operations().Expire();
+    // One that is closed meanwhile interrupts its scopes by that.
+    static_cast<void>(instance->tracker().InterruptIdleScopes(kSyncScopeIdleMax).ok());
+  }
   instances_->ReopenFull();
 }
 

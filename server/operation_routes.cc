@@ -1,6 +1,5 @@
 #include "server/operation_routes.h"
 
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,7 +14,6 @@ namespace tidemark::server {
 namespace {
 
 constexpr std::string_view kType = "sync_operation";
-constexpr uint64_t kCountMax = std::numeric_limits<int64_t>::max();
 
 SyncOperations& OperationsOf(const Call& call) {
   return call.instance->sync_operations();
@@ -123,9 +121,9 @@ Status NoteProgress(const Call& call) {
     if (field.name == "entity") {
       TIDEMARK_ASSIGN_OR_RETURN(entity, ReadText(field));
     } else if (field.name == "records") {
-      TIDEMARK_ASSIGN_OR_RETURN(records, ReadUnsigned(field, kCountMax));
+      TIDEMARK_ASSIGN_OR_RETURN(records, ReadUnsigned(field, kSyncCountMax));
     } else if (field.name == "bytes") {
-      TIDEMARK_ASSIGN_OR_RETURN(bytes, ReadUnsigned(field, kCountMax));
+      TIDEMARK_ASSIGN_OR_RETURN(bytes, ReadUnsigned(field, kSyncCountMax));
     } else {
       return UnknownMember(field);
     }

@@ -24,6 +24,8 @@ namespace tidemark::server {
 inline constexpr size_t kSyncOperationsMax = 1000;  ///< at work at once, of an instance
 inline constexpr std::chrono::seconds kSyncLeaseMax(900);
 inline constexpr std::chrono::seconds kSyncLeaseDefault(60);
+/// A scope in which nothing happens for so long is interrupted: whoever started it is gone.
+inline constexpr std::chrono::seconds kSyncScopeIdleMax = kSyncLeaseMax;
 
 /// Thread-safe. Operations are named by random ids, and live as long as this. Destroy it before its
 /// tracker: what has no outcome is interrupted then. Calls are `kNotFound` for an operation that

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "server/sync_operations.h"
 #include "tests/server/faces/application_fixture.h"
 
 namespace tidemark::server::test {
@@ -287,6 +288,27 @@ TEST_F(ApplicationTest, AStreamEndsWithItsToken) {
   Revoke(token);
   ASSERT_THAT(Write(R"({"op":"put","entity":"lead","id":1,"data":{}})", admin), HasStatus(200));
   EXPECT_EQ(waiting.get(), std::nullopt);
+}
+
+TEST_F(ApplicationTest, AScopeWhoseStarterIsGoneIsInterrupted) {
+  Open();
+  const auto start = [&] {
+    return Ask(
+        Method::kPost, "/v1/sync-scopes/nightly/start-if-idle", {}, R"({"members":["crm","erp"]})");
+  };
+  EXPECT_THAT(start(), HasStatus(200));
+  EXPECT_THAT(Ask(Method::kPost, "/v1/sync-operations", {}, R"({"member":"crm","lease":1})"),
+              HasStatus(201));
+  clock_->Advance(std::chrono::seconds(2));
+  application_->Watch();  // the operation's lease ran out, and nobody is left
+  EXPECT_THAT(start(), IsError(409, "conflict"));
+  clock_->Advance(kSyncScopeIdleMax - std::chrono::seconds(1));
+  application_->Watch();
+  EXPECT_THAT(start(), IsError(409, "conflict"));
+  clock_->Advance(std::chrono::seconds(1));
+  application_->Watch();
+  EXPECT_EQ(At(Get("/v1/sync-scopes/nightly").body, {"data", "state"}), "interrupted");
+  EXPECT_THAT(start(), HasStatus(200));
 }
 
 TEST_F(ApplicationTest, WhatWaitsEndsWithItsTokenAlthoughNothingHappens) {

@@ -120,6 +120,20 @@ TEST_F(OperationRoutesTest, ManyBeginsAtTheSameTimeLeaveOneAlive) {
   }
 }
 
+TEST_F(OperationRoutesTest, CountsHaveABound) {
+  const std::string id = Begin(R"({"member":"crm","entities":["customer"]})");
+  const auto tell = [&](const std::string& records) {
+    return Tell(id, "progress", R"({"entity":"customer","records":)" + records + "}");
+  };
+  EXPECT_THAT(tell("9223372036854775807"), HasStatus(200));
+  EXPECT_THAT(tell("9223372036854775808"), ::testing::Not(HasStatus(200)));
+  EXPECT_EQ(At(Get("/v1/sync-status/crm:customer").body, {"data", "records"}),
+            "9223372036854775807");
+  EXPECT_THAT(Delete("/v1/sync-status/crm:customer"), IsError(409, "conflict")) << "it is syncing";
+  EXPECT_THAT(Tell(id, "finish", ""), HasStatus(200));
+  EXPECT_THAT(Delete("/v1/sync-status/crm:customer"), HasStatus(200));
+}
+
 TEST_F(OperationRoutesTest, ARestartInterrupts) {
   const std::string id = Begin(R"({"member":"crm","entities":["customer"],"lease":900})");
   Reopen();

@@ -75,6 +75,22 @@ TEST_F(SyncRoutesTest, BadStartsChangeNothing) {
   EXPECT_THAT(Get("/v1/sync-scopes/s"), HasStatus(404));
 }
 
+TEST_F(SyncRoutesTest, AnUploadSyncThatSurvivesARestartIsSyncingAgain) {
+  const auto sync = instance_->uploads().Start();
+  ASSERT_OK(sync);
+  UploadPage page;
+  page.entity = "people";
+  page.records = {R"({"id":"1"})", R"({"id":"2"})"};
+  ASSERT_OK(instance_->uploads().PutPage(*sync, page));
+  Reopen();
+  const auto again = Get("/v1/sync-status/upload:people");
+  EXPECT_EQ(At(again.body, {"data", "state"}), "syncing");
+  EXPECT_EQ(At(again.body, {"data", "functionId"}), *sync);
+  EXPECT_EQ(At(again.body, {"data", "records"}), "2");
+  ASSERT_OK(instance_->uploads().Finish(*sync));
+  EXPECT_EQ(At(Get("/v1/sync-status/upload:people").body, {"data", "state"}), "synced");
+}
+
 TEST_F(SyncRoutesTest, UploadSyncsAreAMember) {
   Post("/v1/sync-scopes/import/start", R"({"members":["upload"]})");
   const auto sync = instance_->uploads().Start();
