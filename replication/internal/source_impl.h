@@ -176,8 +176,8 @@ class Source::Impl {
   Status CheckWrites(Device& device, const Hello& hello);
   /// True: the descriptor changed.
   bool AdoptIncarnation(Device& device, const std::string& hex);
-  /// One commit for the operations from `begin` to before `*stop`, which becomes lower where one is too
-  /// small for them. `kConditionFailed`: somebody was faster.
+  /// One commit for the operations from `begin` to before `*stop`, which becomes lower where one is
+  /// too small for them. `kConditionFailed`: somebody was faster.
   Status TryPush(Device& device, PushRun* run, size_t begin, size_t* stop, bool refuses);
   static void KeepPush(const PushResult& result,
                        internal::PushProgress* progress,
