@@ -107,7 +107,20 @@ class Tablet {
   Tablet(std::string id, const std::filesystem::path& directory, uint64_t seed)
       : id_(std::move(id)),
         replica_(Require(Replica::Open(directory / id_, id_), "opening a tablet")),
-        random_(seed) {}
+        random_(seed) {
+    replica_->Listen([this](const ReplicaChange& change) {
+      ++(change.origin == ChangeOrigin::kLocal ? changes_.local : changes_.remote);
+      changes_.lost += change.lost;
+    });
+  }
+
+  /// What a screen would have been told to show anew.
+  struct Changes {
+    uint64_t local = 0;
+    uint64_t remote = 0;
+    uint64_t lost = 0;
+  };
+  const Changes& changes() const { return changes_; }
 
   /// Out of reach of any network.
   void Work(uint64_t households, bool registers_the_shared_one, Totals* totals) {
@@ -187,6 +200,7 @@ class Tablet {
   const std::string id_;
   const std::unique_ptr<Replica> replica_;
   std::mt19937_64 random_;
+  Changes changes_;  // one thread at a time works with a tablet
 };
 
 std::map<std::string, std::string> ContentsOf(const Store& store) {
@@ -262,6 +276,20 @@ void Report(const Totals& totals, double offline, double up, double down) {
   std::printf("conflicts        %llu\n", number(totals.conflicts));
 }
 
+void ReportChanges(const std::vector<std::unique_ptr<Tablet>>& tablets) {
+  Tablet::Changes all;
+  for (const auto& tablet : tablets) {
+    all.local += tablet->changes().local;
+    all.remote += tablet->changes().remote;
+    all.lost += tablet->changes().lost;
+  }
+  std::printf(
+      "screens          told of %llu changes made there and %llu made elsewhere, %llu lost\n",
+      static_cast<unsigned long long>(all.local),
+      static_cast<unsigned long long>(all.remote),
+      static_cast<unsigned long long>(all.lost));
+}
+
 int Run(uint64_t households, uint64_t count) {
   std::string name = std::filesystem::temp_directory_path() / "tidemark-field-XXXXXX";
   if (mkdtemp(name.data()) == nullptr) {
@@ -293,6 +321,7 @@ int Run(uint64_t households, uint64_t count) {
   ForEach(tablets, [&](Tablet& tablet, uint64_t i) { tablet.Pull(url, 200 + i, &totals); });
   const double pulled = Now();
   Report(totals, evening - morning, pushed - evening, pulled - pushed);
+  ReportChanges(tablets);
   ReportFirstRow(directory, url);
 
   int differ = 0;

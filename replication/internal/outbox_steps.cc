@@ -271,6 +271,7 @@ Result<bool> OutboxSteps::RefersBeyond(uint64_t place,
   }
   const std::vector<EntityReference>& references = info->declaration.references;
   std::vector<std::string> names;
+  names.reserve(references.size());
   for (const EntityReference& reference : references) names.push_back(reference.field);
   TIDEMARK_ASSIGN_OR_RETURN(const auto fields, ReadJsonFields(operation.value, names));
   for (size_t i = 0; i < references.size(); ++i) {
