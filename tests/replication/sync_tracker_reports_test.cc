@@ -1,4 +1,5 @@
 // What members may report, and what becomes of reports that end early, late or not at all.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -163,6 +164,27 @@ TEST_F(SyncReportsTest, AScopeInWhichNothingHappensIsInterrupted) {
   pass(kSecond);
   EXPECT_EQ(state(), SyncState::kInterrupted) << "its other member never came";
   EXPECT_OK(tracker.StartScopeIfIdle("s", {"a", "b"}));
+}
+
+TEST_F(SyncReportsTest, TimesDoNotGoBackWhenTheClockDoes) {
+  const auto clock = std::make_shared<test::ManualClock>();
+  RuntimeOptions options{.block_cache_bytes = 4 << 20, .background_threads = 1};
+  options.clock = clock;
+  const auto runtime = *Runtime::Create(options);
+  const test::TempDirectory directory;
+  for (const int64_t wall : {2'000'000'000'000, 1'000'000'000'000}) {
+    clock->SetWall(wall);
+    auto store = Store::Open(directory.path(), {}, runtime);
+    ASSERT_OK(store);
+    auto tracker = SyncTracker::Open(**store);
+    ASSERT_OK(tracker);
+    ASSERT_OK((*(*tracker)->Begin("m", {{.entity = "x"}}))->Finish());
+    ASSERT_TRUE(*(*tracker)->DeleteStatus("m:x"));  // no row remembers the time
+    RecordIterator history = (*store)->GetView().Scan(kSyncTransitionEntity, ScanOptions{});
+    std::vector<SequenceNumber> versions;
+    while (history.Next()) versions.push_back(history.record().version);
+    EXPECT_TRUE(std::is_sorted(versions.begin(), versions.end())) << "in the order of their ids";
+  }
 }
 
 }  // namespace
