@@ -160,7 +160,7 @@ class SyncTracker {
   Status InterruptAll();
   /// The same for scopes in which nothing happened for so long: no member is at work, and none
   /// began, went on or ended since, nor was the scope started. For owners whose callers may be gone
-  /// without a word (docs/decisions/0012-idle-scopes.md); to be called now and then.
+  /// without a word (docs/decisions/0013-idle-scopes.md); to be called now and then.
   Status InterruptIdleScopes(std::chrono::seconds idle);
   /// False when there is none. `kConflict` while it is syncing, unless forced; its members go on.
   Result<bool> DeleteScope(std::string_view id, bool force = false);
