@@ -108,8 +108,9 @@ TEST_F(SyncReportsTest, TheLargestScopeThatMayBeginCanEnd) {
   constexpr size_t kLarge = 4;  // members that have all the entities
   for (const std::string& error : {std::string(1000, '"'), std::string(1000, '\x01')}) {
     const Status failed(ErrorCode::kUnavailable, error);
-    for (size_t i = kLarge; i < members.size(); ++i)
+    for (size_t i = kLarge; i < members.size(); ++i) {
       ASSERT_OK(Begin(members[i], {})->Finish(failed));
+    }
     std::vector<std::unique_ptr<SyncOperation>> operations;
     for (size_t member = 0; member < kLarge; ++member) {
       std::vector<SyncTarget> targets;
