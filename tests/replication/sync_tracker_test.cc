@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -459,6 +460,7 @@ TEST_F(SyncTrackerTest, J7CountersAddUpUnderEightWriters) {
 }
 
 constexpr const char* kDirectoryVariable = "TIDEMARK_TEST_DIRECTORY";
+constexpr const char* kReadyVariable = "TIDEMARK_TEST_READY";  // a pipe's end
 
 /// The program that the test below starts and kills: a process of its own, as a fork of this one
 /// would lack its threads.
@@ -469,6 +471,9 @@ TEST(SyncTrackerCrashTest, DISABLED_SyncsUntilKilled) {
   ASSERT_NE(store, nullptr);
   const auto tracker = SyncTracker::Open(*store);
   ASSERT_OK(tracker);
+  const char* ready = std::getenv(kReadyVariable);
+  ASSERT_NE(ready, nullptr);
+  ASSERT_EQ(write(std::atoi(ready), "!", 1), 1);
   while (true) {
     ASSERT_OK((*tracker)->StartScope("s", {"a", "b"}));
     for (const char* member : {"a", "b"}) {
@@ -480,10 +485,11 @@ TEST(SyncTrackerCrashTest, DISABLED_SyncsUntilKilled) {
   }
 }
 
-[[noreturn]] void RunSyncsUntilKilled(const TempDirectory& directory) {
+[[noreturn]] void RunSyncsUntilKilled(const TempDirectory& directory, int ready) {
   const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
   dup2(nowhere, STDOUT_FILENO);
   setenv(kDirectoryVariable, directory.path().c_str(), 1);
+  setenv(kReadyVariable, std::to_string(ready).c_str(), 1);
   execl("/proc/self/exe",
         "sync_tracker_test",
         "--gtest_filter=SyncTrackerCrashTest.DISABLED_SyncsUntilKilled",
@@ -497,10 +503,16 @@ TEST(SyncTrackerCrashTest, AKillNeverLeavesAnythingSyncing) {
   const TempDirectory directory;
   bool found_interrupted = false;
   for (int round = 0; round < 12; ++round) {
+    std::array<int, 2> ready{};
+    ASSERT_EQ(pipe(ready.data()), 0);
     const pid_t child = fork();
     ASSERT_GE(child, 0);
-    if (child == 0) RunSyncsUntilKilled(directory);
-    std::this_thread::sleep_for(std::chrono::milliseconds(80 + round * 13));
+    if (child == 0) RunSyncsUntilKilled(directory, ready[1]);
+    close(ready[1]);
+    char sign = 0;
+    EXPECT_EQ(read(ready[0], &sign, 1), 1) << "the child ended before it began to sync";
+    close(ready[0]);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5 + round * 13));
     ASSERT_EQ(kill(child, SIGKILL), 0);
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
