@@ -22,10 +22,10 @@ using internal::BundleWriter;
 }  // namespace
 
 struct Replica::Impl::Applying {
-  BundleReader* reader;
+  BundleReader* reader = nullptr;
   const std::function<void(const PullProgress&)>& progress;
-  internal::TrackedTransfer* tracked;
-  BundleApplied* result;
+  internal::TrackedTransfer* tracked = nullptr;
+  BundleApplied* result = nullptr;
   PullProgress sofar = {};
 };
 
@@ -193,7 +193,7 @@ Result<BundleApplied> Replica::Impl::ApplyBundle(
 
 // Acknowledging what came in bundles.
 
-Status Replica::Impl::AcknowledgeCarried(Transport& transport) {
+Status Replica::Impl::AcknowledgeCarried(Transport& transport) const {
   while (true) {
     std::vector<std::string> tokens;
     WriteBatch acknowledged;
@@ -209,7 +209,7 @@ Status Replica::Impl::AcknowledgeCarried(Transport& transport) {
   }
 }
 
-Status Replica::Impl::ForgetKeys(uint64_t session, uint64_t page) {
+Status Replica::Impl::ForgetKeys(uint64_t session, uint64_t page) const {
   const std::string last = CarriedKeyRow(session, page);
   while (true) {
     WriteBatch taken;

@@ -101,9 +101,9 @@ class Replica::Impl {
   Status PackKeys(internal::BundleWriter* writer) const;
   Status PackOperations(internal::BundleWriter* writer, const BundleProgress& progress);
   /// Acknowledges the pages of bundles.
-  Status AcknowledgeCarried(Transport& transport);
+  Status AcknowledgeCarried(Transport& transport) const;
   /// Forgets keys that the source took, up to those of a page.
-  Status ForgetKeys(uint64_t session, uint64_t page);
+  Status ForgetKeys(uint64_t session, uint64_t page) const;
   Result<PullResult> PullTracked(Transport& transport,
                                  const std::function<void(const PullProgress&)>& progress,
                                  internal::TrackedTransfer* tracked);
